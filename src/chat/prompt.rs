@@ -1,0 +1,103 @@
+//! The prompt as data: which piece of text was written by whom. It knows nothing of tokens but their ids.
+
+/// One piece of a prompt. Who wrote it decides how it may be tokenised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Structure written by the template. The only place where special tokens are parsed.
+    Template(String),
+    /// Text by members or persona authors. Never yields a special token.
+    Text(String),
+    /// What a model wrote, with the token ids it wrote it in; the ids stand in the prompt as they are.
+    Generated {
+        /// The exact text that `ids` decode to.
+        text: String,
+        /// Token ids of the model that will read the prompt.
+        ids: Vec<u32>,
+    },
+}
+
+impl Segment {
+    /// The text of the segment, whoever wrote it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Template(text) | Self::Text(text) | Self::Generated { text, .. } => text,
+        }
+    }
+}
+
+/// Places in a prompt up to which an engine may share or reuse computed state, as counts of segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks {
+    /// The segments before this index are the persona's part: the same for every conversation with it.
+    pub persona_end: usize,
+    /// The segments before this index reach to the end of the transcript: the next prompt of the conversation
+    /// begins with them, unless the history is cut.
+    pub history_end: usize,
+}
+
+/// A whole prompt: segments in order, and the marks for reuse.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prompt {
+    /// The pieces, in order; neighbours without ids are tokenised as one string.
+    pub segments: Vec<Segment>,
+    /// Where reuse may end.
+    pub marks: Marks,
+}
+
+impl Prompt {
+    /// The prompt as one string, as a person would read it.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.segments.iter().map(Segment::text).collect()
+    }
+
+    /// Whether what follows the prompt stands at the start of a line.
+    #[must_use]
+    pub fn ends_at_line_start(&self) -> bool {
+        self.segments
+            .iter()
+            .rev()
+            .map(Segment::text)
+            .find(|text| !text.is_empty())
+            .is_none_or(|text| text.ends_with('\n'))
+    }
+
+    /// Appends structure. Empty pieces are left out; structure after structure becomes one piece.
+    pub fn template(&mut self, text: &str) {
+        match self.segments.last_mut() {
+            _ if text.is_empty() => {}
+            Some(Segment::Template(last)) if self.marks_allow_joining() => last.push_str(text),
+            _ => self.segments.push(Segment::Template(text.to_owned())),
+        }
+    }
+
+    /// Appends text by a member or a persona author; empty text is left out.
+    pub fn text(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !text.is_empty() {
+            self.segments.push(Segment::Text(text));
+        }
+    }
+
+    /// Appends what the model wrote, with its ids.
+    pub fn generated(&mut self, text: impl Into<String>, ids: Vec<u32>) {
+        self.segments.push(Segment::Generated { text: text.into(), ids });
+    }
+
+    /// Marks the end of the persona's part here.
+    pub fn mark_persona_end(&mut self) {
+        self.marks.persona_end = self.segments.len();
+    }
+
+    /// Marks the end of the transcript here.
+    pub fn mark_history_end(&mut self) {
+        self.marks.history_end = self.segments.len();
+    }
+
+    /// Whether the last piece may still grow: a mark after it would otherwise come to lie inside a piece.
+    fn marks_allow_joining(&self) -> bool {
+        let end = self.segments.len();
+        self.marks.persona_end != end && self.marks.history_end != end
+    }
+}

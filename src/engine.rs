@@ -1,0 +1,1 @@
+//! The generator in this process: one thread that owns the model.
