@@ -1,3 +1,45 @@
 //! Conversation as plain types and pure functions: no clock, no files, no network, no model.
 
+pub mod addressing;
+pub mod budget;
+pub mod history;
+pub mod markdown;
+pub mod notice;
 pub mod prompt;
+pub mod reply;
+pub mod sanitize;
+pub mod slots;
+pub mod split;
+pub mod template;
+
+/// Makes a number that names one thing and cannot be taken for a number that names another.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+    };
+}
+
+id!(
+    /// A message, as the place where it was posted numbers it.
+    MessageId
+);
+id!(
+    /// A channel, thread or direct-message channel.
+    ChannelId
+);
+id!(
+    /// A server with its channels and members.
+    ServerId
+);
+id!(
+    /// A person (or a program) that posts messages.
+    MemberId
+);

@@ -65,9 +65,12 @@ impl Prompt {
 
     /// Appends structure. Empty pieces are left out; structure after structure becomes one piece.
     pub fn template(&mut self, text: &str) {
+        // A mark after the last piece would come to lie inside of it, were it to grow.
+        let end = self.segments.len();
+        let marked = self.marks.persona_end == end || self.marks.history_end == end;
         match self.segments.last_mut() {
             _ if text.is_empty() => {}
-            Some(Segment::Template(last)) if self.marks_allow_joining() => last.push_str(text),
+            Some(Segment::Template(last)) if !marked => last.push_str(text),
             _ => self.segments.push(Segment::Template(text.to_owned())),
         }
     }
@@ -93,11 +96,5 @@ impl Prompt {
     /// Marks the end of the transcript here.
     pub fn mark_history_end(&mut self) {
         self.marks.history_end = self.segments.len();
-    }
-
-    /// Whether the last piece may still grow: a mark after it would otherwise come to lie inside a piece.
-    fn marks_allow_joining(&self) -> bool {
-        let end = self.segments.len();
-        self.marks.persona_end != end && self.marks.history_end != end
     }
 }

@@ -1,0 +1,348 @@
+//! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
+
+use super::{MemberId, MessageId, sanitize};
+use crate::persona::PersonaId;
+
+/// Most turns that a conversation keeps; older ones are dropped.
+pub const TURNS_MAX: usize = 1_000;
+
+/// Id of a conversation. It is its own: channels point to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversationId(pub u64);
+
+/// Id of a turn within its conversation; later turns have greater ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TurnId(pub u64);
+
+/// One conversation: what was said, and what its prompts must remember to stay append-only.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// When it began, in seconds since 1970.
+    pub created: u64,
+    /// Where its prompts begin.
+    pub cut: Cut,
+    turns: Vec<Turn>,
+    next_turn: u64,
+    names: Vec<(Speaker, String)>,
+}
+
+/// Where the prompts of a conversation begin. It moves rarely and far, so that one prompt begins with the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cut {
+    /// Turns before this id are not in the prompt any more.
+    pub first_turn: u64,
+    /// So many blocks of the persona's examples are left out, first ones first.
+    pub examples_dropped: usize,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Speaker {
+    /// A member.
+    Member(MemberId),
+    /// A persona, in the version that spoke.
+    Persona {
+        /// Which persona.
+        id: PersonaId,
+        /// Which version of it.
+        version: String,
+    },
+}
+
+/// Kind of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnKind {
+    /// A member said it.
+    Member,
+    /// A persona said it.
+    Persona,
+    /// It tells what happens.
+    Narrator,
+    /// An instruction to the model, between brackets.
+    Note,
+}
+
+/// How far a turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnState {
+    /// Nothing of it is there yet.
+    Pending,
+    /// It is being written.
+    Streaming,
+    /// It is whole.
+    Complete,
+    /// It was stopped; what is there was shown.
+    Interrupted,
+    /// It failed; what is there was shown.
+    Failed,
+}
+
+/// One thing that somebody said.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Its id.
+    pub id: TurnId,
+    /// Its kind.
+    pub kind: TurnKind,
+    /// Who said it.
+    pub speaker: Speaker,
+    /// The speaker's name in the conversation at that time.
+    pub name: String,
+    /// What was said, in one or more versions; never empty.
+    pub variants: Vec<Variant>,
+    /// Which variant is shown and remembered.
+    pub selected: usize,
+    /// How far it has come.
+    pub state: TurnState,
+    /// The message that made the persona speak, or in which the member spoke.
+    pub trigger: Option<MessageId>,
+    /// The messages in which it is shown.
+    pub parts: Vec<Part>,
+}
+
+impl Turn {
+    /// The variant that is shown and remembered.
+    #[must_use]
+    pub fn shown(&self) -> &Variant {
+        &self.variants[self.selected]
+    }
+
+    /// The variant that is shown and remembered, to be changed.
+    pub fn shown_mut(&mut self) -> &mut Variant {
+        &mut self.variants[self.selected]
+    }
+}
+
+/// One message in which (a part of) a turn is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The message.
+    pub message: MessageId,
+    /// The webhook that posted it, if one did.
+    pub webhook: Option<u64>,
+}
+
+/// One version of what was said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Variant {
+    /// What is shown and remembered, without white space at its ends.
+    pub text: String,
+    /// The tokens that a model wrote it in, when they decode to exactly this text.
+    pub tokens: Option<Tokens>,
+    /// How it was made; absent for what members said.
+    pub origin: Option<Origin>,
+}
+
+/// The tokens of a generated text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Id of the model that they belong to.
+    pub model: String,
+    /// The ids.
+    pub ids: Vec<u32>,
+    /// Whether they begin with a space that the text does not have.
+    pub leading_space: bool,
+}
+
+/// How a generated variant came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    /// Id of the model.
+    pub model: String,
+    /// Seed of its random numbers.
+    pub seed: u64,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Tokens of the reply.
+    pub new_tokens: usize,
+}
+
+impl Conversation {
+    /// An empty conversation in which `persona_name` is taken by the persona.
+    #[must_use]
+    pub fn new(id: ConversationId, seed: u64, created: u64, persona: Speaker, persona_name: &str) -> Self {
+        Self {
+            id,
+            seed,
+            created,
+            cut: Cut::default(),
+            turns: Vec::new(),
+            next_turn: 0,
+            names: vec![(persona, sanitize::name(persona_name))],
+        }
+    }
+
+    /// All turns, oldest first.
+    #[must_use]
+    pub fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+
+    /// The turns that prompts contain, oldest first.
+    #[must_use]
+    pub fn window(&self) -> &[Turn] {
+        let start = self.turns.partition_point(|turn| turn.id.0 < self.cut.first_turn);
+        &self.turns[start..]
+    }
+
+    /// Appends a member's complete turn and returns its id.
+    pub fn hear(&mut self, member: MemberId, name: &str, text: &str, message: Option<MessageId>) -> TurnId {
+        let parts = message.map(|message| Part { message, webhook: None }).into_iter().collect();
+        let variant = Variant { text: text.trim().to_owned(), ..Variant::default() };
+        let speaker = Speaker::Member(member);
+        self.push(TurnKind::Member, speaker, name, variant, TurnState::Complete, message, parts)
+    }
+
+    /// Appends an empty turn of a persona that is about to speak and returns its id.
+    pub fn begin_reply(&mut self, persona: Speaker, name: &str, trigger: Option<MessageId>) -> TurnId {
+        let variant = Variant::default();
+        self.push(TurnKind::Persona, persona, name, variant, TurnState::Pending, trigger, Vec::new())
+    }
+
+    /// The turn with this id, if it is still there.
+    pub fn turn_mut(&mut self, id: TurnId) -> Option<&mut Turn> {
+        self.turns.iter_mut().find(|turn| turn.id == id)
+    }
+
+    /// The turn with this id, if it is still there.
+    #[must_use]
+    pub fn turn(&self, id: TurnId) -> Option<&Turn> {
+        self.turns.iter().find(|turn| turn.id == id)
+    }
+
+    /// The turn that is shown in this message.
+    #[must_use]
+    pub fn turn_of(&self, message: MessageId) -> Option<&Turn> {
+        self.turns.iter().rev().find(|turn| turn.parts.iter().any(|part| part.message == message))
+    }
+
+    /// Takes a turn out of the history.
+    pub fn forget(&mut self, id: TurnId) {
+        self.turns.retain(|turn| turn.id != id);
+    }
+
+    /// The speaker's name in this conversation: the wanted one made harmless, and unlike everybody else's.
+    pub fn name_of(&mut self, speaker: &Speaker, wanted: &str) -> String {
+        let wanted = sanitize::name(wanted);
+        let same_speaker = |one: &Speaker| match (one, speaker) {
+            (Speaker::Persona { id: one, .. }, Speaker::Persona { id: other, .. }) => one == other,
+            (one, other) => one == other,
+        };
+        let folded = sanitize::folded_name(&wanted);
+        let mine = self.names.iter().find(|(one, _)| same_speaker(one)).map(|(_, name)| name.clone());
+        if let Some(mine) = mine.filter(|mine| is_numbered(mine, &wanted)) {
+            return mine;
+        }
+        let taken = |name: &str| {
+            let name = sanitize::folded_name(name);
+            let now = self.names.iter().map(|(one, other)| (one, other.as_str()));
+            let before = self.turns.iter().map(|turn| (&turn.speaker, turn.name.as_str()));
+            now.chain(before).any(|(one, other)| !same_speaker(one) && sanitize::folded_name(other) == name)
+        };
+        let free = if folded.is_empty() || taken(&wanted) {
+            (2..).map(|number| numbered(&wanted, number)).find(|name| !taken(name)).unwrap_or(wanted)
+        } else {
+            wanted
+        };
+        self.names.retain(|(one, _)| !same_speaker(one));
+        self.names.push((speaker.clone(), free.clone()));
+        free
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "private; the two callers give every field of a turn")]
+    fn push(
+        &mut self,
+        kind: TurnKind,
+        speaker: Speaker,
+        name: &str,
+        variant: Variant,
+        state: TurnState,
+        trigger: Option<MessageId>,
+        parts: Vec<Part>,
+    ) -> TurnId {
+        let id = TurnId(self.next_turn);
+        self.next_turn += 1;
+        let name = self.name_of(&speaker, name);
+        let variants = vec![variant];
+        self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts });
+        let surplus = self.turns.len().saturating_sub(TURNS_MAX);
+        self.turns.drain(..surplus);
+        id
+    }
+}
+
+/// The name with a number, within the length that names may have.
+fn numbered(name: &str, number: usize) -> String {
+    let suffix = format!(" {number}");
+    let room = sanitize::NAME_MAX - suffix.len();
+    let short: String = name.chars().take(room).collect();
+    format!("{}{suffix}", short.trim_end())
+}
+
+/// Whether `name` is the wanted one, or was made from it by adding a number.
+fn is_numbered(name: &str, wanted: &str) -> bool {
+    let number = name.rsplit_once(' ').and_then(|(_, number)| number.parse().ok());
+    name == wanted || number.is_some_and(|number| name == numbered(wanted, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn persona() -> Speaker {
+        Speaker::Persona { id: PersonaId("hermes".to_owned()), version: "1".to_owned() }
+    }
+
+    fn conversation() -> Conversation {
+        Conversation::new(ConversationId(1), 0, 0, persona(), "Hermes")
+    }
+
+    fn member(id: u64) -> Speaker {
+        Speaker::Member(MemberId(id))
+    }
+
+    #[test]
+    fn nobody_can_take_the_name_of_another() {
+        let mut conversation = conversation();
+        let mut check = |id: u64, wanted: &str, expected: &str| {
+            assert_eq!(conversation.name_of(&member(id), wanted), expected, "{wanted:?}");
+        };
+        check(1, "hermes", "hermes 2");
+        check(2, "H\u{200b}ER\u{ff2d}ES", "HER\u{ff2d}ES 3");
+        check(3, "Bob", "Bob");
+        check(4, "Bob", "Bob 2");
+        check(4, "Bob", "Bob 2");
+        check(5, "Bob 2", "Bob 2 2");
+        check(3, "Robert", "Robert");
+        check(6, "Bob", "Bob");
+        check(7, &"x".repeat(40), &"x".repeat(32));
+        check(8, &"x".repeat(40), &format!("{} 2", "x".repeat(30)));
+        assert_eq!(conversation.name_of(&persona(), "Hermes"), "Hermes");
+    }
+
+    #[test]
+    fn the_history_is_bounded() {
+        let mut conversation = conversation();
+        for number in 0..=TURNS_MAX as u64 {
+            conversation.hear(MemberId(1), "Bob", "hi", Some(MessageId(number)));
+        }
+        assert_eq!(conversation.turns().len(), TURNS_MAX);
+        assert!(conversation.turn_of(MessageId(0)).is_none());
+        assert!(conversation.turn_of(MessageId(1)).is_some());
+    }
+
+    #[test]
+    fn the_window_begins_at_the_cut() {
+        let mut conversation = conversation();
+        for number in 0..4 {
+            conversation.hear(MemberId(1), "Bob", "hi", Some(MessageId(number)));
+        }
+        conversation.cut.first_turn = 2;
+        assert_eq!(conversation.window().len(), 2);
+        assert_eq!(conversation.window()[0].parts[0].message, MessageId(2));
+    }
+}

@@ -1,0 +1,437 @@
+//! A reply on its way to the reader: what to show, in which message, and when. Pure; the clock is passed in.
+
+use std::time::{Duration, Instant};
+
+use super::notice::Notice;
+use super::{markdown, sanitize, split};
+
+/// How often things may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Least time between two sends or edits.
+    pub between_edits: Duration,
+    /// Time after which the sign that somebody is typing is renewed.
+    pub between_typing: Duration,
+}
+
+impl Default for Pace {
+    /// One edit a second, as Discord's limits allow; its typing indicator lasts ten seconds.
+    fn default() -> Self {
+        Self { between_edits: Duration::from_secs(1), between_typing: Duration::from_secs(8) }
+    }
+}
+
+/// Something to do for the reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplyAction {
+    /// Show that somebody is typing.
+    Typing,
+    /// Post a new message. Part 0 answers the trigger.
+    Send {
+        /// Number of the message within the reply.
+        part: usize,
+        /// Its content.
+        content: String,
+    },
+    /// Change the content of a message.
+    Edit {
+        /// Number of the message within the reply.
+        part: usize,
+        /// Its new content.
+        content: String,
+    },
+}
+
+/// A reply that grows. Nothing that it has shown is taken back: messages only grow, and a new one begins where the
+/// last one ended.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pace: Pace,
+    /// The own name and a colon, which models sometimes repeat; dropped at the beginning.
+    label: Option<String>,
+    text: String,
+    /// Whether something was dropped from the beginning of the text.
+    relabelled: bool,
+    finished: bool,
+    notice: Option<Notice>,
+    /// Number of the message that grows now.
+    part: usize,
+    /// Where in the text that message begins.
+    start: usize,
+    /// How much of the text is shown.
+    shown: usize,
+    /// Content of the message that grows now, as it was last sent; empty before.
+    content: String,
+    next_edit: Instant,
+    next_typing: Instant,
+}
+
+impl Reply {
+    /// An empty reply by somebody with this name.
+    #[must_use]
+    pub fn new(name: &str, pace: Pace, now: Instant) -> Self {
+        Self {
+            pace,
+            label: Some(format!("{name}:")),
+            text: String::new(),
+            relabelled: false,
+            finished: false,
+            notice: None,
+            part: 0,
+            start: 0,
+            shown: 0,
+            content: String::new(),
+            next_edit: now,
+            next_typing: now,
+        }
+    }
+
+    /// Appends text.
+    pub fn write(&mut self, delta: &str) {
+        self.text.push_str(delta);
+        self.drop_label();
+    }
+
+    /// No more text will come.
+    pub fn finish(&mut self) {
+        self.finished = true;
+        self.label = None;
+    }
+
+    /// No more text will come; tell the reader why.
+    pub fn finish_with(&mut self, notice: Notice) {
+        self.finish();
+        self.notice = Some(notice);
+    }
+
+    /// Lets only what is shown by now stand.
+    pub fn stop(&mut self) {
+        self.text.truncate(self.shown);
+        self.finish();
+    }
+
+    /// The next thing to do, if it is time for one. Whoever asks has to do it.
+    pub fn due(&mut self, now: Instant) -> Option<ReplyAction> {
+        if now >= self.next_edit
+            && let Some(action) = self.show().or_else(|| self.tell())
+        {
+            self.next_edit = now + self.pace.between_edits;
+            return Some(action);
+        }
+        let waiting = self.part == 0 && self.content.is_empty() && !self.finished;
+        if waiting && now >= self.next_typing {
+            self.next_typing = now + self.pace.between_typing;
+            return Some(ReplyAction::Typing);
+        }
+        None
+    }
+
+    /// When to ask again, should nothing be written until then.
+    #[must_use]
+    pub fn next_due(&self) -> Instant {
+        let waiting = self.part == 0 && self.content.is_empty() && !self.finished;
+        if waiting && !self.has_more() { self.next_typing } else { self.next_edit }
+    }
+
+    /// Whether everything was shown and nothing more will come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.finished && !self.has_more() && self.notice.is_none()
+    }
+
+    /// The whole text, as it is remembered.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.trim()
+    }
+
+    /// The part of the text that the reader has seen.
+    #[must_use]
+    pub fn shown_text(&self) -> &str {
+        self.text[..self.shown].trim()
+    }
+
+    /// Whether the text begins with a space and otherwise is as it was written, so that its tokens stand for it;
+    /// `None` when they do not.
+    #[must_use]
+    pub fn verbatim(&self) -> Option<bool> {
+        let leading_space = self.text.starts_with(' ');
+        let bare = self.text.strip_prefix(' ').unwrap_or(&self.text);
+        (!self.relabelled && bare == self.text()).then_some(leading_space)
+    }
+
+    /// Whether something is written that was not shown yet.
+    fn has_more(&self) -> bool {
+        !sanitize::is_blank(&self.text[self.shown..])
+    }
+
+    /// Shows more of the text, if that changes what the reader sees.
+    fn show(&mut self) -> Option<ReplyAction> {
+        loop {
+            let decided = if self.label.is_some() { 0 } else { self.decided().max(self.shown) };
+            let whole = split::content(&self.text, self.start, decided);
+            let fits = split::length(&whole) <= split::MESSAGE_MAX;
+            let end = match (fits, self.finished) {
+                (true, true) => decided,
+                (true, false) => split::growth(&self.text, self.start, self.shown, decided),
+                (false, _) => split::cut(&self.text, self.start, self.shown, decided),
+            };
+            let content = split::content(&self.text, self.start, end);
+            let changed = content != self.content && !sanitize::is_blank(&content);
+            let action = changed.then(|| self.put(content));
+            self.shown = self.shown.max(end);
+            if !fits {
+                self.start = end;
+                self.shown = end;
+                self.part += usize::from(!self.content.is_empty());
+                self.content.clear();
+            }
+            if action.is_some() || fits {
+                return action;
+            }
+        }
+    }
+
+    /// Tells the reader, in a message of its own, why there is no (more) text.
+    fn tell(&mut self) -> Option<ReplyAction> {
+        if !self.finished || self.has_more() {
+            return None;
+        }
+        let content = self.notice.take()?.to_string();
+        let part = self.part + usize::from(!self.content.is_empty());
+        Some(ReplyAction::Send { part, content })
+    }
+
+    fn put(&mut self, content: String) -> ReplyAction {
+        let part = self.part;
+        let first = self.content.is_empty();
+        self.content.clone_from(&content);
+        if first { ReplyAction::Send { part, content } } else { ReplyAction::Edit { part, content } }
+    }
+
+    fn decided(&self) -> usize {
+        if self.finished { self.text.len() } else { markdown::decided(&self.text) }
+    }
+
+    /// Drops the own name at the very beginning, once it is clear whether it stands there.
+    fn drop_label(&mut self) {
+        let Some(label) = &self.label else { return };
+        let written = self.text.trim_start();
+        if let Some(rest) = written.strip_prefix(label.as_str()) {
+            self.text = rest.to_owned();
+            self.relabelled = true;
+            self.label = None;
+        } else if !label.starts_with(written) {
+            self.label = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::chat::markdown::FENCE;
+
+    /// A reader who sees what the actions show, one second after the other.
+    struct Reader {
+        reply: Reply,
+        now: Instant,
+        /// Every version of every message.
+        messages: Vec<Vec<String>>,
+        typing: usize,
+    }
+
+    impl Reader {
+        fn new() -> Self {
+            let now = Instant::now();
+            Self { reply: Reply::new("Ada", Pace::default(), now), now, messages: Vec::new(), typing: 0 }
+        }
+
+        fn look(&mut self) {
+            while let Some(action) = self.reply.due(self.now) {
+                match action {
+                    ReplyAction::Typing => self.typing += 1,
+                    ReplyAction::Send { part, content } => {
+                        assert_eq!(part, self.messages.len());
+                        self.messages.push(vec![content]);
+                    }
+                    ReplyAction::Edit { part, content } => {
+                        assert_eq!(part + 1, self.messages.len());
+                        self.messages[part].push(content);
+                    }
+                }
+            }
+        }
+
+        fn wait(&mut self) {
+            self.now += Duration::from_secs(1);
+            self.look();
+        }
+
+        fn end(&mut self) {
+            self.reply.finish();
+            for _ in 0..1_000 {
+                if self.reply.is_over() {
+                    return;
+                }
+                self.wait();
+            }
+            panic!("the reply never ends");
+        }
+
+        fn last(&self) -> Vec<&str> {
+            self.messages.iter().map(|versions| versions.last().expect("one").as_str()).collect()
+        }
+    }
+
+    #[test]
+    fn typing_is_shown_until_the_first_text() {
+        let mut reader = Reader::new();
+        reader.look();
+        assert_eq!(reader.typing, 1);
+        for _ in 0..8 {
+            reader.wait();
+        }
+        assert_eq!(reader.typing, 2);
+        reader.reply.write(" Hello");
+        reader.wait();
+        for _ in 0..20 {
+            reader.wait();
+        }
+        assert_eq!(reader.typing, 2);
+        assert_eq!(reader.last(), ["Hello"]);
+    }
+
+    #[test]
+    fn one_message_grows_by_at_most_one_edit_a_second_and_a_last_one() {
+        let mut reader = Reader::new();
+        for word in ["One", " two", " three"] {
+            reader.reply.write(word);
+            reader.look();
+        }
+        assert_eq!(reader.messages, [["One"]]);
+        reader.wait();
+        assert_eq!(reader.messages, [["One", "One two three"]]);
+        reader.reply.write(" four");
+        reader.end();
+        assert_eq!(reader.last(), ["One two three four"]);
+    }
+
+    #[test]
+    fn the_own_name_is_not_repeated() {
+        let mut reader = Reader::new();
+        for piece in [" Ad", "a", ":", " Hello", " Ada: again"] {
+            reader.reply.write(piece);
+            reader.wait();
+        }
+        reader.end();
+        assert_eq!(reader.last(), ["Hello Ada: again"]);
+        assert_eq!(reader.messages[0][0], "Hello");
+        assert_eq!(reader.reply.verbatim(), None);
+    }
+
+    #[test]
+    fn a_reply_that_is_only_the_beginning_of_the_name_is_shown() {
+        let mut reader = Reader::new();
+        reader.reply.write("Ad");
+        reader.end();
+        assert_eq!(reader.last(), ["Ad"]);
+        assert_eq!(reader.reply.verbatim(), Some(false));
+    }
+
+    #[test]
+    fn notices_are_messages_of_their_own() {
+        let mut reader = Reader::new();
+        reader.reply.write("Half a sen");
+        reader.look();
+        reader.reply.finish_with(Notice::CutOff);
+        reader.wait();
+        reader.wait();
+        assert_eq!(reader.last(), ["Half a sen", &Notice::CutOff.to_string()]);
+        let mut reader = Reader::new();
+        reader.reply.finish_with(Notice::Empty);
+        reader.look();
+        assert_eq!(reader.last(), [Notice::Empty.to_string()]);
+        assert!(reader.reply.is_over());
+    }
+
+    #[test]
+    fn an_empty_reply_shows_nothing() {
+        let mut reader = Reader::new();
+        reader.reply.write(" \n\u{200b}");
+        reader.end();
+        assert!(reader.messages.is_empty());
+    }
+
+    #[test]
+    fn a_stopped_reply_keeps_what_was_shown() {
+        let mut reader = Reader::new();
+        reader.reply.write("Shown.");
+        reader.look();
+        reader.reply.write(" Not shown.");
+        reader.reply.stop();
+        reader.wait();
+        assert_eq!(reader.reply.text(), "Shown.");
+        assert_eq!(reader.last(), ["Shown."]);
+        assert!(reader.reply.is_over());
+    }
+
+    /// The text that a reader has read: without the fences that splitting adds, escapes and white space.
+    fn read(content: &str) -> String {
+        content.replace(FENCE, "").replace("rust", "").replace('\\', "").split_whitespace().collect()
+    }
+
+    fn prose() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            6 => "[a-z]{1,12} ",
+            2 => "[a-z]{1,12}\\. ",
+            1 => Just("\n".to_owned()),
+            1 => Just("\n\n".to_owned()),
+            1 => Just("<:smile:123456789012345678> ".to_owned()),
+            1 => Just("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".to_owned()),
+            1 => Just("https://example.com/path?query=1 ".to_owned()),
+            1 => Just("[two words](https://example.com) ".to_owned()),
+            1 => Just("\n```rust\nlet x = 1;\n    let y = 2;\n```\n".to_owned()),
+            1 => Just("\n```\ncode\n".to_owned()),
+            1 => "[\u{4e00}-\u{4eff}]{1,60}",
+        ];
+        proptest::collection::vec(piece, 1..600).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn whatever_is_written_arrives_whole_and_nothing_is_taken_back(
+            text in prose(),
+            sizes in proptest::collection::vec((1_usize..400, any::<bool>()), 1..60),
+        ) {
+            let mut reader = Reader::new();
+            let mut rest = text.as_str();
+            for (size, waits) in sizes.into_iter().cycle().take(400) {
+                let end = rest.char_indices().nth(size).map_or(rest.len(), |(at, _)| at);
+                reader.reply.write(&rest[..end]);
+                rest = &rest[end..];
+                if waits {
+                    reader.wait();
+                }
+            }
+            reader.reply.write(rest);
+            reader.end();
+            let whole: String = reader.last().into_iter().map(read).collect();
+            prop_assert_eq!(whole, read(&text));
+            for versions in &reader.messages {
+                for content in versions {
+                    prop_assert!(!content.trim().is_empty());
+                    prop_assert!(split::length(content) <= split::MESSAGE_MAX);
+                    prop_assert!(content.matches(FENCE).count() % 2 == 0, "{content}");
+                    prop_assert!(!content.ends_with("<:smile"), "{content}");
+                }
+                for pair in versions.windows(2) {
+                    prop_assert!(read(&pair[1]).starts_with(&read(&pair[0])), "{pair:?}");
+                }
+            }
+        }
+    }
+}
