@@ -85,7 +85,7 @@ impl Slots {
             conversation.window().iter().filter(|turn| !sanitize::is_blank(&turn.shown().text)).collect();
         let speakers = live_speakers(&window);
         let examples = card.examples.iter().skip(conversation.cut.examples_dropped);
-        let earlier = window.len() > 1 || conversation.cut.first_turn > 0;
+        let earlier = conversation.window().len() > 1 || conversation.cut.first_turn > 0;
         Self {
             before: Vec::new(),
             persona: [

@@ -1,5 +1,6 @@
 //! The stream of one generation: a mailbox that coalesces, so that a slow reader never stalls the writer.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -28,13 +29,28 @@ impl Mailbox {
         }
         shared.writer_done = matches!(event, Event::Finished(_) | Event::Failed(_));
         shared.push(event);
-        shared.wake();
+        if let Some(reader) = shared.reader.take() {
+            reader.wake();
+        }
     }
 
     /// Whether nobody reads any more: the generation is cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         lock(&self.0).reader_gone
+    }
+
+    /// Waits until nobody reads any more.
+    pub async fn cancelled(&self) {
+        poll_fn(|context| {
+            let mut shared = lock(&self.0);
+            if shared.reader_gone {
+                return Poll::Ready(());
+            }
+            shared.writer = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -64,7 +80,7 @@ impl Stream for Generation {
         if shared.writer_done {
             return Poll::Ready(None);
         }
-        shared.waker = Some(context.waker().clone());
+        shared.reader = Some(context.waker().clone());
         Poll::Pending
     }
 }
@@ -74,6 +90,9 @@ impl Drop for Generation {
         let mut shared = lock(&self.0);
         shared.reader_gone = true;
         shared.pending.clear();
+        if let Some(writer) = shared.writer.take() {
+            writer.wake();
+        }
     }
 }
 
@@ -82,7 +101,8 @@ impl Drop for Generation {
 #[derive(Debug, Default)]
 struct Shared {
     pending: std::collections::VecDeque<Event>,
-    waker: Option<Waker>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
     writer_done: bool,
     reader_gone: bool,
 }
@@ -98,12 +118,6 @@ impl Shared {
             (Some(last @ Event::Queued(_)), event @ Event::Queued(_))
             | (Some(last @ Event::Prefill { .. }), event @ Event::Prefill { .. }) => *last = event,
             (_, event) => self.pending.push_back(event),
-        }
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
         }
     }
 }
@@ -180,6 +194,15 @@ mod tests {
         drop(generation);
         assert!(mailbox.is_cancelled());
         mailbox.send(delta("nobody reads this", 1));
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_waits_for_the_reader_to_leave_is_woken() {
+        let (mailbox, generation) = mailbox();
+        let writer = tokio::spawn(async move { mailbox.cancelled().await });
+        tokio::task::yield_now().await;
+        drop(generation);
+        writer.await.expect("the writer ends");
     }
 
     #[tokio::test]

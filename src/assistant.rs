@@ -1,0 +1,238 @@
+//! The conductor: a message comes in, a prompt goes to the generator, a reply goes out. It owns the live
+//! conversations and sees to it that each of them has one reply at a time. It knows neither Discord nor models.
+
+mod answer;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dashmap::{DashMap, DashSet, Entry};
+use futures_util::FutureExt as _;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::chat::addressing::{Incoming, is_addressed};
+use crate::chat::history::{Conversation, ConversationId, Speaker, TurnKind};
+use crate::chat::reply::{Pace, ReplyAction};
+use crate::chat::{ChannelId, MessageId};
+use crate::generation::Generator;
+use crate::persona::{Persona, SamplingWish};
+
+pub use answer::Accepted;
+
+/// What the assistant is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who answers where no other persona is set.
+    pub default_persona: Arc<Persona>,
+    /// Who answers in these channels and their threads.
+    pub channel_personas: BTreeMap<ChannelId, Arc<Persona>>,
+    /// How replies are sampled where the persona does not say it.
+    pub sampling: SamplingWish,
+    /// How often a reply that grows is shown.
+    pub pace: Pace,
+    /// Most messages that wait for a reply in one conversation.
+    pub queue_per_conversation: usize,
+    /// Seed of everything random; `None` draws one for each conversation.
+    pub seed: Option<u64>,
+}
+
+/// Carries out what a reply asks for.
+pub trait Outlet: Send {
+    /// Carries out one action.
+    fn act(&mut self, action: ReplyAction) -> impl Future<Output = Delivery> + Send;
+}
+
+/// What became of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is done.
+    Done,
+    /// A new message is there.
+    Sent(MessageId),
+    /// It could not be done, in spite of all tries.
+    Failed,
+    /// The place is gone, or nothing may be said there any more.
+    Gone,
+}
+
+/// The conductor.
+pub struct Assistant {
+    generator: Arc<dyn Generator>,
+    settings: Settings,
+    conversations: DashMap<ConversationId, Arc<Live>>,
+    channels: DashMap<ChannelId, ConversationId>,
+    /// The messages that are being answered, each with its channel and the token that stops it.
+    running: DashMap<MessageId, (ChannelId, CancellationToken)>,
+    /// Channels in which the bot has said that it cannot read everything.
+    hinted: DashSet<ChannelId>,
+    next_conversation: AtomicU64,
+    next_request: AtomicU64,
+    closing: CancellationToken,
+    answers: TaskTracker,
+}
+
+/// A conversation that somebody may be speaking in right now.
+struct Live {
+    persona: Arc<Persona>,
+    state: Mutex<Conversation>,
+    /// Held by the reply that is being made; whoever waits for it waits in order.
+    gate: Arc<tokio::sync::Mutex<()>>,
+    /// How many hold the gate or wait for it.
+    line: AtomicUsize,
+}
+
+impl Live {
+    fn lock(&self) -> MutexGuard<'_, Conversation> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn speaker(&self) -> Speaker {
+        Speaker::Persona { id: self.persona.id.clone(), version: self.persona.version.clone() }
+    }
+}
+
+impl Assistant {
+    /// An assistant that knows no conversation yet.
+    #[must_use]
+    pub fn new(generator: Arc<dyn Generator>, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            generator,
+            settings,
+            conversations: DashMap::new(),
+            channels: DashMap::new(),
+            running: DashMap::new(),
+            hinted: DashSet::new(),
+            next_conversation: AtomicU64::new(1),
+            next_request: AtomicU64::new(1),
+            closing: CancellationToken::new(),
+            answers: TaskTracker::new(),
+        })
+    }
+
+    /// Takes a message in, if it is addressed to the bot and was not taken before. Its place in the conversation is
+    /// decided by the order of these calls; the answer is made by [`Accepted::answer`].
+    pub fn accept(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
+        let is_ours = |message| self.said_here(incoming.channel, message);
+        if self.closing.is_cancelled() || !is_addressed(&incoming, is_ours) {
+            return None;
+        }
+        let live = self.conversation_in(incoming.channel, incoming.parent);
+        if live.lock().turn_of(incoming.message).is_some() {
+            return None;
+        }
+        let stop = CancellationToken::new();
+        match self.running.entry(incoming.message) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(vacant) => vacant.insert((incoming.channel, stop.clone())),
+        };
+        let ahead = live.line.fetch_add(1, Ordering::Relaxed);
+        let registration = Registration {
+            assistant: Arc::clone(self),
+            live,
+            message: incoming.message,
+            ahead,
+            _token: self.answers.token(),
+        };
+        let mut gate = Box::pin(Arc::clone(&registration.live.gate).lock_owned());
+        // Asking once takes the place in the line; the answer waits for its turn.
+        let gate = match gate.as_mut().now_or_never() {
+            Some(held) => futures_util::future::ready(held).boxed(),
+            None => gate,
+        };
+        Some(Accepted { registration, incoming, stop, gate })
+    }
+
+    /// A message was deleted: an answer to it stops.
+    pub fn message_deleted(&self, message: MessageId) {
+        if let Some(running) = self.running.get(&message) {
+            running.1.cancel();
+        }
+    }
+
+    /// A channel is gone: all answers in it stop.
+    pub fn channel_gone(&self, channel: ChannelId) {
+        for running in self.running.iter().filter(|running| running.0 == channel) {
+            running.1.cancel();
+        }
+    }
+
+    /// The conversation that a channel points to, as it stands.
+    #[must_use]
+    pub fn conversation(&self, channel: ChannelId) -> Option<Conversation> {
+        let id = *self.channels.get(&channel)?;
+        let live = Arc::clone(&*self.conversations.get(&id)?);
+        let conversation = live.lock().clone();
+        Some(conversation)
+    }
+
+    /// Takes nothing more in, lets running answers show what they have, and waits for them.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.answers.close();
+        self.answers.wait().await;
+    }
+
+    /// Whether the message is one of the bot's own turns in that channel.
+    fn said_here(&self, channel: ChannelId, message: MessageId) -> bool {
+        let live = self
+            .channels
+            .get(&channel)
+            .and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
+        live.is_some_and(|live| {
+            live.lock().turn_of(message).is_some_and(|turn| turn.kind == TurnKind::Persona)
+        })
+    }
+
+    /// The conversation that the channel points to; a new one when it points to none.
+    fn conversation_in(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Live> {
+        let id = *self.channels.entry(channel).or_insert_with(|| {
+            let id = ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed));
+            let live = self.begin(id, self.persona_of(channel, parent));
+            self.conversations.insert(id, Arc::new(live));
+            id
+        });
+        Arc::clone(
+            &*self
+                .conversations
+                .entry(id)
+                .or_insert_with(|| Arc::new(self.begin(id, self.persona_of(channel, parent)))),
+        )
+    }
+
+    fn persona_of(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Persona> {
+        let personas = &self.settings.channel_personas;
+        let own = personas.get(&channel).or_else(|| personas.get(&parent?));
+        Arc::clone(own.unwrap_or(&self.settings.default_persona))
+    }
+
+    fn begin(&self, id: ConversationId, persona: Arc<Persona>) -> Live {
+        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
+        let conversation = Conversation::new(id, seed, created, speaker, persona.char_name());
+        Live { persona, state: Mutex::new(conversation), gate: Arc::default(), line: AtomicUsize::new(0) }
+    }
+}
+
+/// A message that is being answered. Dropping this ends that.
+struct Registration {
+    assistant: Arc<Assistant>,
+    live: Arc<Live>,
+    message: MessageId,
+    /// How many were in the conversation's line before it.
+    ahead: usize,
+    _token: TaskTrackerToken,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.live.line.fetch_sub(1, Ordering::Relaxed);
+        self.assistant.running.remove(&self.message);
+    }
+}

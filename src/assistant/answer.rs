@@ -1,0 +1,456 @@
+//! One answer, from its place in the line to its last edit.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Delivery, Live, Outlet, Registration};
+use crate::chat::addressing::{Incoming, RepliedTo};
+use crate::chat::budget::{self, TooLong};
+use crate::chat::history::{Origin, Part, Tokens, Turn, TurnId, TurnState};
+use crate::chat::notice::Notice;
+use crate::chat::reply::{Reply, ReplyAction};
+use crate::chat::{MessageId, sanitize, slots};
+use crate::generation::{
+    Class, Event, Failure, FailureKind, Finish, Finished, Generation, Meta, Request, Sampling,
+};
+use crate::persona::SamplingWish;
+use crate::persona::macros::{self, Names};
+
+/// A message that was taken in and waits to be answered. Dropping it gives its place up.
+pub struct Accepted {
+    pub(super) registration: Registration,
+    pub(super) incoming: Incoming,
+    pub(super) stop: CancellationToken,
+    pub(super) gate: BoxFuture<'static, OwnedMutexGuard<()>>,
+}
+
+impl Accepted {
+    /// The message that is answered.
+    #[must_use]
+    pub fn trigger(&self) -> MessageId {
+        self.incoming.message
+    }
+
+    /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece. Dropping the future
+    /// stops the answer.
+    pub async fn answer(self, outlet: &mut impl Outlet) {
+        let Self { registration, incoming, stop, gate } = self;
+        let assistant = &registration.assistant;
+        let name = sanitize::name(registration.live.persona.char_name());
+        let mut delivering = Delivering {
+            outlet,
+            reply: Reply::new(&name, assistant.settings.pace, Instant::now().into_std()),
+            stop,
+            closing: assistant.closing.clone(),
+            live: Arc::clone(&registration.live),
+            turn: None,
+            delivered: String::new(),
+        };
+        if registration.ahead > assistant.settings.queue_per_conversation {
+            return delivering.tell(Notice::ConversationBusy { place: registration.ahead }).await;
+        }
+        match opening(&registration, &incoming, &name) {
+            Opening::Silence => {}
+            Opening::Notice(notice) => delivering.tell(notice).await,
+            // The gate is kept until the reply is over: the next prompt contains it.
+            Opening::Greeting(greeting) => {
+                if let Ok(_gate) = delivering.while_typing(gate).await {
+                    delivering.greet(&incoming, &name, &greeting).await;
+                }
+            }
+            Opening::Generation => {
+                if let Ok(_gate) = delivering.while_typing(gate).await {
+                    delivering.generate(&registration, &incoming, &name).await;
+                }
+            }
+        }
+    }
+}
+
+/// How a message is answered.
+enum Opening {
+    Silence,
+    Notice(Notice),
+    Greeting(String),
+    Generation,
+}
+
+/// A message with words is answered by the model; one without is greeted.
+fn opening(registration: &Registration, incoming: &Incoming, name: &str) -> Opening {
+    let quotes = |reply: &RepliedTo| !reply.by_bot && !sanitize::is_blank(&reply.text);
+    if !sanitize::is_blank(&incoming.text) || incoming.reply_to.as_ref().is_some_and(quotes) {
+        return Opening::Generation;
+    }
+    let readable = incoming.mentions_bot || incoming.server.is_none();
+    if !readable {
+        let first = registration.assistant.hinted.insert(incoming.channel);
+        return if first { Opening::Notice(Notice::Unreadable) } else { Opening::Silence };
+    }
+    let member = sanitize::name(&incoming.author.name);
+    let greeting =
+        macros::expand(&registration.live.persona.card.greeting, Names { char: name, user: &member });
+    if sanitize::is_blank(&greeting) { Opening::Notice(Notice::Nothing) } else { Opening::Greeting(greeting) }
+}
+
+/// Why an answer ends before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// Its trigger or its channel is gone.
+    Unwanted,
+    /// It cannot be delivered.
+    Undeliverable,
+    /// The program ends.
+    Closing,
+}
+
+/// How a reply ended.
+enum Ending {
+    /// The generation ended, and all of it was shown.
+    Generated(Event),
+    /// There was no generation, and all of the text was shown.
+    Said,
+    /// The program ended in the middle; what was there was shown.
+    Closed,
+    /// It was stopped.
+    Stopped(Stopped),
+}
+
+/// A reply on its way to the outlet and into the history.
+struct Delivering<'a, O> {
+    outlet: &'a mut O,
+    reply: Reply,
+    stop: CancellationToken,
+    closing: CancellationToken,
+    live: Arc<Live>,
+    /// The persona's turn that the reply is written into.
+    turn: Option<TurnId>,
+    /// What the reader has certainly seen.
+    delivered: String,
+}
+
+/// The turns that a message brought into the history.
+struct Heard {
+    quoted: Option<TurnId>,
+    trigger: TurnId,
+}
+
+impl<O: Outlet> Delivering<'_, O> {
+    /// Only tells the member something.
+    async fn tell(&mut self, notice: Notice) {
+        self.reply.finish_with(notice);
+        // Whether a notice arrives changes nothing; the outlet has logged it.
+        let _ = self.deliver(None).await;
+    }
+
+    /// Posts the greeting as the persona's turn.
+    async fn greet(&mut self, incoming: &Incoming, name: &str, greeting: &str) {
+        let turn = self.live.lock().begin_reply(self.live.speaker(), name, Some(incoming.message));
+        self.turn = Some(turn);
+        self.reply.write(greeting);
+        self.reply.finish();
+        let ending = self.deliver(None).await;
+        if self.delivered.is_empty() {
+            self.live.lock().forget(turn);
+        } else {
+            self.remember(&ending, None);
+        }
+    }
+
+    /// Waits for the generator, builds the prompt when its turn has come, and delivers what is generated.
+    async fn generate(&mut self, registration: &Registration, incoming: &Incoming, name: &str) {
+        let assistant = &registration.assistant;
+        let generator = &assistant.generator;
+        let model = generator.info();
+        let wish = self.live.persona.card.sampling.or(assistant.settings.sampling);
+        let most = (model.context_length / 2).max(1);
+        let max_tokens = wish.max_tokens.unwrap_or(most).clamp(1, most);
+        let meta = Meta {
+            request: assistant.next_request.fetch_add(1, Ordering::Relaxed),
+            conversation: self.live.lock().id.0,
+            member: incoming.author.id.0,
+            server: incoming.server.map_or(0, |server| server.0),
+            class: Class::Interactive,
+            deadline: None,
+            estimated_tokens: max_tokens,
+        };
+        let mut ticket = match generator.reserve(meta) {
+            Ok(ticket) => ticket,
+            Err(full) => return self.tell(Notice::QueueFull { place: full.place, wait: full.wait }).await,
+        };
+        if self.while_typing(ticket.turn()).await.is_err() {
+            return;
+        }
+        let heard = self.hear(incoming);
+        let room = model.context_length.saturating_sub(max_tokens);
+        let count = |prompt: &_| generator.count(prompt).tokens();
+        let fitted = budget::fit(&self.live.persona, &mut self.live.lock(), &model.id, room, count);
+        let fitted = match fitted {
+            Ok(fitted) => fitted,
+            Err(TooLong { have, room }) => {
+                self.forget(&heard);
+                return self.tell(Notice::TooLong { have, room }).await;
+            }
+        };
+        info!(
+            request = meta.request,
+            conversation = meta.conversation,
+            prompt_tokens = fitted.tokens,
+            "generating"
+        );
+        let request = {
+            let mut conversation = self.live.lock();
+            let stop = slots::stop_strings(&conversation, fitted.direct);
+            let turn = conversation.begin_reply(self.live.speaker(), name, Some(incoming.message));
+            self.turn = Some(turn);
+            let sampling = sampling(wish, seed(conversation.seed, turn));
+            Request { prompt: fitted.prompt, min_tokens: 1, max_tokens, sampling, stop }
+        };
+        let ending = self.deliver(Some(ticket.start(request))).await;
+        self.conclude(&ending, &heard, &model.id, meta.request);
+    }
+
+    /// Writes the message, and the one that it replies to unless it is there already, into the history.
+    fn hear(&mut self, incoming: &Incoming) -> Heard {
+        let mut conversation = self.live.lock();
+        let reply = incoming.reply_to.as_ref().filter(|reply| {
+            let shown_in = |turn: &Turn| turn.parts.iter().any(|part| part.message == reply.message);
+            !sanitize::is_blank(&reply.text) && !conversation.window().iter().any(shown_in)
+        });
+        let quoted = reply.map(|reply| match &reply.author {
+            Some(author) if !reply.by_bot => {
+                conversation.hear(author.id, &author.name, &reply.text, Some(reply.message))
+            }
+            // The bot's own words from before its memory begins.
+            _ => {
+                let name = self.live.persona.char_name();
+                let id = conversation.begin_reply(self.live.speaker(), name, None);
+                if let Some(turn) = conversation.turn_mut(id) {
+                    turn.state = TurnState::Complete;
+                    turn.parts.push(Part { message: reply.message, webhook: None });
+                    reply.text.trim().clone_into(&mut turn.shown_mut().text);
+                }
+                id
+            }
+        });
+        let author = &incoming.author;
+        let trigger = conversation.hear(author.id, &author.name, &incoming.text, Some(incoming.message));
+        Heard { quoted, trigger }
+    }
+
+    /// Takes the message and its reply out of the history again, so that it can be asked anew.
+    fn forget(&mut self, heard: &Heard) {
+        let mut conversation = self.live.lock();
+        for turn in [heard.quoted, Some(heard.trigger), self.turn.take()].into_iter().flatten() {
+            conversation.forget(turn);
+        }
+    }
+
+    /// Shows the reply as it grows, until it is over or stops.
+    async fn deliver(&mut self, mut generation: Option<Generation>) -> Ending {
+        let mut ending = Ending::Said;
+        loop {
+            if let Err(stopped) = self.act_on_due().await {
+                return Ending::Stopped(stopped);
+            }
+            if self.reply.is_over() {
+                return ending;
+            }
+            let generating = generation.is_some();
+            let next = async {
+                match &mut generation {
+                    Some(generation) => generation.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ending::Stopped(Stopped::Unwanted),
+                () = self.closing.cancelled(), if generating => {
+                    generation = None;
+                    self.reply.finish();
+                    ending = Ending::Closed;
+                }
+                event = next => match event {
+                    Some(Event::Delta { text, .. }) => self.reply.write(&text),
+                    Some(end @ (Event::Finished(_) | Event::Failed(_))) => {
+                        generation = None;
+                        self.finish_reply(&end);
+                        ending = Ending::Generated(end);
+                    }
+                    Some(_) => {}
+                    None => generation = None,
+                },
+                () = sleep_until(self.reply.next_due().into()) => {}
+            }
+        }
+    }
+
+    /// Waits for the future, while the reader sees that somebody is typing.
+    async fn while_typing<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Stopped> {
+        let mut future = pin!(future);
+        loop {
+            self.act_on_due().await?;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Err(Stopped::Unwanted),
+                () = self.closing.cancelled() => return Err(Stopped::Closing),
+                output = &mut future => return Ok(output),
+                () = sleep_until(self.reply.next_due().into()) => {}
+            }
+        }
+    }
+
+    /// Does what is due. What will be shown is written into the history before it is shown.
+    async fn act_on_due(&mut self) -> Result<(), Stopped> {
+        while let Some(action) = self.reply.due(Instant::now().into_std()) {
+            let is_typing = action == ReplyAction::Typing;
+            if !is_typing {
+                self.record(|turn, reply| {
+                    turn.state = TurnState::Streaming;
+                    reply.shown_text().clone_into(&mut turn.shown_mut().text);
+                });
+            }
+            match self.outlet.act(action).await {
+                Delivery::Gone => return Err(Stopped::Undeliverable),
+                Delivery::Failed if !is_typing => return Err(Stopped::Undeliverable),
+                Delivery::Sent(message) => {
+                    self.record(|turn, _| turn.parts.push(Part { message, webhook: None }));
+                }
+                Delivery::Done | Delivery::Failed => {}
+            }
+            if !is_typing {
+                self.reply.shown_text().clone_into(&mut self.delivered);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the persona's turn in the history, when there is one.
+    fn record(&self, change: impl FnOnce(&mut Turn, &Reply)) {
+        let mut conversation = self.live.lock();
+        if let Some(turn) = self.turn.and_then(|id| conversation.turn_mut(id)) {
+            change(turn, &self.reply);
+        }
+    }
+
+    /// The generation has ended: the reply ends too, with a word of explanation where one is due.
+    fn finish_reply(&mut self, event: &Event) {
+        let blank = sanitize::is_blank(self.reply.text());
+        match event {
+            Event::Failed(Failure { kind: FailureKind::TooLong { have, limit }, .. }) if blank => {
+                self.reply.finish_with(Notice::TooLong { have: *have, room: *limit });
+            }
+            Event::Failed(failure) if blank => {
+                self.reply.finish_with(Notice::Broken { retryable: failure.retryable });
+            }
+            Event::Failed(_) => self.reply.finish_with(Notice::CutOff),
+            _ if blank => self.reply.finish_with(Notice::Empty),
+            _ => self.reply.finish(),
+        }
+    }
+
+    /// Leaves the history as it should be after a generation: what was shown is remembered, and a message to which
+    /// nothing was shown can be asked anew.
+    fn conclude(&mut self, ending: &Ending, heard: &Heard, model: &str, request: u64) {
+        match ending {
+            Ending::Generated(Event::Finished(Finished { reason, usage, timings, .. })) => info!(
+                request,
+                reason = finish_name(reason),
+                new_tokens = usage.new_tokens,
+                queued_ms = timings.queued.as_millis(),
+                prefill_ms = timings.prefill.as_millis(),
+                decode_ms = timings.decode.as_millis(),
+                "finished"
+            ),
+            Ending::Generated(Event::Failed(failure)) => {
+                warn!(request, kind = ?failure.kind, detail = failure.detail, "the generation failed");
+            }
+            Ending::Generated(_) | Ending::Said | Ending::Closed => {}
+            Ending::Stopped(stopped) => info!(request, ?stopped, "stopped"),
+        }
+        if self.delivered.is_empty() {
+            return self.forget(heard);
+        }
+        if matches!(ending, Ending::Stopped(Stopped::Unwanted)) {
+            self.live.lock().forget(heard.trigger);
+        }
+        self.remember(ending, Some(model));
+    }
+
+    /// Writes the reply as it ended into its turn.
+    fn remember(&self, ending: &Ending, model: Option<&str>) {
+        let state = match ending {
+            Ending::Said => TurnState::Complete,
+            Ending::Generated(Event::Finished(finished)) => match finished.reason {
+                Finish::Cancelled | Finish::Shutdown => TurnState::Interrupted,
+                _ => TurnState::Complete,
+            },
+            Ending::Generated(_) | Ending::Stopped(Stopped::Undeliverable) => TurnState::Failed,
+            Ending::Closed | Ending::Stopped(_) => TurnState::Interrupted,
+        };
+        let conversation_seed = self.live.lock().seed;
+        self.record(|turn, reply| {
+            turn.state = state;
+            let seed = seed(conversation_seed, turn.id);
+            let variant = turn.shown_mut();
+            self.delivered.clone_into(&mut variant.text);
+            let (Some(model), Ending::Generated(Event::Finished(finished))) = (model, ending) else { return };
+            variant.origin = Some(Origin {
+                model: model.to_owned(),
+                seed,
+                prompt_tokens: finished.usage.prompt_tokens,
+                new_tokens: finished.usage.new_tokens,
+            });
+            // The ids stand for the text only as long as it is exactly what the model wrote.
+            let verbatim =
+                reply.verbatim().filter(|_| variant.text == reply.text() && !finished.ids.is_empty());
+            variant.tokens = verbatim.map(|leading_space| Tokens {
+                model: model.to_owned(),
+                ids: finished.ids.clone(),
+                leading_space,
+            });
+        });
+    }
+}
+
+/// Seed of the reply that is written into this turn.
+fn seed(conversation: u64, turn: TurnId) -> u64 {
+    conversation.wrapping_add(turn.0)
+}
+
+/// The reason without the stop string, which may be a member's name.
+fn finish_name(reason: &Finish) -> &'static str {
+    match reason {
+        Finish::Eos => "eos",
+        Finish::Stop(_) => "stop",
+        Finish::Length => "length",
+        Finish::ContextFull => "context full",
+        Finish::Cancelled => "cancelled",
+        Finish::Shutdown => "shutdown",
+    }
+}
+
+/// The wish as the generator wants it.
+fn sampling(wish: SamplingWish, seed: u64) -> Sampling {
+    let default = Sampling::default();
+    Sampling {
+        temperature: wish.temperature.unwrap_or(default.temperature),
+        top_k: wish.top_k.unwrap_or(default.top_k),
+        top_p: wish.top_p.unwrap_or(default.top_p),
+        min_p: wish.min_p.unwrap_or(default.min_p),
+        repetition_penalty: wish.repetition_penalty.unwrap_or(default.repetition_penalty),
+        repetition_window: wish.repetition_window.unwrap_or(default.repetition_window),
+        frequency_penalty: wish.frequency_penalty.unwrap_or(default.frequency_penalty),
+        presence_penalty: wish.presence_penalty.unwrap_or(default.presence_penalty),
+        banned: Vec::new(),
+        seed: Some(seed),
+    }
+}

@@ -1,0 +1,80 @@
+//! The order of arrival. serenity hands every event to a task of its own, so that two messages posted one after the
+//! other may overtake each other by some microseconds; here they are put back in order.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::chat::{ChannelId, MessageId};
+
+/// How long a message waits for one that was posted before it: long for a task to be scheduled, short for a reader.
+const SETTLE: Duration = Duration::from_millis(15);
+
+/// Messages that have just arrived.
+pub(super) struct Arrivals<T>(Mutex<BTreeMap<(ChannelId, MessageId), T>>);
+
+impl<T> Arrivals<T> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Puts a message in, waits a moment, and takes the oldest one of the channel out with `take`, while no other
+    /// task can: what `take` does happens in the order of message ids. Returns `None` when another task has taken
+    /// this one's part already, or the message was withdrawn.
+    pub(super) async fn in_order<R>(
+        &self,
+        channel: ChannelId,
+        message: MessageId,
+        arrived: T,
+        take: impl FnOnce(T) -> R,
+    ) -> Option<R> {
+        self.lock().insert((channel, message), arrived);
+        tokio::time::sleep(SETTLE).await;
+        let mut waiting = self.lock();
+        let oldest = waiting.range((channel, MessageId(0))..=(channel, MessageId(u64::MAX))).next();
+        let key = *oldest?.0;
+        waiting.remove(&key).map(take)
+    }
+
+    /// Takes a message back, because it was deleted before it was looked at.
+    pub(super) fn withdraw(&self, channel: ChannelId, message: MessageId) {
+        self.lock().remove(&(channel, message));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(ChannelId, MessageId), T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: ChannelId = ChannelId(1);
+    const THERE: ChannelId = ChannelId(2);
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_overtook_each_other_come_in_order() {
+        let arrivals = Arrivals::new();
+        let taken = Mutex::new(Vec::new());
+        let take = |number: u64| taken.lock().expect("no panic").push(number);
+        tokio::join!(
+            arrivals.in_order(HERE, MessageId(2), 2, take),
+            arrivals.in_order(THERE, MessageId(9), 9, take),
+            arrivals.in_order(HERE, MessageId(1), 1, take),
+        );
+        let taken = taken.lock().expect("no panic");
+        let here: Vec<u64> = taken.iter().copied().filter(|&number| number < 9).collect();
+        assert_eq!(here, [1, 2]);
+        assert_eq!(taken.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_was_deleted_at_once_is_not_taken() {
+        let arrivals = Arrivals::new();
+        let (taken, ()) = tokio::join!(arrivals.in_order(HERE, MessageId(1), 1, |number| number), async {
+            arrivals.withdraw(HERE, MessageId(1));
+        });
+        assert_eq!(taken, None);
+    }
+}

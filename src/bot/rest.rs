@@ -1,0 +1,154 @@
+//! Calls to Discord's REST interface: trying again where that makes sense, and errors that can be logged.
+//!
+//! serenity's and reqwest's own errors carry addresses, and some addresses carry secrets: none of them goes any
+//! further than this file.
+
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use serenity::http::HttpError;
+use tracing::debug;
+
+/// How often a call is tried.
+const TRIES: u32 = 6;
+
+/// Wait before the second try; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(400);
+
+/// How long one try may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What went wrong with a call, without anything secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Discord answered with an error.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Discord's own error code, 0 when it gave none.
+        code: isize,
+    },
+    /// There was no answer.
+    NoAnswer,
+    /// There was an answer that makes no sense, or the call itself makes none.
+    Confused,
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused { status, code: 0 | -1 } => write!(formatter, "status {status}"),
+            Self::Refused { status, code } => write!(formatter, "status {status}, code {code}"),
+            Self::NoAnswer => formatter.write_str("no answer"),
+            Self::Confused => formatter.write_str("an answer that makes no sense"),
+        }
+    }
+}
+
+impl From<&serenity::Error> for Trouble {
+    fn from(error: &serenity::Error) -> Self {
+        match error {
+            serenity::Error::Http(HttpError::UnsuccessfulRequest(response)) => {
+                Self::Refused { status: response.status_code.as_u16(), code: response.error.code }
+            }
+            serenity::Error::Http(HttpError::Request(_)) | serenity::Error::Io(_) => Self::NoAnswer,
+            _ => Self::Confused,
+        }
+    }
+}
+
+impl Trouble {
+    /// Whether the same call may succeed later: too many requests, a fault on Discord's side, no answer.
+    fn may_pass(self) -> bool {
+        match self {
+            Self::Refused { status, .. } => status == 429 || status >= 500,
+            Self::NoAnswer => true,
+            Self::Confused => false,
+        }
+    }
+
+    /// Whether nothing can be said there any more: no permission, no such channel, no such message.
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, Self::Refused { status: 401 | 403 | 404, .. })
+    }
+}
+
+/// Makes a call, and makes it again after a growing, jittered wait as long as that may help, [`TRIES`] times at most.
+///
+/// # Errors
+/// The trouble of the last try.
+pub(super) async fn retry<T, F>(route: &'static str, call: impl Fn() -> F) -> Result<T, Trouble>
+where
+    F: Future<Output = serenity::Result<T>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let trouble = match tokio::time::timeout(PATIENCE, call()).await {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => Trouble::from(&error),
+            Err(_) => Trouble::NoAnswer,
+        };
+        if !trouble.may_pass() || tries == TRIES {
+            return Err(trouble);
+        }
+        debug!(route, %trouble, tries, "trying again");
+        tokio::time::sleep(backoff(tries)).await;
+    }
+}
+
+/// The wait after so many tries: doubling, and up to half as long again, so that not everybody returns at once.
+fn backoff(tries: u32) -> Duration {
+    let base = FIRST_WAIT * 2_u32.pow(tries - 1);
+    let most = u64::try_from(base.as_millis() / 2).unwrap_or(u64::MAX);
+    base + Duration::from_millis(ChaCha8Rng::from_os_rng().next_u64() % (most + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn broken() -> serenity::Error {
+        serenity::Error::Io(std::io::Error::other("broken"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again() {
+        let tries = Cell::new(0);
+        let answer = retry("test", || {
+            tries.set(tries.get() + 1);
+            std::future::ready(if tries.get() < 3 { Err(broken()) } else { Ok(7) })
+        });
+        assert_eq!(answer.await, Ok(7));
+        assert_eq!(tries.get(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends() {
+        let tries = Cell::new(0);
+        let answer = retry("test", || {
+            tries.set(tries.get() + 1);
+            std::future::ready(Err::<(), _>(broken()))
+        });
+        assert_eq!(answer.await, Err(Trouble::NoAnswer));
+        assert_eq!(tries.get(), TRIES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_is_given_up() {
+        let answer = retry("test", std::future::pending::<serenity::Result<()>>);
+        assert_eq!(answer.await, Err(Trouble::NoAnswer));
+    }
+
+    #[test]
+    fn waits_grow_and_differ() {
+        for tries in 1..TRIES {
+            let wait = backoff(tries);
+            let least = FIRST_WAIT * 2_u32.pow(tries - 1);
+            assert!((least..=least * 3 / 2).contains(&wait), "{wait:?} after {tries}");
+        }
+    }
+}

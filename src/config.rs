@@ -1,0 +1,447 @@
+//! Settings: what was written ([`RawConfig`]) becomes what is meant ([`Config`]), checked and filled with defaults.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::chat::ChannelId;
+use crate::persona::SamplingWish;
+
+/// The defaults, with a comment for every setting.
+pub const DEFAULT: &str = include_str!("../config/default.toml");
+
+/// Name of the settings file that is read from the working directory when none is named.
+pub const FILE_NAME: &str = "mummer.toml";
+
+/// Name of the environment variable that holds the bot's token.
+pub const TOKEN_VARIABLE: &str = "DISCORD_TOKEN";
+
+/// Beginning of the environment variables that change settings.
+const PREFIX: &str = "MUMMER";
+
+/// All settings, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The model.
+    pub model: Model,
+    /// Queues.
+    pub generation: Generation,
+    /// How replies are chosen where a persona does not say it.
+    pub sampling: SamplingWish,
+    /// Personas.
+    pub personas: Personas,
+    /// Discord.
+    pub discord: Discord,
+    /// The log.
+    pub log: Log,
+}
+
+/// Which model runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// A GGUF file.
+    pub path: Option<PathBuf>,
+    /// A `tokenizer.json`.
+    pub tokenizer: Option<PathBuf>,
+    /// Most tokens of prompt and reply together, when lower than the model's own limit.
+    pub context_length: Option<usize>,
+}
+
+/// How many may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation {
+    /// For the model.
+    pub queue: usize,
+    /// For one conversation.
+    pub queue_per_conversation: usize,
+}
+
+/// Where personas come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Personas {
+    /// Directory of the operator's own.
+    pub directory: Option<PathBuf>,
+    /// Who answers where no other persona is set.
+    pub default: String,
+}
+
+/// How Discord is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discord {
+    /// File with the token.
+    pub token_file: Option<PathBuf>,
+    /// Base address instead of Discord's.
+    pub api_base: Option<String>,
+    /// Whether to ask for the Message Content intent.
+    pub message_content: bool,
+    /// Personas of channels.
+    pub channels: BTreeMap<ChannelId, String>,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is logged.
+    pub level: tracing::Level,
+}
+
+/// Settings that make no sense. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("the settings file {} cannot be read ({source}); check the path", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file does not parse.
+    #[error("the settings file {} has a mistake: {message}", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Which mistake, in which line.
+        message: String,
+    },
+    /// An environment variable makes no sense.
+    #[error("an environment variable that begins with MUMMER__ has a mistake: {0}")]
+    Environment(String),
+    /// A value makes no sense.
+    #[error("the setting {0}")]
+    Value(String),
+    /// There is no token.
+    #[error(
+        "there is no bot token: put it into the environment variable DISCORD_TOKEN, or into a file named by \
+         discord.token_file (make one at https://discord.com/developers/applications, under Bot)"
+    )]
+    NoToken,
+    /// The token file cannot be read.
+    #[error("the token file {} cannot be read ({source}); check discord.token_file", path.display())]
+    TokenFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The token cannot be one.
+    #[error("the bot token contains white space or other characters that no token has; copy it again")]
+    BadToken,
+}
+
+/// Settings as they are written, none of them required. `config/default.toml` explains each.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    model: RawModel,
+    generation: RawGeneration,
+    sampling: SamplingWish,
+    personas: RawPersonas,
+    discord: RawDiscord,
+    log: RawLog,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawModel {
+    path: String,
+    tokenizer: String,
+    context_length: usize,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawGeneration {
+    queue: usize,
+    queue_per_conversation: usize,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPersonas {
+    directory: String,
+    default: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawDiscord {
+    token_file: String,
+    api_base: String,
+    message_content: bool,
+    channels: BTreeMap<String, RawChannel>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawChannel {
+    persona: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLog {
+    level: String,
+}
+
+impl Config {
+    /// Reads the settings: defaults, under the file (`mummer.toml` in the working directory when none is named and
+    /// it is there), under the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read, has unknown keys, or a value makes no sense.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            Some(path) => Some((path, read(path)?)),
+            None => {
+                let path = Path::new(FILE_NAME);
+                path.exists().then(|| Ok((path, read(path)?))).transpose()?
+            }
+        };
+        Self::from_sources(
+            text.as_ref().map(|(path, text)| (*path, text.as_str())),
+            std::env::vars().collect(),
+        )
+    }
+
+    fn from_sources(
+        file: Option<(&Path, &str)>,
+        variables: std::collections::HashMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let defaults = config::Config::builder().add_source(File::from_str(DEFAULT, FileFormat::Toml));
+        let with_file = match file {
+            Some((path, text)) => {
+                // Read on its own first: only then do mistakes come with their line.
+                toml::from_str::<RawConfig>(text).map_err(|error| ConfigError::Syntax {
+                    path: path.to_owned(),
+                    message: hint_at_token(error.to_string().trim()),
+                })?;
+                defaults.add_source(File::from_str(text, FileFormat::Toml))
+            }
+            None => defaults,
+        };
+        let environment = Environment::with_prefix(PREFIX)
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(variables));
+        let raw: RawConfig = with_file
+            .add_source(environment)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| ConfigError::Environment(hint_at_token(&error.to_string())))?;
+        raw.resolve()
+    }
+}
+
+impl RawConfig {
+    fn resolve(self) -> Result<Config, ConfigError> {
+        let value = |message: String| Err(ConfigError::Value(message));
+        for (key, number) in [
+            ("generation.queue", self.generation.queue),
+            ("generation.queue_per_conversation", self.generation.queue_per_conversation),
+        ] {
+            if !(1..=10_000).contains(&number) {
+                return value(format!("{key} is {number}; it must be 1 to 10000"));
+            }
+        }
+        if let Some(complaint) = self.sampling.complaint() {
+            return value(complaint);
+        }
+        let level = match self.log.level.parse() {
+            Ok(level) => level,
+            Err(_) => {
+                let written = self.log.level;
+                return value(format!(
+                    "log.level is {written:?}; it must be error, warn, info, debug or trace"
+                ));
+            }
+        };
+        let api_base = some_text(&self.discord.api_base).map(|base| base.trim_end_matches('/').to_owned());
+        if let Some(base) = &api_base
+            && !["http://", "https://"]
+                .iter()
+                .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
+        {
+            return value(format!("discord.api_base is {base:?}; it must begin with http:// or https://"));
+        }
+        let mut channels = BTreeMap::new();
+        for (id, channel) in self.discord.channels {
+            let Ok(number) = id.parse() else {
+                return value(format!(
+                    "discord.channels.{id} is no channel: use the channel's number (Copy Channel ID in Discord)"
+                ));
+            };
+            if let Some(persona) = some_text(&channel.persona) {
+                channels.insert(ChannelId(number), persona.to_owned());
+            }
+        }
+        Ok(Config {
+            model: Model {
+                path: some_path(&self.model.path),
+                tokenizer: some_path(&self.model.tokenizer),
+                context_length: Some(self.model.context_length).filter(|&length| length > 0),
+            },
+            generation: Generation {
+                queue: self.generation.queue,
+                queue_per_conversation: self.generation.queue_per_conversation,
+            },
+            sampling: self.sampling,
+            personas: Personas {
+                directory: some_path(&self.personas.directory),
+                default: self.personas.default,
+            },
+            discord: Discord {
+                token_file: some_path(&self.discord.token_file),
+                api_base,
+                message_content: self.discord.message_content,
+                channels,
+            },
+            log: Log { level },
+        })
+    }
+}
+
+impl Discord {
+    /// The bot's token, from the environment or the token file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when there is none, or what is there cannot be one.
+    pub fn token(&self) -> Result<SecretString, ConfigError> {
+        let written = match std::env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.trim().is_empty() => token,
+            _ => match &self.token_file {
+                Some(path) => std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::TokenFile { path: path.clone(), source })?,
+                None => return Err(ConfigError::NoToken),
+            },
+        };
+        let token = written.trim().trim_start_matches("Bot ").trim();
+        if token.is_empty() {
+            return Err(ConfigError::NoToken);
+        }
+        if !token.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(ConfigError::BadToken);
+        }
+        Ok(SecretString::from(token.to_owned()))
+    }
+
+    /// Whether a token was given at all.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token_file.is_some() || std::env::var(TOKEN_VARIABLE).is_ok_and(|token| !token.trim().is_empty())
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn some_text(text: &str) -> Option<&str> {
+    Some(text.trim()).filter(|text| !text.is_empty())
+}
+
+fn some_path(text: &str) -> Option<PathBuf> {
+    some_text(text).map(PathBuf::from)
+}
+
+/// People look for a place for the token; the message says where it is.
+fn hint_at_token(message: &str) -> String {
+    if message.contains("unknown field `token`") {
+        format!("{message} (the token comes from {TOKEN_VARIABLE} or discord.token_file, nowhere else)")
+    } else {
+        message.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeSet, HashMap};
+
+    use super::*;
+
+    fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let variables: HashMap<String, String> =
+            variables.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Config::from_sources(Some((Path::new("mummer.toml"), file)), variables)
+    }
+
+    #[test]
+    fn the_environment_stands_over_the_file_and_the_file_over_the_defaults() {
+        let file = "[model]\npath = '/a.gguf'\n[personas]\ndefault = 'crake'\n";
+        let config = load(file, &[("MUMMER__MODEL__PATH", "/b.gguf")]).expect("it loads");
+        assert_eq!(config.model.path, Some(PathBuf::from("/b.gguf")));
+        assert_eq!(config.personas.default, "crake");
+        assert_eq!(config.sampling.max_tokens, Some(400));
+        assert!(!config.discord.message_content);
+    }
+
+    #[test]
+    fn channels_have_personas_from_file_and_environment() {
+        let file = "[discord.channels.11]\npersona = 'crake'\n";
+        let variables = [
+            ("MUMMER__DISCORD__CHANNELS__12__PERSONA", "mizzle"),
+            ("MUMMER__DISCORD__MESSAGE_CONTENT", "true"),
+            ("MUMMER__DISCORD__API_BASE", "http://127.0.0.1:3100/"),
+        ];
+        let config = load(file, &variables).expect("it loads");
+        let personas: Vec<_> =
+            config.discord.channels.iter().map(|(id, name)| (id.0, name.as_str())).collect();
+        assert_eq!(personas, [(11, "crake"), (12, "mizzle")]);
+        assert!(config.discord.message_content);
+        assert_eq!(config.discord.api_base.as_deref(), Some("http://127.0.0.1:3100"));
+    }
+
+    #[test]
+    fn mistakes_say_where_they_are_and_what_to_do() {
+        let check = |file: &str, variables: &[(&str, &str)], expected: &[&str]| {
+            let error = load(file, variables).expect_err("it is wrong").to_string();
+            for expected in expected {
+                assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+            }
+        };
+        check("[model]\npaht = 'x'\n", &[], &["mummer.toml", "line 2", "paht", "path"]);
+        check("[model\n", &[], &["mummer.toml", "line 1"]);
+        check("[discord]\ntoken = 'x'\n", &[], &["DISCORD_TOKEN", "discord.token_file"]);
+        check("", &[("MUMMER__MODLE__PATH", "x")], &["MUMMER__", "modle"]);
+        check("[log]\nlevel = 'loud'\n", &[], &["log.level", "loud", "debug"]);
+        check("[discord]\napi_base = 'localhost'\n", &[], &["discord.api_base", "http://"]);
+        check("[discord.channels.general]\npersona = 'x'\n", &[], &["discord.channels.general", "number"]);
+        check("[generation]\nqueue = 0\n", &[], &["generation.queue", "1 to"]);
+        check("[sampling]\ntop_p = 0.0\n", &[], &["sampling.top_p"]);
+    }
+
+    #[test]
+    fn every_default_is_a_setting_with_a_comment() {
+        let raw: RawConfig = toml::from_str(DEFAULT).expect("the defaults parse");
+        raw.resolve().expect("the defaults make sense");
+        let lines: Vec<&str> = DEFAULT.lines().collect();
+        for (number, line) in lines.iter().enumerate() {
+            if line.contains(" = ") && !line.starts_with('#') {
+                assert!(lines[number - 1].starts_with("# "), "no comment before {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_has_a_default() {
+        // serde names all fields that it knows when it meets one that it does not.
+        let known = |section: &str| -> BTreeSet<String> {
+            let error =
+                toml::from_str::<RawConfig>(&format!("[{section}]\nnobody = 1\n")).expect_err("unknown");
+            let message = error.to_string();
+            let fields = message.split("expected").nth(1).expect("the known fields").to_owned();
+            fields.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+        };
+        let defaults: toml::Table = toml::from_str(DEFAULT).expect("the defaults parse");
+        for (section, table) in &defaults {
+            let written: BTreeSet<String> = table.as_table().expect("a section").keys().cloned().collect();
+            let mut expected = known(section);
+            expected.remove("channels");
+            assert_eq!(written, expected, "[{section}]");
+        }
+    }
+}
