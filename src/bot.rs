@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::assistant::Assistant;
 use crate::chat::MemberId;
-use rest::Trouble;
+pub use rest::Trouble;
 
 /// Why the bot does not run (any more). Each message says what to do.
 #[derive(Debug, thiserror::Error)]

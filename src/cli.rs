@@ -1,0 +1,146 @@
+//! The command line: what the program is asked to do, and the wiring of the rooms to do it.
+//!
+//! Standard output carries results only; the log, progress and errors go to standard error. Exit codes: 0 it is done,
+//! 1 it failed, 2 the command line, a setting or a persona has a mistake.
+
+mod chat;
+mod complete;
+mod loading;
+mod persona;
+mod run;
+mod tokenize;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+use crate::assistant::Settings;
+use crate::chat::reply::Pace;
+use crate::config::{Config, ConfigError};
+use crate::persona::{Library, LibraryError, Persona};
+use crate::telemetry;
+
+/// A Discord bot that puts on personas, with a language model of its own.
+///
+/// Without a command it runs the bot when there is a token, and a chat in the terminal when there is none.
+#[derive(Debug, Parser)]
+#[command(name = "mummer", version)]
+struct Cli {
+    /// Settings file instead of mummer.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+struct ModelArguments {
+    /// GGUF model file, instead of the setting model.path
+    #[arg(long, global = true, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Run without a model: answers follow a script
+    #[arg(long, global = true)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the Discord bot
+    Run,
+    /// Talk to a persona in the terminal; reads lines when standard input is no terminal
+    Chat(chat::Arguments),
+    /// Continue a text with the model, and nothing else
+    Complete(complete::Arguments),
+    /// Print the token ids of standard input as JSON
+    Tokenize,
+    /// Look at personas
+    #[command(subcommand)]
+    Persona(persona::Command),
+}
+
+/// Runs the program and returns its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let is_mistake = error.chain().any(|cause| {
+                cause.is::<ConfigError>() || cause.is::<Mistake>() || cause.is::<LibraryError>()
+            });
+            report(&error);
+            ExitCode::from(if is_mistake { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let mut config = Config::load(cli.config.as_deref())?;
+    if let Some(model) = cli.model.model {
+        config.model.path = Some(model);
+    }
+    telemetry::init(config.log.level).context("the log could not be set up")?;
+    let dry_run = cli.model.dry_run;
+    let command = cli.command.unwrap_or_else(|| {
+        if config.discord.has_token() { Command::Run } else { Command::Chat(chat::Arguments::default()) }
+    });
+    match command {
+        Command::Run => run::run(&config, dry_run),
+        Command::Chat(arguments) => chat::run(&config, dry_run, &arguments),
+        Command::Complete(arguments) => complete::run(&config, &arguments),
+        Command::Tokenize => tokenize::run(&config),
+        Command::Persona(command) => persona::run(&config, &command),
+    }
+}
+
+/// Prints an error as one line that says what went wrong, red on a terminal.
+fn report(error: &anyhow::Error) {
+    let mut stderr = std::io::stderr();
+    let label = if stderr.is_terminal() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(stderr, "{label} {error:#}");
+}
+
+/// A mistake of whoever typed the command or wrote the settings.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Mistake(String);
+
+/// The personas that the settings allow.
+fn library(config: &Config) -> anyhow::Result<Library> {
+    Ok(Library::load(config.personas.directory.as_deref())?)
+}
+
+/// Finds a persona, or says which ones there are.
+fn find_persona(library: &Library, wanted: &str, asked_by: &str) -> anyhow::Result<Arc<Persona>> {
+    library.find(wanted).cloned().ok_or_else(|| {
+        let ids: Vec<&str> = library.iter().map(|persona| persona.id.0.as_str()).collect();
+        Mistake(format!(
+            "{asked_by} names the persona {wanted:?}, which does not exist; there are: {}",
+            ids.join(", ")
+        ))
+        .into()
+    })
+}
+
+/// What the assistant must know, from the settings.
+fn assistant_settings(config: &Config, library: &Library) -> anyhow::Result<Settings> {
+    let channel_personas = config.discord.channels.iter().map(|(channel, wanted)| {
+        let asked_by = format!("the setting discord.channels.{channel}.persona");
+        Ok((*channel, find_persona(library, wanted, &asked_by)?))
+    });
+    Ok(Settings {
+        default_persona: find_persona(library, &config.personas.default, "the setting personas.default")?,
+        channel_personas: channel_personas.collect::<anyhow::Result<_>>()?,
+        sampling: config.sampling,
+        pace: Pace::default(),
+        queue_per_conversation: config.generation.queue_per_conversation,
+        seed: None,
+    })
+}

@@ -1,0 +1,129 @@
+//! What the gateway tells about a change in the world, and which intents a session needs to hear.
+
+use serde_json::{Value, json};
+use serenity::model::gateway::GatewayIntents;
+
+use super::ids::{ChannelId, MessageId, RoleId, UserId};
+use super::payloads::{self, Reader};
+use super::world::{Channel, ChannelKind, World};
+
+/// An event, before it is numbered for a session.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) name: &'static str,
+    /// Only who sees this channel hears of it.
+    pub(super) within: Option<ChannelId>,
+    /// A session needs this intent.
+    pub(super) intent: GatewayIntents,
+    pub(super) data: Value,
+    /// What sessions without the message content intent get instead.
+    pub(super) without_content: Option<Value>,
+}
+
+impl Event {
+    pub(super) fn new(name: &'static str, intent: GatewayIntents, data: Value) -> Self {
+        Self { name, within: None, intent, data, without_content: None }
+    }
+
+    /// `MESSAGE_CREATE` or `MESSAGE_UPDATE`, which both carry the whole message.
+    pub(super) fn message(name: &'static str, world: &World, id: MessageId) -> Self {
+        let message = &world.messages[&id];
+        let payload = |reads_everything| {
+            let reader = Reader { over_gateway: true, reads_everything };
+            payloads::message(world, message, reader)
+        };
+        Self {
+            name,
+            within: Some(message.channel),
+            intent: messages_intent(world, message.channel),
+            data: payload(true),
+            without_content: Some(payload(false)),
+        }
+    }
+
+    pub(super) fn message_delete(world: &World, id: MessageId) -> Self {
+        let channel = world.messages[&id].channel;
+        let data = located(world, channel, json!({"id": id, "channel_id": channel}));
+        Self { within: Some(channel), ..Self::new("MESSAGE_DELETE", messages_intent(world, channel), data) }
+    }
+
+    pub(super) fn messages_delete(world: &World, channel: ChannelId, ids: &[MessageId]) -> Self {
+        let data = located(world, channel, json!({"ids": ids, "channel_id": channel}));
+        Self {
+            within: Some(channel),
+            ..Self::new("MESSAGE_DELETE_BULK", messages_intent(world, channel), data)
+        }
+    }
+
+    /// A channel or thread was made. Direct channels appear without an event.
+    pub(super) fn channel_create(world: &World, channel: &Channel) -> Option<Self> {
+        let name = match channel.kind {
+            ChannelKind::Text => "CHANNEL_CREATE",
+            ChannelKind::Thread { .. } => "THREAD_CREATE",
+            ChannelKind::Direct { .. } => return None,
+        };
+        let data = payloads::channel(world, channel);
+        Some(Self::new(name, GatewayIntents::GUILDS, data))
+    }
+
+    pub(super) fn channel_update(world: &World, channel: &Channel) -> Self {
+        let name = match channel.kind {
+            ChannelKind::Thread { .. } => "THREAD_UPDATE",
+            ChannelKind::Text | ChannelKind::Direct { .. } => "CHANNEL_UPDATE",
+        };
+        let data = payloads::channel(world, channel);
+        Self::new(name, GatewayIntents::GUILDS, data)
+    }
+
+    pub(super) fn channel_delete(world: &World, channel: &Channel) -> Self {
+        let (name, data) = match channel.kind {
+            ChannelKind::Thread { parent } => (
+                "THREAD_DELETE",
+                json!({
+                    "id": channel.id,
+                    "guild_id": world.guild,
+                    "parent_id": parent,
+                    "type": 11,
+                }),
+            ),
+            ChannelKind::Text | ChannelKind::Direct { .. } => {
+                ("CHANNEL_DELETE", payloads::channel(world, channel))
+            }
+        };
+        Self::new(name, GatewayIntents::GUILDS, data)
+    }
+
+    pub(super) fn member(name: &'static str, world: &World, user: UserId) -> Self {
+        let mut data = payloads::member(&world.users[&user]);
+        data["guild_id"] = json!(world.guild);
+        Self::new(name, GatewayIntents::GUILD_MEMBERS, data)
+    }
+
+    pub(super) fn role_create(world: &World, role: RoleId) -> Self {
+        let data = json!({"guild_id": world.guild, "role": payloads::role(world, role)});
+        Self::new("GUILD_ROLE_CREATE", GatewayIntents::GUILDS, data)
+    }
+
+    pub(super) fn emojis_update(world: &World) -> Self {
+        let data = json!({"guild_id": world.guild, "emojis": payloads::emojis(world)});
+        Self::new("GUILD_EMOJIS_UPDATE", GatewayIntents::GUILD_EMOJIS_AND_STICKERS, data)
+    }
+
+    /// The bot was removed: unlike in an outage, the server is not marked as unavailable.
+    pub(super) fn guild_delete(world: &World) -> Self {
+        let data = json!({"id": world.guild});
+        Self::new("GUILD_DELETE", GatewayIntents::GUILDS, data)
+    }
+}
+
+fn messages_intent(world: &World, channel: ChannelId) -> GatewayIntents {
+    if world.is_direct(channel) { GatewayIntents::DIRECT_MESSAGES } else { GatewayIntents::GUILD_MESSAGES }
+}
+
+/// Adds the server, which events in direct messages do not have.
+fn located(world: &World, channel: ChannelId, mut data: Value) -> Value {
+    if !world.is_direct(channel) {
+        data["guild_id"] = json!(world.guild);
+    }
+    data
+}

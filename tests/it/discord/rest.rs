@@ -1,0 +1,165 @@
+//! The way of a REST request through the fake: it is logged, checked, perhaps made to fail, counted
+//! against the rate limits, carried out, and its answer checked and logged in turn.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{ConnectInfo, Request, State as Shared};
+use axum::http::{HeaderMap, Response, header};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::actions::{Input, carry_out};
+use super::answers::Answer;
+use super::faults::Failure;
+use super::limits::Standing;
+use super::routes::{Call, Route};
+use super::spec::{self, Shape};
+use super::state::{LoggedRequest, Outcome, State};
+use super::wire::Scissors;
+use super::{Inner, TOKEN};
+
+/// Far more than any message is long.
+const BODY_LIMIT: usize = 1 << 20;
+
+pub(super) async fn answer(
+    Shared(inner): Shared<Arc<Inner>>,
+    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    request: Request,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let route = Route::parse(&head.method, &path);
+    let body = match to_bytes(body, BODY_LIMIT).await {
+        Ok(bytes) if bytes.is_empty() => Some(Value::Null),
+        Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+        Err(_) => None,
+    };
+
+    let number = inner.change(|state| {
+        state.requests.push(LoggedRequest {
+            method: head.method.clone(),
+            path: head.uri.path_and_query().map_or(path, ToString::to_string),
+            call: route.map(Route::call),
+            body: body.clone().unwrap_or_default(),
+            outcome: Outcome::Pending,
+            at: Instant::now(),
+        });
+        state.requests.len() - 1
+    });
+
+    let answer = match (route, body) {
+        (Some(_), _) if !is_authorized(route, &head.headers) => Some(Answer::unauthorized()),
+        (Some(route), Some(body)) => {
+            let query = head.uri.query().unwrap_or_default().to_owned();
+            respond(&inner, route, Input { query, body }).await
+        }
+        (Some(_), None) => {
+            inner.change(|state| state.object(number, "the body is not JSON"));
+            Some(Answer::error(400, 50_109, "The request body contains invalid JSON."))
+        }
+        (None, _) => {
+            inner.change(|state| state.object(number, "the bot has no business with this route"));
+            Some(Answer::no_such_route())
+        }
+    };
+
+    let Some(answer) = answer else {
+        inner.change(|state| state.requests[number].outcome = Outcome::ConnectionCut);
+        scissors.cut().await
+    };
+    inner.change(|state| state.requests[number].outcome = Outcome::Answered(answer.status));
+    answer.into_response()
+}
+
+/// Returns nothing when the connection shall break instead.
+async fn respond(inner: &Inner, route: Route, input: Input) -> Option<Answer> {
+    match inner.change(|state| state.faults.strike(route.call())) {
+        None => {}
+        Some(Failure::RateLimited { retry_after }) => {
+            return Some(turn_away(&Standing::exhausted(retry_after)));
+        }
+        Some(Failure::Status(status)) => return Some(Answer::bare(status)),
+        Some(Failure::Refused { status, code }) => {
+            return Some(Answer::error(status, code, "Refused by the test"));
+        }
+        Some(Failure::ConnectionLost) => return None,
+        Some(Failure::AnswerLost) => {
+            inner.change(|state| serve(state, route, &input));
+            return None;
+        }
+        Some(Failure::Slow(duration)) => sleep(duration).await,
+        Some(Failure::Held(held)) => held.released().await,
+    }
+    Some(inner.change(|state| serve(state, route, &input)))
+}
+
+fn serve(state: &mut State, route: Route, input: &Input) -> Answer {
+    let standing = state.limits.count(route);
+    if let Some(standing) = standing.as_ref().filter(|standing| !standing.allowed) {
+        return turn_away(standing);
+    }
+    if let Some(shape) = request_shape(route.call()) {
+        state.violations.extend(spec::complaints(shape, &input.body));
+    }
+    let answer = carry_out(state, route, input);
+    if answer.status == 200 {
+        check_answer(state, route, &answer.body);
+    }
+    match standing {
+        Some(standing) => answer.with_headers(standing.headers()),
+        None => answer,
+    }
+}
+
+fn turn_away(standing: &Standing) -> Answer {
+    Answer::rate_limited(standing.reset_after).with_headers(standing.headers())
+}
+
+fn request_shape(call: Call) -> Option<Shape> {
+    match call {
+        Call::SendMessage => Some(Shape::MessageCreateRequest),
+        Call::EditMessage => Some(Shape::MessageEditRequestPartial),
+        Call::OpenDirect => Some(Shape::CreatePrivateChannelRequest),
+        _ => None,
+    }
+}
+
+/// The fake must keep to the document as well, or tests would pass against something that Discord
+/// is not.
+fn check_answer(state: &mut State, route: Route, body: &Value) {
+    let shape = match (route, body["type"].as_u64()) {
+        (Route::Gateway, _) => Shape::GatewayResponse,
+        (Route::GatewayBot, _) => Shape::GatewayBotResponse,
+        (Route::CurrentUser, _) => Shape::UserPIIResponse,
+        (Route::CurrentApplication, _) => Shape::PrivateApplicationResponse,
+        (Route::OpenDirect, _) | (Route::Channel(_), Some(1)) => Shape::PrivateChannelResponse,
+        (Route::Channel(_), Some(11)) => Shape::ThreadResponse,
+        (Route::Channel(_), _) => Shape::GuildChannelResponse,
+        _ => Shape::MessageResponse,
+    };
+    let parts = match body {
+        Value::Array(parts) => parts.as_slice(),
+        single => std::slice::from_ref(single),
+    };
+    for part in parts {
+        let complaints = spec::complaints(shape, part);
+        let complaints = complaints.iter().map(|it| format!("the fake's answer: {it}"));
+        state.violations.extend(complaints);
+    }
+}
+
+/// `GET /gateway` is open to all, everything else wants the token.
+fn is_authorized(route: Option<Route>, headers: &HeaderMap) -> bool {
+    let expected = format!("Bot {TOKEN}");
+    route == Some(Route::Gateway)
+        || headers.get(header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == expected.as_bytes())
+}
+
+impl State {
+    fn object(&mut self, request: usize, complaint: &str) {
+        let LoggedRequest { method, path, .. } = &self.requests[request];
+        let violation = format!("{method} {path}: {complaint}");
+        self.violations.push(violation);
+    }
+}

@@ -1,0 +1,107 @@
+//! The REST routes that the bot may call. Whatever is not here does not exist on the fake Discord.
+
+use axum::http::Method;
+
+use super::ids::{ChannelId, MessageId};
+
+/// A route with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Gateway,
+    GatewayBot,
+    CurrentUser,
+    CurrentApplication,
+    OpenDirect,
+    Channel(ChannelId),
+    Typing(ChannelId),
+    ListMessages(ChannelId),
+    SendMessage(ChannelId),
+    GetMessage(ChannelId, MessageId),
+    EditMessage(ChannelId, MessageId),
+    DeleteMessage(ChannelId, MessageId),
+}
+
+/// What a request asks for, without saying of which channel or message. Tests name calls by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    /// `GET /gateway` and `GET /gateway/bot`.
+    Gateway,
+    CurrentUser,
+    CurrentApplication,
+    OpenDirect,
+    GetChannel,
+    Typing,
+    ListMessages,
+    SendMessage,
+    GetMessage,
+    EditMessage,
+    DeleteMessage,
+}
+
+impl Route {
+    /// Reads a path such as `/api/v10/channels/1/messages`.
+    pub(super) fn parse(method: &Method, path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix("/api/v10/")?.split('/').collect();
+        let route = match (method.as_str(), segments.as_slice()) {
+            ("GET", ["gateway"]) => Self::Gateway,
+            ("GET", ["gateway", "bot"]) => Self::GatewayBot,
+            ("GET", ["users", "@me"]) => Self::CurrentUser,
+            ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => Self::CurrentApplication,
+            ("POST", ["users", "@me", "channels"]) => Self::OpenDirect,
+            ("GET", ["channels", channel]) => Self::Channel(channel_id(channel)?),
+            ("POST", ["channels", channel, "typing"]) => Self::Typing(channel_id(channel)?),
+            ("GET", ["channels", channel, "messages"]) => Self::ListMessages(channel_id(channel)?),
+            ("POST", ["channels", channel, "messages"]) => Self::SendMessage(channel_id(channel)?),
+            (method, ["channels", channel, "messages", message]) => {
+                let channel = channel_id(channel)?;
+                let message = MessageId(message.parse().ok()?);
+                match method {
+                    "GET" => Self::GetMessage(channel, message),
+                    "PATCH" => Self::EditMessage(channel, message),
+                    "DELETE" => Self::DeleteMessage(channel, message),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(route)
+    }
+
+    pub(super) fn call(self) -> Call {
+        match self {
+            Self::Gateway | Self::GatewayBot => Call::Gateway,
+            Self::CurrentUser => Call::CurrentUser,
+            Self::CurrentApplication => Call::CurrentApplication,
+            Self::OpenDirect => Call::OpenDirect,
+            Self::Channel(_) => Call::GetChannel,
+            Self::Typing(_) => Call::Typing,
+            Self::ListMessages(_) => Call::ListMessages,
+            Self::SendMessage(_) => Call::SendMessage,
+            Self::GetMessage(..) => Call::GetMessage,
+            Self::EditMessage(..) => Call::EditMessage,
+            Self::DeleteMessage(..) => Call::DeleteMessage,
+        }
+    }
+
+    /// The channel that the call is about, which is what Discord counts calls by.
+    pub(super) fn channel(self) -> Option<ChannelId> {
+        match self {
+            Self::Channel(channel)
+            | Self::Typing(channel)
+            | Self::ListMessages(channel)
+            | Self::SendMessage(channel)
+            | Self::GetMessage(channel, _)
+            | Self::EditMessage(channel, _)
+            | Self::DeleteMessage(channel, _) => Some(channel),
+            Self::Gateway
+            | Self::GatewayBot
+            | Self::CurrentUser
+            | Self::CurrentApplication
+            | Self::OpenDirect => None,
+        }
+    }
+}
+
+fn channel_id(segment: &str) -> Option<ChannelId> {
+    segment.parse().ok().map(ChannelId)
+}

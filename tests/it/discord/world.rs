@@ -1,0 +1,282 @@
+//! What exists on the fake Discord and how it changes. Pure state: no network, no waiting, and no
+//! idea of what a bot may do or see.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::ids::{ChannelId, EmojiId, GuildId, MessageId, RoleId, Snowflakes, UserId};
+use super::message::{Edit, Message, Post};
+
+/// One server with its people and channels, and the direct messages beside it.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) guild: GuildId,
+    pub(crate) bot: UserId,
+    /// False once the bot has been kicked.
+    pub(crate) bot_is_member: bool,
+    pub(crate) owner: UserId,
+    pub(crate) users: BTreeMap<UserId, User>,
+    pub(crate) roles: BTreeMap<RoleId, String>,
+    pub(crate) emojis: BTreeMap<EmojiId, String>,
+    pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// All messages that ever were, oldest first; deleted ones are marked.
+    pub(crate) messages: BTreeMap<MessageId, Message>,
+    snowflakes: Snowflakes,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct User {
+    pub(crate) id: UserId,
+    pub(crate) kind: UserKind,
+    pub(crate) name: String,
+    pub(crate) global_name: Option<String>,
+    pub(crate) nick: Option<String>,
+    pub(crate) roles: Vec<RoleId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserKind {
+    Human,
+    Bot,
+    Webhook,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    pub(crate) id: ChannelId,
+    pub(crate) kind: ChannelKind,
+    pub(crate) name: String,
+    pub(crate) deleted: bool,
+    pub(crate) bot_may_send: bool,
+    pub(crate) bot_may_view: bool,
+    /// When the bot's typing indicator was set off.
+    pub(crate) typing: Vec<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelKind {
+    Text,
+    Thread { parent: ChannelId },
+    Direct { with: UserId },
+}
+
+impl World {
+    /// A server with its owner and the bot, whose id is given because its token contains it.
+    pub(super) fn new(bot: UserId, bot_name: &str) -> Self {
+        let mut snowflakes = Snowflakes::default();
+        let guild = GuildId(snowflakes.next());
+        let owner = UserId(snowflakes.next());
+        let mut world = Self {
+            guild,
+            bot,
+            bot_is_member: true,
+            owner,
+            users: BTreeMap::new(),
+            // The role of everyone has the server's id.
+            roles: BTreeMap::from([(RoleId(guild.0), "@everyone".to_owned())]),
+            emojis: BTreeMap::new(),
+            channels: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            snowflakes,
+        };
+        world.insert_user(owner, "Owner", UserKind::Human);
+        world.insert_user(bot, bot_name, UserKind::Bot);
+        world
+    }
+
+    pub(super) fn add_user(&mut self, name: &str, kind: UserKind) -> UserId {
+        let id = UserId(self.snowflakes.next());
+        self.insert_user(id, name, kind);
+        id
+    }
+
+    pub(super) fn add_role(&mut self, name: &str) -> RoleId {
+        let id = RoleId(self.snowflakes.next());
+        self.roles.insert(id, name.to_owned());
+        id
+    }
+
+    pub(super) fn add_emoji(&mut self, name: &str) -> EmojiId {
+        let id = EmojiId(self.snowflakes.next());
+        self.emojis.insert(id, name.to_owned());
+        id
+    }
+
+    pub(super) fn add_channel(&mut self, name: &str, kind: ChannelKind) -> ChannelId {
+        let id = ChannelId(self.snowflakes.next());
+        self.channels.insert(
+            id,
+            Channel {
+                id,
+                kind,
+                name: name.to_owned(),
+                deleted: false,
+                bot_may_send: true,
+                bot_may_view: true,
+                typing: Vec::new(),
+            },
+        );
+        id
+    }
+
+    /// The direct messages between the bot and a user; there is one such channel for each user.
+    pub(super) fn direct_channel(&mut self, with: UserId) -> ChannelId {
+        let kind = ChannelKind::Direct { with };
+        let existing = self.channels.values().find(|channel| channel.kind == kind);
+        match existing {
+            Some(channel) => channel.id,
+            None => self.add_channel("", kind),
+        }
+    }
+
+    pub(super) fn add_message(&mut self, post: Post) -> MessageId {
+        let id = MessageId(self.snowflakes.next());
+        let mut message = post.into_message(id);
+        self.resolve_mentions(&mut message);
+        self.messages.insert(id, message);
+        id
+    }
+
+    /// Changes a message; who it mentions follows from the new text.
+    pub(super) fn edit_message(&mut self, id: MessageId, edit: Edit) {
+        if let Some(mut message) = self.messages.remove(&id) {
+            message.apply(edit);
+            self.resolve_mentions(&mut message);
+            self.messages.insert(id, message);
+        }
+    }
+
+    pub(super) fn delete_message(&mut self, id: MessageId) {
+        if let Some(message) = self.messages.get_mut(&id) {
+            message.deleted.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// Deletes a channel with what is in it: its messages, and its threads with theirs.
+    pub(super) fn delete_channel(&mut self, id: ChannelId) {
+        let doomed: Vec<ChannelId> = self
+            .channels
+            .values()
+            .filter(|channel| channel.id == id || channel.kind == (ChannelKind::Thread { parent: id }))
+            .map(|channel| channel.id)
+            .collect();
+        for channel in self.channels.values_mut() {
+            channel.deleted |= doomed.contains(&channel.id);
+        }
+        for message in self.messages.values_mut() {
+            if doomed.contains(&message.channel) {
+                message.deleted.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// A channel that exists, or nothing when it never did or was deleted.
+    pub(super) fn channel(&self, id: ChannelId) -> Option<&Channel> {
+        self.channels.get(&id).filter(|channel| !channel.deleted)
+    }
+
+    /// A message that is still there.
+    pub(super) fn standing(&self, id: MessageId) -> Option<&Message> {
+        self.messages.get(&id).filter(|message| message.deleted.is_none())
+    }
+
+    /// What a member sees in a channel, oldest first.
+    pub(crate) fn shown(&self, channel: ChannelId) -> impl DoubleEndedIterator<Item = &Message> {
+        self.messages.values().filter(move |message| message.channel == channel && message.deleted.is_none())
+    }
+
+    /// What a member sees of the bot in a channel, oldest first.
+    pub(crate) fn said_by_bot(&self, channel: ChannelId) -> impl Iterator<Item = &Message> {
+        self.shown(channel).filter(|message| message.author == self.bot)
+    }
+
+    /// The bot's messages that are replies to the given one and are still shown.
+    pub(crate) fn replies_to(&self, to: MessageId) -> impl Iterator<Item = &Message> {
+        self.messages.values().filter(move |message| {
+            message.author == self.bot
+                && message.deleted.is_none()
+                && message.reply.is_some_and(|reply| reply.to == to)
+        })
+    }
+
+    pub(super) fn is_direct(&self, channel: ChannelId) -> bool {
+        matches!(self.channels.get(&channel).map(|channel| channel.kind), Some(ChannelKind::Direct { .. }))
+    }
+
+    /// Whether the bot sees the channel at all: Discord says "Missing Access" where it does not.
+    pub(super) fn bot_may_view(&self, channel: &Channel) -> bool {
+        match channel.kind {
+            ChannelKind::Direct { .. } => true,
+            ChannelKind::Text => self.bot_is_member && channel.bot_may_view,
+            ChannelKind::Thread { parent } => {
+                self.bot_is_member
+                    && channel.bot_may_view
+                    && self.channels.get(&parent).is_none_or(|it| it.bot_may_view)
+            }
+        }
+    }
+
+    pub(super) fn bot_may_send(&self, channel: &Channel) -> bool {
+        let parent_allows = match channel.kind {
+            ChannelKind::Thread { parent } => self.channels.get(&parent).is_none_or(|it| it.bot_may_send),
+            ChannelKind::Text | ChannelKind::Direct { .. } => true,
+        };
+        channel.bot_may_send && parent_allows
+    }
+
+    /// Those who are members of the server, the bot among them; webhooks are not.
+    pub(super) fn members(&self) -> impl Iterator<Item = &User> {
+        self.users.values().filter(|user| user.kind != UserKind::Webhook)
+    }
+
+    fn insert_user(&mut self, id: UserId, name: &str, kind: UserKind) {
+        self.users.insert(
+            id,
+            User { id, kind, name: name.to_owned(), global_name: None, nick: None, roles: Vec::new() },
+        );
+    }
+
+    fn resolve_mentions(&self, message: &mut Message) {
+        let content = message.content();
+        let pings = &message.pings;
+        let mut mentions: Vec<UserId> = numbers_after(content, "<@!")
+            .chain(numbers_after(content, "<@"))
+            .map(UserId)
+            .filter(|user| pings.users.includes(user))
+            .filter(|user| self.members().any(|member| member.id == *user))
+            .collect();
+        // A webhook's message can be replied to, but there is nobody behind it to ping.
+        let replied_to = message
+            .reply
+            .filter(|_| pings.replied_user)
+            .and_then(|reply| self.messages.get(&reply.to))
+            .map(|original| original.author)
+            .filter(|author| self.members().any(|member| member.id == *author));
+        mentions.extend(replied_to);
+        mentions.sort_unstable();
+        mentions.dedup();
+
+        let mut mention_roles: Vec<RoleId> = numbers_after(content, "<@&")
+            .map(RoleId)
+            .filter(|role| pings.roles.includes(role))
+            .filter(|role| self.roles.contains_key(role))
+            .collect();
+        mention_roles.sort_unstable();
+        mention_roles.dedup();
+
+        let names_everyone = content.contains("@everyone") || content.contains("@here");
+        message.mention_everyone = pings.everyone && names_everyone;
+        message.mentions = mentions;
+        message.mention_roles = mention_roles;
+    }
+}
+
+/// The numbers in `<@123>`-like marks that begin with `opening`.
+fn numbers_after(content: &str, opening: &'static str) -> impl Iterator<Item = u64> {
+    content
+        .split(opening)
+        .skip(1)
+        .filter_map(|rest| rest.split_once('>'))
+        .filter_map(|(number, _)| number.parse().ok())
+}
