@@ -1,0 +1,143 @@
+//! What can go wrong while a model is loaded, in words for the operator. Each text says what to do next.
+
+use std::path::PathBuf;
+
+/// A model that could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The path leads nowhere.
+    #[error("there is no file {}: check the path, or fetch the model first", path.display())]
+    NotFound {
+        /// The path that was asked for.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{} cannot be read ({source}): check its permissions and the disk", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The first four bytes are not `GGUF`.
+    #[error("{} is not a GGUF file: choose a model file that ends in .gguf", path.display())]
+    NotGguf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A version of the format that is not read.
+    #[error("{} is GGUF version {version}, and versions 2 and 3 can be read: convert it again, or choose another file", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version that it claims.
+        version: u32,
+    },
+    /// The file ends before its content does.
+    #[error("{} is incomplete, at least {missing} bytes are missing at its end: download it again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that are known to be missing.
+        missing: u64,
+    },
+    /// The file contradicts itself.
+    #[error("{} is damaged ({what}): download it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where it does not make sense.
+        what: String,
+    },
+    /// Another kind of model.
+    #[error("{} holds a model of architecture `{architecture}`, and only `llama` runs here: choose a Llama model in GGUF form", path.display())]
+    Architecture {
+        /// The file.
+        path: PathBuf,
+        /// `general.architecture`.
+        architecture: String,
+    },
+    /// Weights in a form that is not computed.
+    #[error("{} has weights of type {name}, which does not run here: choose a file of one of the types {supported}", path.display())]
+    Quantisation {
+        /// The file.
+        path: PathBuf,
+        /// ggml's name of the type.
+        name: String,
+        /// The types that run.
+        supported: &'static str,
+    },
+    /// Something in the model that this engine would leave out, so that it would talk nonsense.
+    #[error("{} uses {what}, which does not run here: choose another file", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it uses.
+        what: String,
+    },
+    /// A metadata key that must be there is not.
+    #[error("{} lacks the metadata `{key}`: convert it again, or choose another file", path.display())]
+    MissingKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// A metadata value that makes no sense.
+    #[error("{} has a senseless value for the metadata `{key}` ({problem}): download it again, or choose another file", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Why it makes no sense.
+        problem: String,
+    },
+    /// A tensor is missing or has another shape than the metadata say.
+    #[error("{} has a wrong tensor `{tensor}` ({problem}): download it again, or choose another file", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        tensor: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A vocabulary of another kind.
+    #[error("{} has a vocabulary of kind `{kind}`, and only SentencePiece BPE (`llama`) is read: choose a Llama-2 model", path.display())]
+    Vocabulary {
+        /// The file.
+        path: PathBuf,
+        /// `tokenizer.ggml.model`.
+        kind: String,
+    },
+    /// A tokenizer that cannot be used.
+    #[error("the tokenizer in {} cannot be used ({problem}): take the model's own, or another file", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A context length that leaves no room for a prompt and a reply.
+    #[error("a context length of {asked} tokens leaves no room for a reply: set at least 2")]
+    ContextLength {
+        /// What was asked for.
+        asked: usize,
+    },
+    /// Everything was read, and still it does not compute.
+    #[error("the model in {} does not compute ({detail}): download it again, or choose another file", path.display())]
+    Backend {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        detail: String,
+    },
+    /// No thread could be started.
+    #[error("the engine's thread cannot be started ({source}): check the limits of this system")]
+    Thread {
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

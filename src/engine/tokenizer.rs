@@ -1,0 +1,214 @@
+//! Text to token ids and back, for SentencePiece BPE with byte fallback. It decides who may write special tokens, and
+//! knows nothing of models.
+//!
+//! The order of merges comes from [`Vocabulary`]; the merging is done by the `tokenizers` crate's BPE model, and by
+//! that alone: no normalizer, no pre-tokenizer and no added tokens, which each have an own idea of spaces and specials.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use tokenizers::Model as _;
+use tokenizers::models::bpe::{BPE, Vocab};
+
+use super::detokenize::Detokenizer;
+use super::error::LoadError;
+use super::vocabulary::{Kind, Vocabulary};
+use crate::generation::{Prompt, Segment};
+
+/// What stands for a space in pieces.
+const SPACE: &str = "▁";
+
+/// How SentencePiece writes the unknown token.
+const UNKNOWN: &[u8] = " \u{2047} ".as_bytes();
+
+/// A tokenizer, shared by all threads.
+pub(crate) struct Tokenizer {
+    bpe: BPE,
+    bytes_of: Vec<Vec<u8>>,
+    byte_ids: [u32; 256],
+    /// Special tokens by their literal text.
+    specials: Vec<(String, u32)>,
+    /// Ids that no text has and no reply may contain, in ascending order.
+    unspeakable: Vec<u32>,
+    bos: u32,
+    eos: u32,
+    space_prefix: bool,
+}
+
+impl Tokenizer {
+    /// Builds the tables.
+    ///
+    /// # Errors
+    /// [`LoadError::Tokenizer`] when the vocabulary contradicts itself; `path` is for its text.
+    pub(crate) fn new(vocabulary: Vocabulary, path: &Path) -> Result<Self, LoadError> {
+        let mut vocab = Vocab::default();
+        let mut bytes_of = Vec::with_capacity(vocabulary.pieces.len());
+        let mut byte_ids = [vocabulary.bos; 256];
+        let mut specials = Vec::new();
+        let mut unspeakable = Vec::new();
+        for (id, piece) in (0u32..).zip(&vocabulary.pieces) {
+            let text = piece.text.as_str();
+            let (bytes, speakable) = match piece.kind {
+                Kind::Normal | Kind::UserDefined => (text.replace(SPACE, " ").into_bytes(), true),
+                Kind::Byte(byte) => (vec![byte], true),
+                Kind::Unknown => (UNKNOWN.to_vec(), false),
+                Kind::Control | Kind::Unused => (Vec::new(), false),
+            };
+            bytes_of.push(bytes);
+            match piece.kind {
+                Kind::Byte(byte) => byte_ids[usize::from(byte)] = id,
+                Kind::Control if !text.is_empty() => specials.push((text.to_owned(), id)),
+                // Fine-tunes add their turn marks as either kind. Other added pieces are text.
+                Kind::UserDefined if text.starts_with('<') && text.ends_with('>') => {
+                    specials.push((text.to_owned(), id));
+                }
+                _ => {}
+            }
+            if matches!(piece.kind, Kind::Normal | Kind::UserDefined | Kind::Byte(_)) {
+                vocab.entry(text.to_owned()).or_insert(id);
+            }
+            if !speakable && id != vocabulary.eos {
+                unspeakable.push(id);
+            }
+        }
+        // Its cache would keep what members wrote.
+        let bpe = BPE::builder().vocab_and_merges(vocab, vocabulary.merges).byte_fallback(true).cache_capacity(0);
+        let bpe = bpe.build().map_err(|error| LoadError::Tokenizer {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        })?;
+        let (bos, eos, space_prefix) = (vocabulary.bos, vocabulary.eos, vocabulary.space_prefix);
+        Ok(Self { bpe, bytes_of, byte_ids, specials, unspeakable, bos, eos, space_prefix })
+    }
+
+    /// Number of ids.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes_of.len()
+    }
+
+    /// Id of the end-of-text token.
+    pub(crate) fn eos(&self) -> u32 {
+        self.eos
+    }
+
+    /// Ids of this tokenizer that a reply never contains: control tokens but the end of text, unknown, unused.
+    pub(crate) fn unspeakable(&self) -> &[u32] {
+        &self.unspeakable
+    }
+
+    /// The bytes that a token adds to a text; none for control tokens and ids that do not exist.
+    pub(crate) fn bytes(&self, id: u32) -> &[u8] {
+        self.bytes_of.get(id as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The text of ids, invalid UTF-8 replaced.
+    pub(crate) fn decode(&self, ids: &[u32]) -> String {
+        let mut detokenizer = Detokenizer::default();
+        let mut text: String = ids.iter().map(|&id| detokenizer.push(self.bytes(id))).collect();
+        text.push_str(detokenizer.finish());
+        text
+    }
+
+    /// The ids of a prompt: one beginning-of-text token, then the pieces. Neighbouring pieces without ids of their own
+    /// are one string; special tokens are parsed in the template's pieces only.
+    pub(crate) fn encode(&self, prompt: &Prompt) -> Vec<u32> {
+        let mut encoder = Encoder::new(self);
+        for segment in &prompt.segments {
+            match segment {
+                Segment::Template(text) => encoder.template(text),
+                Segment::Generated { ids, .. } if !ids.is_empty() => encoder.ids(ids),
+                Segment::Text(text) | Segment::Generated { text, .. } => encoder.run.push_str(text),
+            }
+        }
+        encoder.finish()
+    }
+
+    /// The ids of raw bytes, after a beginning-of-text token. No special token is parsed; what is not UTF-8 becomes
+    /// byte tokens.
+    pub(crate) fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
+        let mut encoder = Encoder::new(self);
+        for chunk in bytes.utf8_chunks() {
+            encoder.run.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                encoder.flush(!bytes.is_empty());
+                encoder.ids.extend(chunk.invalid().iter().map(|&byte| self.byte_ids[usize::from(byte)]));
+            }
+        }
+        encoder.finish()
+    }
+
+    /// The earliest special token in the text, and the longest of those that begin there.
+    fn find_special(&self, text: &str) -> Option<(usize, &str, u32)> {
+        let found = self.specials.iter().filter_map(|(special, id)| Some((text.find(special)?, special, *id)));
+        found
+            .min_by_key(|&(at, special, _)| (at, std::cmp::Reverse(special.len())))
+            .map(|(at, special, id)| (at, special.as_str(), id))
+    }
+}
+
+/// The ids so far, and the text that waits to be encoded as one string.
+struct Encoder<'a> {
+    tokenizer: &'a Tokenizer,
+    ids: Vec<u32>,
+    run: String,
+    at_start: bool,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(tokenizer: &'a Tokenizer) -> Self {
+        Self { tokenizer, ids: vec![tokenizer.bos], run: String::new(), at_start: true }
+    }
+
+    fn template(&mut self, mut text: &str) {
+        while let Some((at, special, id)) = self.tokenizer.find_special(text) {
+            self.run.push_str(&text[..at]);
+            text = &text[at + special.len()..];
+            // A template that writes the beginning of text itself means the one that is there already.
+            if !(id == self.tokenizer.bos && self.at_start && self.run.is_empty()) {
+                self.ids(&[id]);
+            }
+        }
+        self.run.push_str(text);
+    }
+
+    fn ids(&mut self, ids: &[u32]) {
+        self.flush(false);
+        self.ids.extend(ids);
+    }
+
+    /// Encodes the text that waits. `prefix_alone`: the space before the text is due even when no text follows it,
+    /// because bytes do.
+    fn flush(&mut self, prefix_alone: bool) {
+        let prefixed = self.at_start && self.tokenizer.space_prefix && (prefix_alone || !self.run.is_empty());
+        self.at_start = false;
+        if self.run.is_empty() && !prefixed {
+            return;
+        }
+        let text = std::mem::take(&mut self.run).replace(' ', SPACE);
+        let text = if prefixed { format!("{SPACE}{text}") } else { text };
+        match self.tokenizer.bpe.tokenize(&text) {
+            Ok(tokens) => self.ids.extend(tokens.iter().map(|token| token.id)),
+            // The vocabulary has all bytes, so this does not happen; and if it did, bytes are always right.
+            Err(_) => {
+                let text = text.replace(SPACE, " ");
+                self.ids.extend(text.bytes().map(|byte| self.tokenizer.byte_ids[usize::from(byte)]));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<u32> {
+        self.flush(false);
+        self.ids
+    }
+}
+
+/// Which rows of an output matrix with `rows` rows may never be chosen: rows without a piece, and pieces that are not
+/// text. The end-of-text token is not among them.
+pub(crate) fn masked_rows(tokenizer: &Tokenizer, rows: usize) -> Vec<u32> {
+    let known = u32::try_from(tokenizer.len()).unwrap_or(u32::MAX);
+    let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+    let masked: HashSet<u32> = tokenizer.unspeakable().iter().copied().chain(known..rows).collect();
+    let mut masked: Vec<u32> = masked.into_iter().filter(|&id| id < rows).collect();
+    masked.sort_unstable();
+    masked
+}
