@@ -237,7 +237,7 @@ mod tests {
         let at_start = |pieces: &[&str]| run(&["\nBob:", "\n"], true, pieces);
         assert_eq!(at_start(&["Bo", "b: x"]), (vec![String::new(); 2], Some(0)));
         assert_eq!(at_start(&["x Bob:"]), (vec!["x Bob:".to_owned(), String::new()], None));
-        assert_eq!(at_start(&["Bill\n"]), (vec!["Bill".to_owned()], Some(1)));
+        assert_eq!(at_start(&["Bill\n"]), (vec!["Bill".to_owned(), String::new()], Some(1)));
         assert_eq!(run(&["\nBob:"], false, &["Bob:"]), (vec!["Bob:".to_owned(), String::new()], None));
     }
 
