@@ -81,7 +81,9 @@ impl Engine {
         let header = Header::read(path)?;
         weights::check_architecture(&header)?;
         let (tokenizer, id) = match &options.tokenizer {
-            None => (Tokenizer::new(Vocabulary::from_gguf(&header)?, path)?, weights::model_id(&header, None)?),
+            None => {
+                (Tokenizer::new(Vocabulary::from_gguf(&header)?, path)?, weights::model_id(&header, None)?)
+            }
             Some(json) => {
                 gguf::open(json)?;
                 let bytes = std::fs::read(json).map_err(|source| gguf::io(json, source))?;
@@ -270,5 +272,355 @@ fn load_and_report<M>(
             drop(report.send(Loading::Failed(error)));
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, Sender};
+    use std::time::{Duration, Instant};
+
+    use futures_util::{FutureExt as _, StreamExt as _};
+
+    use super::llama::StepError;
+    use super::vocabulary::{Kind, Piece};
+    use super::*;
+    use crate::generation::{
+        Class, Event, Failure, FailureKind, Finish, Finished, Generation, Request, Sampling, Segment,
+    };
+
+    const EOS: u32 = 2;
+    const FIRST_BYTE: u32 = 3;
+    const ROWS: usize = 261;
+
+    /// A model whose every step is a function of the test. It counts how often it was cleared and dropped.
+    struct Fake<F> {
+        step: F,
+        cleared: Arc<AtomicUsize>,
+        dropped: Arc<AtomicUsize>,
+    }
+
+    impl<F: FnMut(&[u32], usize) -> Result<Vec<f32>, StepError>> Model for Fake<F> {
+        fn forward(&mut self, ids: &[u32], position: usize) -> Result<Vec<f32>, StepError> {
+            (self.step)(ids, position)
+        }
+
+        fn clear(&mut self) {
+            self.cleared.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl<F> Drop for Fake<F> {
+        fn drop(&mut self) {
+            self.dropped.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    struct Setting {
+        engine: Engine,
+        cleared: Arc<AtomicUsize>,
+        dropped: Arc<AtomicUsize>,
+    }
+
+    /// A tokenizer of bytes alone.
+    fn bytes() -> Tokenizer {
+        let mut pieces: Vec<Piece> =
+            [("<unk>", Kind::Unknown), ("<s>", Kind::Control), ("</s>", Kind::Control)]
+                .map(|(text, kind)| Piece { text: text.to_owned(), kind })
+                .to_vec();
+        pieces
+            .extend((0..=255).map(|byte| Piece { text: format!("<0x{byte:02X}>"), kind: Kind::Byte(byte) }));
+        let vocabulary = Vocabulary { pieces, merges: Vec::new(), bos: 1, eos: EOS, space_prefix: false };
+        Tokenizer::new(vocabulary, Path::new("test")).expect("it is sound")
+    }
+
+    fn engine_with(
+        capacity: usize,
+        step: impl FnMut(&[u32], usize) -> Result<Vec<f32>, StepError> + Send + 'static,
+    ) -> Setting {
+        let cleared = Arc::new(AtomicUsize::new(0));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let fake = Fake { step, cleared: Arc::clone(&cleared), dropped: Arc::clone(&dropped) };
+        let info = ModelInfo {
+            id: "fake".to_owned(),
+            name: "fake".to_owned(),
+            context_length: 1000,
+            template: None,
+            vocabulary: ROWS,
+            eos: EOS,
+        };
+        let engine = Engine::start(move |_| Ok(fake), bytes(), info, capacity, Path::new("test"), |_| {});
+        Setting { engine: engine.expect("it starts"), cleared, dropped }
+    }
+
+    fn likeliest(id: u32) -> Vec<f32> {
+        let mut logits = vec![0.0; ROWS];
+        logits[id as usize] = 10.0;
+        logits
+    }
+
+    /// After each byte the next one: `a`, `b`, `c`, …
+    fn next_byte(ids: &[u32], _position: usize) -> Result<Vec<f32>, StepError> {
+        let last = ids.last().expect("a step has tokens");
+        Ok(likeliest((last + 1).min(FIRST_BYTE + 255)))
+    }
+
+    fn meta() -> Meta {
+        Meta {
+            request: 1,
+            conversation: 1,
+            member: 1,
+            server: 1,
+            class: Class::Interactive,
+            deadline: None,
+            estimated_tokens: 1,
+        }
+    }
+
+    fn request(text: &str, max_tokens: usize) -> Request {
+        let mut prompt = Prompt::default();
+        prompt.text(text);
+        Request { prompt, min_tokens: 0, max_tokens, sampling: Sampling::default(), stop: Vec::new() }
+    }
+
+    async fn start(engine: &Engine, request: Request) -> Generation {
+        let mut ticket = engine.reserve(meta()).expect("there is a place");
+        ticket.turn().await;
+        ticket.start(request)
+    }
+
+    async fn finish(generation: Generation) -> (String, Result<Finished, Failure>) {
+        let events: Vec<Event> = generation.collect().await;
+        let mut text = String::new();
+        for event in events {
+            match event {
+                Event::Delta { text: more, .. } => text.push_str(&more),
+                Event::Finished(finished) => return (text, Ok(finished)),
+                Event::Failed(failure) => return (text, Err(failure)),
+                _ => {}
+            }
+        }
+        panic!("the stream ended without an end");
+    }
+
+    async fn ask(engine: &Engine, request: Request) -> (String, Result<Finished, Failure>) {
+        finish(start(engine, request).await).await
+    }
+
+    /// A model that makes one step for each message, and the sender of those.
+    fn stepwise() -> (Sender<()>, impl FnMut(&[u32], usize) -> Result<Vec<f32>, StepError> + Send) {
+        #[expect(clippy::disallowed_methods, reason = "the test sends a handful of messages")]
+        let (go, gate): (Sender<()>, Receiver<()>) = std::sync::mpsc::channel();
+        let step = move |ids: &[u32], position| {
+            gate.recv_timeout(Duration::from_secs(60))
+                .map_err(|_| StepError("no step was due".to_owned()))?;
+            next_byte(ids, position)
+        };
+        (go, step)
+    }
+
+    fn is_fault(failure: &Failure) -> bool {
+        failure.kind == FailureKind::EngineFault
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_step_costs_one_reply() {
+        let Setting { engine, cleared, .. } = engine_with(4, |ids: &[u32], position| {
+            assert!(ids != [FIRST_BYTE + u32::from(b'd')], "secret text");
+            next_byte(ids, position)
+        });
+        let (text, end) = ask(&engine, request("a", 10)).await;
+        let failure = end.expect_err("it fails");
+        assert!(is_fault(&failure) && failure.retryable, "{failure:?}");
+        assert!(!failure.detail.contains("secret"), "{failure:?}");
+        assert_eq!(text, "bcd");
+        let (text, end) = ask(&engine, request("w", 3)).await;
+        assert_eq!((text.as_str(), end.expect("it ends well").reason), ("xyz", Finish::Length));
+        // The one of the reply that is heard of may come before the last.
+        assert!(cleared.load(Ordering::SeqCst) >= 2);
+    }
+
+    #[tokio::test]
+    async fn an_error_of_a_step_costs_one_reply() {
+        let mut calls = 0;
+        let Setting { engine, .. } = engine_with(4, move |ids: &[u32], position| {
+            calls += 1;
+            if calls == 1 { Err(StepError("out of memory".to_owned())) } else { next_byte(ids, position) }
+        });
+        let failure = ask(&engine, request("a", 3)).await.1.expect_err("it fails");
+        assert!(is_fault(&failure) && failure.retryable && failure.detail == "out of memory", "{failure:?}");
+        assert_eq!(ask(&engine, request("a", 3)).await.0, "bcd");
+    }
+
+    #[tokio::test]
+    async fn numbers_that_are_not_finite_are_a_fault() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let Setting { engine, .. } = engine_with(4, move |_: &[u32], _| {
+                let mut logits = likeliest(FIRST_BYTE);
+                logits[100] = bad;
+                Ok(logits)
+            });
+            assert!(is_fault(&ask(&engine, request("a", 3)).await.1.expect_err("it fails")));
+        }
+        let Setting { engine, .. } = engine_with(4, |_: &[u32], _| Ok(vec![0.0; 3]));
+        assert!(is_fault(&ask(&engine, request("a", 3)).await.1.expect_err("it fails")));
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_only_fails_does_not_ask_to_try_again_for_ever() {
+        let Setting { engine, .. } = engine_with(4, |_: &[u32], _| Err(StepError("broken".to_owned())));
+        let mut retryable = Vec::new();
+        for _ in 0..4 {
+            retryable.push(ask(&engine, request("a", 3)).await.1.expect_err("it fails").retryable);
+        }
+        assert_eq!(retryable, [true, true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_generation_stops_after_its_step() {
+        let (go, step) = stepwise();
+        let Setting { engine, .. } = engine_with(4, step);
+        let step_once = || go.send(()).expect("the model waits");
+        step_once();
+        let mut generation = start(&engine, request("a", 900)).await;
+        while !matches!(generation.next().await, Some(Event::Delta { .. })) {}
+        // The worker is in, or before, its second step, and only that one is due for this reply.
+        drop(generation);
+        step_once();
+        let mut next = engine.reserve(meta()).expect("a place");
+        next.turn().await;
+        let generation = next.start(request("x", 1));
+        step_once();
+        assert_eq!(finish(generation).await.0, "y");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_answers_with_the_place() {
+        let (go, step) = stepwise();
+        let Setting { engine, .. } = engine_with(1, step);
+        let running = start(&engine, request("a", 1)).await;
+        let waiting = engine.reserve(meta()).expect("one may wait");
+        assert_eq!(engine.reserve(meta()).err(), Some(Full { place: 2, wait: None }));
+        drop(waiting);
+        let _waiting = engine.reserve(meta()).expect("the place is free again");
+        go.send(()).expect("the model waits");
+        assert_eq!(finish(running).await.0, "b");
+    }
+
+    #[tokio::test]
+    async fn shutting_down_tells_everybody() {
+        let (go, step) = stepwise();
+        let Setting { engine, dropped, .. } = engine_with(4, step);
+        go.send(()).expect("the model waits");
+        let mut running = start(&engine, request("a", 900)).await;
+        while !matches!(running.next().await, Some(Event::Delta { .. })) {}
+        let mut waiting = engine.reserve(meta()).expect("a place");
+        assert!(waiting.queued().now_or_never().is_some());
+        let other = engine.clone();
+        // The thread is in its second step; the end comes after it.
+        let shutdown = tokio::task::spawn_blocking(move || other.shutdown());
+        waiting.turn().await;
+        go.send(()).expect("the model waits");
+        shutdown.await.expect("it ends");
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        assert_eq!(finish(running).await.1.expect("an end").reason, Finish::Shutdown);
+        assert_eq!(finish(waiting.start(request("a", 1))).await.1.expect("an end").reason, Finish::Shutdown);
+        assert_eq!(ask(&engine, request("a", 1)).await.1.expect("an end").reason, Finish::Shutdown);
+        engine.shutdown();
+    }
+
+    #[tokio::test]
+    async fn the_thread_ends_with_the_last_handle() {
+        let Setting { engine, dropped, .. } = engine_with(4, next_byte);
+        let generation = start(&engine, request("a", 900)).await;
+        let other = engine.clone();
+        drop(engine);
+        assert_eq!(dropped.load(Ordering::SeqCst), 0);
+        drop(other);
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        assert!(finish(generation).await.1.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_stalls_nobody() {
+        let Setting { engine, .. } = engine_with(4, next_byte);
+        let slow = start(&engine, request("a", 900)).await;
+        let (text, _) = ask(&engine, request("a", 2)).await;
+        assert_eq!(text, "bc");
+        let events: Vec<Event> = slow.collect().await;
+        // Admitted, the last Prefill, one Delta with everything, Finished.
+        assert_eq!(events.len(), 4, "{events:?}");
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_passed_drops_the_ticket() {
+        let Setting { engine, .. } = engine_with(4, next_byte);
+        let meta = Meta { deadline: Some(Instant::now()), ..meta() };
+        let mut ticket = engine.reserve(meta).expect("a place");
+        ticket.turn().await;
+        let failure = finish(ticket.start(request("a", 1))).await.1.expect_err("it is too late");
+        assert_eq!((failure.kind, failure.retryable), (FailureKind::Overloaded, true));
+    }
+
+    #[tokio::test]
+    async fn a_long_prompt_is_read_in_chunks() {
+        let Setting { engine, .. } = engine_with(4, |ids: &[u32], position| {
+            assert!(ids.len() <= 128 && (position % 128 == 0 || ids.len() == 1));
+            next_byte(ids, position)
+        });
+        let (text, end) = ask(&engine, request(&"a".repeat(300), 2)).await;
+        assert_eq!((text.as_str(), end.expect("it ends well").usage.prompt_tokens), ("bc", 301));
+    }
+
+    #[tokio::test]
+    async fn requests_that_make_no_sense_are_refused() {
+        let Setting { engine, .. } = engine_with(4, next_byte);
+        let with = |change: &dyn Fn(&mut Request)| {
+            let mut asked = request("a", 5);
+            change(&mut asked);
+            asked
+        };
+        let sampling = |change: &dyn Fn(&mut Sampling)| with(&|asked| change(&mut asked.sampling));
+        for bad in [
+            with(&|asked| asked.prompt = Prompt::default()),
+            with(&|asked| asked.prompt.segments = vec![Segment::Text(String::new())]),
+            with(&|asked| {
+                asked.prompt.segments = vec![Segment::Generated { text: "x".to_owned(), ids: vec![261] }]
+            }),
+            with(&|asked| asked.max_tokens = 0),
+            with(&|asked| asked.stop = vec![String::new()]),
+            sampling(&|sampling| sampling.temperature = f32::NAN),
+            sampling(&|sampling| sampling.temperature = -0.1),
+            sampling(&|sampling| sampling.temperature = f32::INFINITY),
+            sampling(&|sampling| sampling.top_p = 1.1),
+            sampling(&|sampling| sampling.top_p = f32::NAN),
+            sampling(&|sampling| sampling.min_p = -0.1),
+            sampling(&|sampling| sampling.repetition_penalty = 0.0),
+            sampling(&|sampling| sampling.repetition_penalty = f32::NAN),
+            sampling(&|sampling| sampling.frequency_penalty = f32::INFINITY),
+            sampling(&|sampling| sampling.presence_penalty = f32::NAN),
+            sampling(&|sampling| sampling.banned = (0..261).collect()),
+        ] {
+            let shown = format!("{bad:?}");
+            let failure = ask(&engine, bad).await.1.expect_err("it is refused");
+            assert_eq!((failure.kind, failure.retryable), (FailureKind::Invalid, false), "{shown}");
+        }
+        assert_eq!(ask(&engine, request("a", 2)).await.0, "bc");
+    }
+
+    #[test]
+    fn a_panic_while_loading_is_an_error() {
+        let info = ModelInfo {
+            id: String::new(),
+            name: String::new(),
+            context_length: 10,
+            template: None,
+            vocabulary: ROWS,
+            eos: EOS,
+        };
+        let load = |_: &mut dyn FnMut(u64)| -> Result<Llama, LoadError> { panic!("a test") };
+        let error = Engine::start(load, bytes(), info, 1, Path::new("x.gguf"), |_| {}).expect_err("it fails");
+        assert!(matches!(error, LoadError::Backend { .. }), "{error}");
     }
 }

@@ -270,7 +270,8 @@ impl Reader<'_> {
         while bytes.last() == Some(&0) {
             bytes.pop();
         }
-        Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// A number of things that follow, at least a byte each.

@@ -52,18 +52,19 @@ impl Llama {
         hyperparameters: &Hyperparameters,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, LoadError> {
-        let backend =
-            |error: candle_core::Error| LoadError::Backend { path: header.path.clone(), detail: error.to_string() };
+        let backend = |error: candle_core::Error| LoadError::Backend {
+            path: header.path.clone(),
+            detail: error.to_string(),
+        };
         let device = Device::cuda_if_available(0).map_err(backend)?;
         let mut reader = CountingReader { file: gguf::open(&header.path)?, read: 0, progress };
         let content = content(header, hyperparameters)?;
         let pristine = ModelWeights::from_gguf(content, &mut reader, &device).map_err(backend)?;
         let mut llama = Self { weights: pristine.clone(), pristine, device };
         // candle packs weights when they are used first; the first member should not wait for that.
-        let logits = llama.forward(&[0], 0).map_err(|error| LoadError::Backend {
-            path: header.path.clone(),
-            detail: error.to_string(),
-        })?;
+        let logits = llama
+            .forward(&[0], 0)
+            .map_err(|error| LoadError::Backend { path: header.path.clone(), detail: error.to_string() })?;
         if logits.len() != hyperparameters.vocabulary {
             return Err(LoadError::Backend {
                 path: header.path.clone(),
@@ -107,7 +108,8 @@ fn content(header: &Header, model: &Hyperparameters) -> Result<Content, LoadErro
     ];
     let mut tensor_infos = std::collections::HashMap::new();
     for (name, tensor) in &header.tensors {
-        let shape: Result<Vec<usize>, _> = tensor.shape.iter().map(|&length| usize::try_from(length)).collect();
+        let shape: Result<Vec<usize>, _> =
+            tensor.shape.iter().map(|&length| usize::try_from(length)).collect();
         let (Ok(shape), Some(ggml_dtype)) = (shape, weights::dtype(tensor.dtype)) else {
             return Err(LoadError::Damaged {
                 path: header.path.clone(),

@@ -111,7 +111,11 @@ impl Sequence {
 
     /// Chooses the next token from the logits after the last one, and sends what text is certain. `Some` when the
     /// reply ends here.
-    pub(crate) fn advance(&mut self, logits: &mut [f32], mailbox: &Mailbox) -> Result<Option<Finish>, Failure> {
+    pub(crate) fn advance(
+        &mut self,
+        logits: &mut [f32],
+        mailbox: &Mailbox,
+    ) -> Result<Option<Finish>, Failure> {
         let known = logits.len().min(self.tokenizer.len());
         if !logits[..known].iter().all(|logit| logit.is_finite()) {
             return Err(fault("the model gave numbers that are not finite"));

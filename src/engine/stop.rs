@@ -87,7 +87,8 @@ impl StopMatcher {
                 return self.stop_at(start, index);
             }
         }
-        let certain = self.open_start().unwrap_or(self.position).min(self.found.map_or(usize::MAX, |found| found.0));
+        let certain =
+            self.open_start().unwrap_or(self.position).min(self.found.map_or(usize::MAX, |found| found.0));
         Step { text: self.release(certain), stop: None }
     }
 
@@ -152,8 +153,11 @@ impl StopMatcher {
         let mut queue = VecDeque::from([0]);
         while let Some(node) = queue.pop_front() {
             let suffix = self.nodes[node].suffix;
-            self.nodes[node].open =
-                if self.nodes[node].children.is_empty() { self.nodes[suffix].open } else { self.nodes[node].depth };
+            self.nodes[node].open = if self.nodes[node].children.is_empty() {
+                self.nodes[suffix].open
+            } else {
+                self.nodes[node].depth
+            };
             self.nodes[node].ends = self.nodes[node].ends.or(self.nodes[suffix].ends);
             let children: Vec<(u8, usize)> =
                 self.nodes[node].children.iter().map(|(&byte, &child)| (byte, child)).collect();

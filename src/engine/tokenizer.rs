@@ -72,11 +72,11 @@ impl Tokenizer {
             }
         }
         // Its cache would keep what members wrote.
-        let bpe = BPE::builder().vocab_and_merges(vocab, vocabulary.merges).byte_fallback(true).cache_capacity(0);
-        let bpe = bpe.build().map_err(|error| LoadError::Tokenizer {
-            path: path.to_owned(),
-            problem: error.to_string(),
-        })?;
+        let bpe =
+            BPE::builder().vocab_and_merges(vocab, vocabulary.merges).byte_fallback(true).cache_capacity(0);
+        let bpe = bpe
+            .build()
+            .map_err(|error| LoadError::Tokenizer { path: path.to_owned(), problem: error.to_string() })?;
         let (bos, eos, space_prefix) = (vocabulary.bos, vocabulary.eos, vocabulary.space_prefix);
         Ok(Self { bpe, bytes_of, byte_ids, specials, unspeakable, bos, eos, space_prefix })
     }
@@ -139,7 +139,8 @@ impl Tokenizer {
 
     /// The earliest special token in the text, and the longest of those that begin there.
     fn find_special(&self, text: &str) -> Option<(usize, &str, u32)> {
-        let found = self.specials.iter().filter_map(|(special, id)| Some((text.find(special)?, special, *id)));
+        let found =
+            self.specials.iter().filter_map(|(special, id)| Some((text.find(special)?, special, *id)));
         found
             .min_by_key(|&(at, special, _)| (at, std::cmp::Reverse(special.len())))
             .map(|(at, special, id)| (at, special.as_str(), id))

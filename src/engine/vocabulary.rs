@@ -97,18 +97,19 @@ impl Vocabulary {
             _ => true,
         };
         let (bos, eos) = bos_and_eos(header)?;
-        let vocabulary =
-            Self { pieces, merges, bos: bos.unwrap_or(1), eos: eos.unwrap_or(2), space_prefix };
+        let vocabulary = Self { pieces, merges, bos: bos.unwrap_or(1), eos: eos.unwrap_or(2), space_prefix };
         vocabulary.checked(&header.path)
     }
 
     /// The vocabulary in a `tokenizer.json` of the Llama kind: its model with vocabulary and merges, and its added
     /// tokens. What else the file asks for (post-processing, templates) is not applied.
     pub(crate) fn from_json(path: &Path, bytes: &[u8], header: &Header) -> Result<Self, LoadError> {
-        let wrong = |problem: &str| LoadError::Tokenizer { path: path.to_owned(), problem: problem.to_owned() };
+        let wrong =
+            |problem: &str| LoadError::Tokenizer { path: path.to_owned(), problem: problem.to_owned() };
         let json: Json = serde_json::from_slice(bytes).map_err(|error| wrong(&error.to_string()))?;
         let model = &json["model"];
-        if model["type"].as_str().is_some_and(|kind| kind != "BPE") || model["byte_fallback"] != Json::Bool(true)
+        if model["type"].as_str().is_some_and(|kind| kind != "BPE")
+            || model["byte_fallback"] != Json::Bool(true)
         {
             return Err(wrong("it is not a BPE tokenizer with byte fallback, as Llama-2 has"));
         }
@@ -146,7 +147,8 @@ impl Vocabulary {
             ids.insert(text, token["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(0));
         }
         let gap = Piece { text: String::new(), kind: Kind::Unused };
-        let pieces: Vec<Piece> = found.into_iter().map(|piece| piece.unwrap_or_else(|| gap.clone())).collect();
+        let pieces: Vec<Piece> =
+            found.into_iter().map(|piece| piece.unwrap_or_else(|| gap.clone())).collect();
 
         let listed = model["merges"].as_array().ok_or_else(|| wrong("it has no merges"))?;
         let pairs = listed.iter().map(|merge| match merge {

@@ -153,7 +153,8 @@ fn check_extents(header: &Header) -> Result<(), LoadError> {
             });
         }
         let length = byte_length(tensor).map_err(|problem| wrong(header, name, problem))?;
-        let tensor_end = header.data_start.checked_add(tensor.offset).and_then(|start| start.checked_add(length));
+        let tensor_end =
+            header.data_start.checked_add(tensor.offset).and_then(|start| start.checked_add(length));
         let Some(tensor_end) = tensor_end else {
             return Err(wrong(header, name, "it lies beyond any file".to_owned()));
         };

@@ -13,9 +13,7 @@ use super::queue::Work;
 use super::sampling::Sampler;
 use super::sequence::{Limits, Sequence, fault, invalid, validate};
 use super::tokenizer::Tokenizer;
-use crate::generation::{
-    Event, Failure, FailureKind, Finish, Finished, Mailbox, Request, Timings, Usage,
-};
+use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Mailbox, Request, Timings, Usage};
 
 /// Tokens of a prompt that are computed in one step: enough to keep the arithmetic busy, few enough that a cancelled
 /// request is noticed soon.

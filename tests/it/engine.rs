@@ -9,8 +9,8 @@ use candle_transformers::models::quantized_llama::ModelWeights;
 use futures_util::StreamExt as _;
 use mummer::engine::{Engine, EngineOptions, LoadProgress};
 use mummer::generation::{
-    Class, Count, Event, Failure, FailureKind, Finish, Finished, Generation, Generator, Meta, Prompt, Request,
-    Sampling,
+    Class, Count, Event, Failure, FailureKind, Finish, Finished, Generation, Generator, Meta, Prompt,
+    Request, Sampling,
 };
 
 use crate::tiny_model::{Eos, TinyModel, vocabulary};
@@ -91,7 +91,8 @@ fn reference(path: &Path, prompt: &[u32], steps: usize) -> Vec<u32> {
     let mut position = 0;
     let mut ids = Vec::new();
     while ids.len() < steps {
-        let tensor = Tensor::new(input.as_slice(), &Device::Cpu).and_then(|ids| ids.unsqueeze(0)).expect("ids");
+        let tensor =
+            Tensor::new(input.as_slice(), &Device::Cpu).and_then(|ids| ids.unsqueeze(0)).expect("ids");
         let logits = weights.forward(&tensor, position).and_then(|logits| logits.squeeze(0)).expect("a step");
         let logits = logits.to_vec1::<f32>().expect("numbers");
         let mut ranking: Vec<usize> = (0..speakable.len()).filter(|&id| speakable[id]).collect();
@@ -147,7 +148,9 @@ async fn a_reply_tells_its_story_in_order() {
     assert_eq!(engine.count(&asked.prompt), Count::Exact(prompt_tokens));
     let reply = ask(&engine, asked).await;
     assert_eq!(reply.events[0], Event::Admitted { prompt_tokens, cached_tokens: 0, seed: 42 });
-    assert!(matches!(reply.events[1], Event::Prefill { done, total } if done == total && total == prompt_tokens));
+    assert!(
+        matches!(reply.events[1], Event::Prefill { done, total } if done == total && total == prompt_tokens)
+    );
     assert!(reply.events[2..].iter().all(|event| matches!(event, Event::Delta { .. })));
     assert_eq!(reply.text, " Hello there!");
     let finished = reply.end.expect("it ends well");
@@ -300,7 +303,10 @@ async fn shutting_down_ends_what_runs_and_what_waits() {
     engine.shutdown();
     assert_eq!(collect(running).await.end.expect("an end").reason, Finish::Shutdown);
     second.turn().await;
-    assert_eq!(collect(second.start(request("Hello", 3))).await.end.expect("an end").reason, Finish::Shutdown);
+    assert_eq!(
+        collect(second.start(request("Hello", 3))).await.end.expect("an end").reason,
+        Finish::Shutdown
+    );
     assert_eq!(ask(&engine, request("Hello", 3)).await.end.expect("an end").reason, Finish::Shutdown);
 }
 

@@ -96,7 +96,9 @@ fn another_architecture() {
 
 #[test]
 fn weights_of_a_type_that_does_not_run() {
-    for (number, name) in [(23u32, "IQ4_XS"), (20, "IQ4_NL"), (35, "TQ2_0"), (9, "Q8_1"), (4242, "number 4242")] {
+    for (number, name) in
+        [(23u32, "IQ4_XS"), (20, "IQ4_NL"), (35, "TQ2_0"), (9, "Q8_1"), (4242, "number 4242")]
+    {
         let mut bytes = good();
         let at = after_name(&bytes, "blk.1.attn_q.weight") + 4 + 16;
         bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
@@ -106,8 +108,9 @@ fn weights_of_a_type_that_does_not_run() {
 
 #[test]
 fn another_kind_of_vocabulary() {
-    let file =
-        TinyModel::new(1).with_metadata("tokenizer.ggml.model", Some(Value::String("gpt2".to_owned()))).write();
+    let file = TinyModel::new(1)
+        .with_metadata("tokenizer.ggml.model", Some(Value::String("gpt2".to_owned())))
+        .write();
     check(&refused(file.path()), &["`gpt2`", "SentencePiece"]);
 }
 
@@ -132,7 +135,9 @@ fn metadata_that_are_missing() {
 
 #[test]
 fn metadata_that_have_defaults_may_be_missing() {
-    for key in ["llama.rope.dimension_count", "llama.rope.freq_base", "tokenizer.ggml.bos_token_id", "general.name"] {
+    for key in
+        ["llama.rope.dimension_count", "llama.rope.freq_base", "tokenizer.ggml.bos_token_id", "general.name"]
+    {
         let file = TinyModel::new(1).with_metadata(key, None).write();
         assert!(Engine::load(file.path(), EngineOptions::default(), |_| {}).is_ok(), "{key}");
     }
@@ -241,7 +246,10 @@ fn tokenizer_files_that_cannot_be_used() {
         ("{}", "byte fallback"),
         (r#"{"model":{"type":"Unigram","byte_fallback":true}}"#, "byte fallback"),
         (r#"{"model":{"type":"BPE","byte_fallback":true,"vocab":{"a":0},"merges":[]}}"#, "id 1"),
-        (r#"{"model":{"type":"BPE","byte_fallback":true,"vocab":{"a":99999999999},"merges":[]}}"#, "sensible"),
+        (
+            r#"{"model":{"type":"BPE","byte_fallback":true,"vocab":{"a":99999999999},"merges":[]}}"#,
+            "sensible",
+        ),
     ] {
         let tokenizer = file(text.as_bytes());
         let mut options = EngineOptions::default();
@@ -277,7 +285,9 @@ fn bytes_changed_at_random_never_cause_a_panic() {
             }
             match Engine::load(file(&bytes).path(), EngineOptions::default(), |_| {}) {
                 Ok(_) => {}
-                Err(LoadError::Backend { detail, .. }) => prop_assert!(!detail.contains("panicked"), "{}", detail),
+                Err(LoadError::Backend { detail, .. }) => {
+                    prop_assert!(!detail.contains("panicked"), "{}", detail)
+                }
                 Err(_) => {}
             }
             Ok(())

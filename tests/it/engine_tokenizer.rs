@@ -204,7 +204,9 @@ fn sentencepiece(known: &HashMap<String, (usize, f32)>, text: &str) -> Vec<u32> 
         consider(&mut heap, &symbols, left, left + 1);
     }
     while let Some((_, Reverse(left), right, joined)) = heap.pop() {
-        if symbols[left].is_empty() || symbols[right].is_empty() || format!("{}{}", symbols[left], symbols[right]) != joined
+        if symbols[left].is_empty()
+            || symbols[right].is_empty()
+            || format!("{}{}", symbols[left], symbols[right]) != joined
         {
             continue;
         }
@@ -237,8 +239,10 @@ fn any_text_is_encoded_as_sentencepiece_would_and_decodes_to_itself() {
         prop_oneof![
             "[a-z]{1,6}",
             "[ -~\n]{1,4}",
-            prop::sample::select(vec![" the", " Hello", "there", " would", "###", "    ", "ing", "日", "é", "😀", "\u{0}"])
-                .prop_map(str::to_owned),
+            prop::sample::select(vec![
+                " the", " Hello", "there", " would", "###", "    ", "ing", "日", "é", "😀", "\u{0}"
+            ])
+            .prop_map(str::to_owned),
             any::<char>().prop_map(String::from),
         ],
         1..24,

@@ -12,17 +12,101 @@ use tempfile::NamedTempFile;
 
 /// Words of which the vocabulary has all beginnings, so that merges matter.
 const WORDS: &[&str] = &[
-    "the", "and", "that", "have", "for", "not", "with", "you", "this", "but", "his", "from", "they", "say", "her",
-    "she", "will", "one", "all", "would", "there", "their", "what", "out", "about", "who", "get", "which", "when",
-    "make", "can", "like", "time", "just", "him", "know", "take", "people", "into", "year", "your", "good", "some",
-    "could", "them", "see", "other", "than", "then", "now", "look", "only", "come", "over", "think", "also", "Hello",
-    "Response", "Instruction", "Input", "Below", "is", "an", "it", "to", "of", "in", "be",
+    "the",
+    "and",
+    "that",
+    "have",
+    "for",
+    "not",
+    "with",
+    "you",
+    "this",
+    "but",
+    "his",
+    "from",
+    "they",
+    "say",
+    "her",
+    "she",
+    "will",
+    "one",
+    "all",
+    "would",
+    "there",
+    "their",
+    "what",
+    "out",
+    "about",
+    "who",
+    "get",
+    "which",
+    "when",
+    "make",
+    "can",
+    "like",
+    "time",
+    "just",
+    "him",
+    "know",
+    "take",
+    "people",
+    "into",
+    "year",
+    "your",
+    "good",
+    "some",
+    "could",
+    "them",
+    "see",
+    "other",
+    "than",
+    "then",
+    "now",
+    "look",
+    "only",
+    "come",
+    "over",
+    "think",
+    "also",
+    "Hello",
+    "Response",
+    "Instruction",
+    "Input",
+    "Below",
+    "is",
+    "an",
+    "it",
+    "to",
+    "of",
+    "in",
+    "be",
 ];
 
 /// Pairs of letters that merge inside of words.
 const PAIRS: &[&str] = &[
-    "er", "in", "on", "re", "at", "en", "nd", "or", "es", "is", "it", "ou", "ed", "ing", "ion", "ter", "hat", "here",
-    "##", "###", "▁▁", "▁▁▁▁", "▁###",
+    "er",
+    "in",
+    "on",
+    "re",
+    "at",
+    "en",
+    "nd",
+    "or",
+    "es",
+    "is",
+    "it",
+    "ou",
+    "ed",
+    "ing",
+    "ion",
+    "ter",
+    "hat",
+    "here",
+    "##",
+    "###",
+    "▁▁",
+    "▁▁▁▁",
+    "▁###",
 ];
 
 /// Letters beyond ASCII that are pieces of their own; all others are bytes.
@@ -57,7 +141,8 @@ pub(crate) struct TinyModel {
     /// Rows of the matrices beyond the vocabulary.
     pub(crate) pad_rows: usize,
     pub(crate) eos: Eos,
-    /// Pieces that it says one after the other, whatever it is asked, and then ends. Each at most once.
+    /// Pieces that it says one after the other, whatever it is asked, and then ends. Each at most once. (It looks at
+    /// the last token only: a prompt that ends with one of the pieces is answered from there on.)
     pub(crate) says: Option<Vec<String>>,
     /// Metadata to add or change, or with `None` to leave out.
     pub(crate) metadata: Vec<(String, Option<Value>)>,
@@ -115,9 +200,11 @@ impl TinyModel {
 
     fn write_to(&self, path: &Path) {
         let metadata = self.all_metadata();
-        let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
+        let metadata: Vec<(&str, &Value)> =
+            metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
         let tensors = self.tensors();
-        let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let tensors: Vec<(&str, &QTensor)> =
+            tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let mut file = std::fs::File::create(path).expect("the file can be made");
         gguf_file::write(&mut file, &metadata, &tensors).expect("the model can be written");
     }
@@ -185,7 +272,11 @@ impl TinyModel {
             attention[..width].fill(0.0);
             put(name("attn_output"), &[width, width], attention);
             put(name("ffn_norm"), &[width], vec![1.0; width]);
-            put(name("ffn_gate"), &[self.feed_forward, width], random.matrix(self.feed_forward, width, scale));
+            put(
+                name("ffn_gate"),
+                &[self.feed_forward, width],
+                random.matrix(self.feed_forward, width, scale),
+            );
             put(name("ffn_up"), &[self.feed_forward, width], random.matrix(self.feed_forward, width, scale));
             let mut down = random.matrix(width, self.feed_forward, scale * strength);
             down[..self.feed_forward].fill(0.0);
