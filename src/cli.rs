@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 use crate::assistant::Settings;
 use crate::chat::reply::Pace;
 use crate::config::{Config, ConfigError};
+use crate::engine;
 use crate::persona::{Library, LibraryError, Persona};
 use crate::telemetry;
 
@@ -67,6 +68,7 @@ enum Command {
 /// Runs the program and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    engine::prepare_threads();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,

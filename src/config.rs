@@ -194,17 +194,14 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the file cannot be read, has unknown keys, or a value makes no sense.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let text = match file {
-            Some(path) => Some((path, read(path)?)),
-            None => {
-                let path = Path::new(FILE_NAME);
-                path.exists().then(|| Ok((path, read(path)?))).transpose()?
-            }
-        };
-        Self::from_sources(
-            text.as_ref().map(|(path, text)| (*path, text.as_str())),
-            std::env::vars().collect(),
-        )
+        let default = Path::new(FILE_NAME);
+        let path = file.or_else(|| default.exists().then_some(default));
+        let text = path.map(|path| read(path).map(|text| (path, text))).transpose()?;
+        // A variable that is not Unicode cannot be one of ours.
+        let variables = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self::from_sources(text.as_ref().map(|(path, text)| (*path, text.as_str())), variables)
     }
 
     fn from_sources(
@@ -251,14 +248,9 @@ impl RawConfig {
         if let Some(complaint) = self.sampling.complaint() {
             return value(complaint);
         }
-        let level = match self.log.level.parse() {
-            Ok(level) => level,
-            Err(_) => {
-                let written = self.log.level;
-                return value(format!(
-                    "log.level is {written:?}; it must be error, warn, info, debug or trace"
-                ));
-            }
+        let Ok(level) = self.log.level.parse() else {
+            let written = self.log.level;
+            return value(format!("log.level is {written:?}; it must be error, warn, info, debug or trace"));
         };
         let api_base = some_text(&self.discord.api_base).map(|base| base.trim_end_matches('/').to_owned());
         if let Some(base) = &api_base

@@ -80,17 +80,8 @@ impl Engine {
     ) -> Result<Self, LoadError> {
         let header = Header::read(path)?;
         weights::check_architecture(&header)?;
-        let (tokenizer, id) = match &options.tokenizer {
-            None => {
-                (Tokenizer::new(Vocabulary::from_gguf(&header)?, path)?, weights::model_id(&header, None)?)
-            }
-            Some(json) => {
-                gguf::open(json)?;
-                let bytes = std::fs::read(json).map_err(|source| gguf::io(json, source))?;
-                let vocabulary = Vocabulary::from_json(json, &bytes, &header)?;
-                (Tokenizer::new(vocabulary, json)?, weights::model_id(&header, Some(&bytes))?)
-            }
-        };
+        let (tokenizer, json) = load_tokenizer(&header, &options)?;
+        let id = weights::model_id(&header, json.as_deref())?;
         let model = weights::check(&header)?;
         if tokenizer.len() > model.vocabulary {
             let problem = format!("it has {} pieces for {} rows", tokenizer.len(), model.vocabulary);
@@ -196,6 +187,31 @@ impl Engine {
             }
         }
     }
+}
+
+/// The token ids of raw bytes as the model in this file would read them, the beginning-of-text token first, without
+/// loading its weights.
+///
+/// # Errors
+/// A [`LoadError`] when the file (or the `tokenizer.json` of the options) has no vocabulary that can be used.
+pub fn tokenize(path: &Path, options: &EngineOptions, bytes: &[u8]) -> Result<Vec<u32>, LoadError> {
+    let header = Header::read(path)?;
+    let (tokenizer, _) = load_tokenizer(&header, options)?;
+    Ok(tokenizer.encode_bytes(bytes))
+}
+
+/// The tokenizer of the model file, or of the `tokenizer.json` of the options, of which the bytes come back too.
+fn load_tokenizer(
+    header: &Header,
+    options: &EngineOptions,
+) -> Result<(Tokenizer, Option<Vec<u8>>), LoadError> {
+    let Some(json) = &options.tokenizer else {
+        return Ok((Tokenizer::new(Vocabulary::from_gguf(header)?, &header.path)?, None));
+    };
+    gguf::open(json)?;
+    let bytes = std::fs::read(json).map_err(|source| gguf::io(json, source))?;
+    let vocabulary = Vocabulary::from_json(json, &bytes, header)?;
+    Ok((Tokenizer::new(vocabulary, json)?, Some(bytes)))
 }
 
 impl Generator for Engine {

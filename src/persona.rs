@@ -133,7 +133,7 @@ impl SamplingWish {
     pub fn complaint(&self) -> Option<String> {
         let ranges = [
             ("temperature", self.temperature, 0.0, 5.0),
-            ("top_p", self.top_p, f32::MIN_POSITIVE, 1.0),
+            ("top_p", self.top_p, 0.01, 1.0),
             ("min_p", self.min_p, 0.0, 1.0),
             ("repetition_penalty", self.repetition_penalty, 0.5, 3.0),
             ("frequency_penalty", self.frequency_penalty, -2.0, 2.0),
@@ -141,7 +141,6 @@ impl SamplingWish {
         ];
         let out_of_range = ranges.iter().find_map(|&(key, value, low, high)| {
             let value = value.filter(|value| !(low..=high).contains(value))?;
-            let low = if low == f32::MIN_POSITIVE { "more than 0".to_owned() } else { low.to_string() };
             Some(format!("sampling.{key} is {value}; it must be {low} to {high}"))
         });
         out_of_range.or_else(|| {
@@ -178,8 +177,7 @@ impl Persona {
         if let Some(complaint) = card.sampling.complaint() {
             return Err(PersonaError::Value(complaint));
         }
-        let digest = Sha256::digest(text.as_bytes());
-        let version = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let version = format!("{:x}", Sha256::digest(text.as_bytes())).chars().take(16).collect();
         Ok(Self { id: PersonaId(id.to_owned()), version, card })
     }
 

@@ -152,7 +152,9 @@ fn readable(message: &Message, me: MemberId, names: &KnownNames<'_>) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&format!("(attachment: {})", chat::sanitize::name(&attachment.filename)));
+        text.push_str("(attachment: ");
+        text.push_str(&chat::sanitize::name(&attachment.filename));
+        text.push(')');
     }
     text
 }

@@ -117,19 +117,19 @@ enum Reading {
 /// What stands for the inside of `<…>`, or `None` when it is no mark.
 fn reading(inside: &str, me: MemberId, names: &impl Names) -> Option<Reading> {
     let id = |digits: &str| digits.parse::<u64>().ok();
-    let named = |sign: &str, name: Option<String>, unknown: &str| {
+    let signed = |sign: &str, name: Option<String>, unknown: &str| {
         Reading::Name(format!("{sign}{}", name.unwrap_or_else(|| unknown.to_owned())))
     };
     if let Some(role) = inside.strip_prefix("@&") {
-        return Some(named("@", names.role(id(role)?), "role"));
+        return Some(signed("@", names.role(id(role)?), "role"));
     }
     if let Some(member) = inside.strip_prefix("@!").or_else(|| inside.strip_prefix('@')) {
         let member = MemberId(id(member)?);
-        let name = || named("@", names.member(member), "someone");
+        let name = || signed("@", names.member(member), "someone");
         return Some(if member == me { Reading::OwnMention } else { name() });
     }
     if let Some(channel) = inside.strip_prefix('#') {
-        return Some(named("#", names.channel(ChannelId(id(channel)?)), "channel"));
+        return Some(signed("#", names.channel(ChannelId(id(channel)?)), "channel"));
     }
     if let Some(command) = inside.strip_prefix('/') {
         let (name, digits) = command.rsplit_once(':')?;
@@ -201,8 +201,8 @@ mod tests {
         }
     }
 
-    fn reply_to(message: u64) -> Option<RepliedTo> {
-        Some(RepliedTo { message: MessageId(message), author: None, by_bot: true, text: String::new() })
+    fn reply_to(message: u64) -> RepliedTo {
+        RepliedTo { message: MessageId(message), author: None, by_bot: true, text: String::new() }
     }
 
     #[test]
@@ -211,15 +211,15 @@ mod tests {
         assert!(!is_addressed(&incoming(), ours));
         assert!(is_addressed(&Incoming { mentions_bot: true, ..incoming() }, ours));
         assert!(is_addressed(&Incoming { server: None, ..incoming() }, ours));
-        assert!(is_addressed(&Incoming { reply_to: reply_to(50), ..incoming() }, ours));
-        assert!(!is_addressed(&Incoming { reply_to: reply_to(51), ..incoming() }, ours));
+        assert!(is_addressed(&Incoming { reply_to: Some(reply_to(50)), ..incoming() }, ours));
+        assert!(!is_addressed(&Incoming { reply_to: Some(reply_to(51)), ..incoming() }, ours));
     }
 
     #[test]
     fn programs_are_never_answered() {
         let author = Author { automated: true, ..incoming().author };
         let loud =
-            Incoming { author, mentions_bot: true, server: None, reply_to: reply_to(50), ..incoming() };
+            Incoming { author, mentions_bot: true, server: None, reply_to: Some(reply_to(50)), ..incoming() };
         assert!(!is_addressed(&loud, |_| true));
     }
 }

@@ -244,7 +244,10 @@ impl Conversation {
             now.chain(before).any(|(one, other)| !same_speaker(one) && sanitize::folded_name(other) == name)
         };
         let free = if folded.is_empty() || taken(&wanted) {
-            (2..).map(|number| numbered(&wanted, number)).find(|name| !taken(name)).unwrap_or(wanted)
+            (2..usize::MAX)
+                .map(|number| numbered(&wanted, number))
+                .find(|name| !taken(name))
+                .unwrap_or(wanted)
         } else {
             wanted
         };

@@ -52,12 +52,12 @@ pub fn folded_name(name: &str) -> String {
 
 /// Whether a line of the text begins with one of the names and a colon, as a reader would see it.
 #[must_use]
-pub fn a_line_names_a_speaker<'a>(text: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> bool {
+pub fn a_line_names_a_speaker(text: &str, names: &[&str]) -> bool {
     unify_line_breaks(text).split('\n').any(|line| {
         let line: String = line.nfkc().collect();
         line.split_once(':').is_some_and(|(label, _)| {
             let label = folded_name(label);
-            names.clone().into_iter().any(|name| folded_name(name) == label)
+            names.iter().any(|name| folded_name(name) == label)
         })
     })
 }
@@ -162,7 +162,7 @@ mod tests {
     fn speakers_are_recognised_through_disguises() {
         let names = ["Bob", "Ann Lee"];
         let check = |text: &str, expected: bool| {
-            assert_eq!(a_line_names_a_speaker(text, names), expected, "{text:?}");
+            assert_eq!(a_line_names_a_speaker(text, &names), expected, "{text:?}");
         };
         check("Bob: hi", true);
         check("well\n  bob : hi", true);

@@ -127,11 +127,12 @@ pub fn stop_strings(conversation: &Conversation, direct: bool) -> Vec<String> {
 }
 
 /// The names that stand at the beginning of lines.
-fn live_speakers<'a>(window: &[&'a Turn]) -> HashSet<&'a str> {
-    window.iter().map(|turn| turn.name.as_str()).collect()
+fn live_speakers<'a>(window: &[&'a Turn]) -> Vec<&'a str> {
+    let names: HashSet<&str> = window.iter().map(|turn| turn.name.as_str()).collect();
+    names.into_iter().collect()
 }
 
-fn line(turn: &Turn, speakers: &HashSet<&str>, model: &str) -> Line {
+fn line(turn: &Turn, speakers: &[&str], model: &str) -> Line {
     let shown = turn.shown();
     let text = shown.text.clone();
     let name = turn.name.clone();
@@ -139,10 +140,7 @@ fn line(turn: &Turn, speakers: &HashSet<&str>, model: &str) -> Line {
         TurnKind::Narrator => Line::Told(text),
         TurnKind::Note => Line::Note(text),
         TurnKind::Member | TurnKind::Persona => match &shown.tokens {
-            Some(tokens)
-                if tokens.model == model
-                    && !sanitize::a_line_names_a_speaker(&text, speakers.iter().copied()) =>
-            {
+            Some(tokens) if tokens.model == model && !sanitize::a_line_names_a_speaker(&text, speakers) => {
                 Line::Generated { name, text, leading_space: tokens.leading_space, ids: tokens.ids.clone() }
             }
             _ => Line::Said { name, text },

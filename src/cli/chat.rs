@@ -41,7 +41,7 @@ const HERE: ChannelId = ChannelId(1);
 const MEMBER: MemberId = MemberId(1);
 
 /// Text appears at once here; there are no limits on edits.
-const PACE: Pace = Pace { between_edits: Duration::ZERO, between_typing: Duration::from_secs(3_600) };
+const PACE: Pace = Pace { between_edits: Duration::ZERO, between_typing: Duration::MAX };
 
 /// Talks until the input ends. Fails (exit code 1) when a message was not answered.
 pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -144,7 +144,7 @@ impl Terminal {
         let conversation = self.assistant.conversation(HERE);
         Ok(conversation.is_some_and(|conversation| {
             let answers = |turn: &&crate::chat::history::Turn| turn.trigger == Some(message);
-            let last = conversation.turns().iter().filter(answers).next_back();
+            let last = conversation.turns().iter().rfind(answers);
             last.is_some_and(|turn| {
                 turn.state == TurnState::Complete
                     && turn.speaker != crate::chat::history::Speaker::Member(MEMBER)

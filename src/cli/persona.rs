@@ -74,7 +74,7 @@ fn description(persona: &Persona) -> String {
         ("Greeting: ", &card.greeting),
     ];
     for (label, section) in sections.iter().filter(|(_, section)| !section.trim().is_empty()) {
-        text.push_str(&format!("\n{label}{}\n", section.trim()));
+        text.extend(["\n", label, section.trim(), "\n"]);
     }
     text
 }

@@ -82,8 +82,7 @@ pub(crate) fn model_id(header: &Header, tokenizer: Option<&[u8]>) -> Result<Stri
     if let Some(tokenizer) = tokenizer {
         digest.update(tokenizer);
     }
-    let bytes = digest.finalize();
-    Ok(bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:x}", digest.finalize()).chars().take(32).collect())
 }
 
 /// Bytes that the tensors take in the file.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     Count, Event, Failure, FailureKind, Finish, Finished, Full, Generator, Grant, Mailbox, Meta, ModelInfo,
@@ -147,7 +147,7 @@ impl Scripted {
                 }
                 Step::Wait(time) => wait(tokio::time::sleep(time), mailbox).await,
                 Step::Hold(permits) => {
-                    let released = async { permits.acquire().await.map(|permit| permit.forget()).is_ok() };
+                    let released = async { permits.acquire().await.map(SemaphorePermit::forget).is_ok() };
                     wait(released, mailbox).await;
                 }
                 Step::Fail(kind, retryable) => {

@@ -114,6 +114,7 @@ impl Grant {
     }
 
     /// Whether the ticket was started since its turn came.
+    #[must_use]
     pub fn started(&self) -> Started {
         let mut shared = lock(&self.0);
         match shared.started.take() {

@@ -286,7 +286,7 @@ fn bytes_changed_at_random_never_cause_a_panic() {
             match Engine::load(file(&bytes).path(), EngineOptions::default(), |_| {}) {
                 Ok(_) => {}
                 Err(LoadError::Backend { detail, .. }) => {
-                    prop_assert!(!detail.contains("panicked"), "{}", detail)
+                    prop_assert!(!detail.contains("panicked"), "{}", detail);
                 }
                 Err(_) => {}
             }

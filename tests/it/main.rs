@@ -1,8 +1,12 @@
-//! Integration tests: the bot against a fake Discord, the engine on tiny models.
+//! The bot as a whole: against a fake Discord, with tiny models, through its command line. One program, so that it is
+//! linked once.
 
+mod answering;
 mod discord;
 mod engine;
 mod engine_files;
 mod engine_tokenizer;
 mod fake_discord;
+mod faults;
+mod stage;
 mod tiny_model;
