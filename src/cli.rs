@@ -87,11 +87,22 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(model) = cli.model.model {
         config.model.path = Some(model);
     }
-    telemetry::init(config.log.level).context("the log could not be set up")?;
     let dry_run = cli.model.dry_run;
     let command = cli.command.unwrap_or_else(|| {
         if config.discord.has_token() { Command::Run } else { Command::Chat(chat::Arguments::default()) }
     });
+    let level = match (&command, config.log.level) {
+        (Command::Run, level) => level,
+        // Beside a conversation or a result, what goes well needs no line in the log.
+        (_, level) => {
+            if level == tracing::Level::INFO {
+                tracing::Level::WARN
+            } else {
+                level
+            }
+        }
+    };
+    telemetry::init(level).context("the log could not be set up")?;
     match command {
         Command::Run => run::run(&config, dry_run),
         Command::Chat(arguments) => chat::run(&config, dry_run, &arguments),

@@ -15,7 +15,7 @@ pub struct PersonaId(pub String);
 
 impl std::fmt::Display for PersonaId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.pad(&self.0)
     }
 }
 

@@ -41,7 +41,7 @@ const HERE: ChannelId = ChannelId(1);
 const MEMBER: MemberId = MemberId(1);
 
 /// Text appears at once here; there are no limits on edits.
-const PACE: Pace = Pace { between_edits: Duration::ZERO, between_typing: Duration::MAX };
+const PACE: Pace = Pace { between_edits: Duration::ZERO, between_typing: Duration::from_hours(1) };
 
 /// Talks until the input ends. Fails (exit code 1) when a message was not answered.
 pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyhow::Result<ExitCode> {

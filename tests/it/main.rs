@@ -2,11 +2,13 @@
 //! linked once.
 
 mod answering;
+mod cli;
 mod discord;
 mod engine;
 mod engine_files;
 mod engine_tokenizer;
 mod fake_discord;
 mod faults;
+mod main_job;
 mod stage;
 mod tiny_model;
