@@ -63,7 +63,8 @@ const ROOMS: &[Room] = &[
             "elapsed",
             "RandomState",
         ],
-        quote: "no tokio, no fs, no clock, no serenity, no candle; in chat only those without I/O, clock or global randomness",
+        quote: "no tokio, no fs, no clock, no serenity, no candle; \
+                in chat only those without I/O, clock or global randomness",
         ..ROOM
     },
     Room {
@@ -72,7 +73,8 @@ const ROOMS: &[Room] = &[
         crates: Some(&["base64", "png", "regex", "serde", "serde_json", "sha2", "thiserror", "toml", "zip"]),
         never: &["std::*", "std::fs"],
         except: &[("src/persona/library.rs", "std::fs")],
-        quote: "the library (built-in + directory + per-server); macros may be used anywhere but in `chat` and `persona`",
+        quote: "the library (built-in + directory + per-server); \
+                macros may be used anywhere but in `chat` and `persona`",
         ..ROOM
     },
     Room { name: "admin", may_use: &["store", "persona", "chat"], ..ROOM },

@@ -378,9 +378,10 @@ mod tests {
         assert!(reader.reply.is_over());
     }
 
-    /// The text that a reader has read: without the fences that splitting adds, escapes and white space.
+    /// The text that a reader has read: without the fences (and the language 0) that splitting adds, escapes and
+    /// white space.
     fn read(content: &str) -> String {
-        content.replace(FENCE, "").replace("rust", "").replace('\\', "").split_whitespace().collect()
+        content.replace(FENCE, "").replace(['0', '\\'], "").split_whitespace().collect()
     }
 
     fn prose() -> impl Strategy<Value = String> {
@@ -393,7 +394,7 @@ mod tests {
             1 => Just("\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}".to_owned()),
             1 => Just("https://example.com/path?query=1 ".to_owned()),
             1 => Just("[two words](https://example.com) ".to_owned()),
-            1 => Just("\n```rust\nlet x = 1;\n    let y = 2;\n```\n".to_owned()),
+            1 => Just("\n```0\nlet x = 1;\n    let y = 2;\n```\n".to_owned()),
             1 => Just("\n```\ncode\n".to_owned()),
             1 => "[\u{4e00}-\u{4eff}]{1,60}",
         ];

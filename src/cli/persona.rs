@@ -84,6 +84,7 @@ fn sample_prompt(persona: &Persona) -> String {
     let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
     let name = persona.char_name();
     let mut conversation = Conversation::new(ConversationId(1), 0, 0, speaker.clone(), name);
+    conversation.hear(MemberId(1), "Robin", "Hello.", None);
     let reply = conversation.begin_reply(speaker, name, None);
     if let Some(turn) = conversation.turn_mut(reply) {
         turn.state = TurnState::Complete;

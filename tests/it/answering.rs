@@ -201,7 +201,8 @@ async fn a_long_reply_arrives_whole_in_several_messages() {
     let stage = Stage::new().await;
     let discord = &stage.discord;
     let (general, alice) = (discord.channel("general"), discord.member("Alice"));
-    let long: String = (0..900).map(|number| format!("word{number} ")).collect();
+    let numbered: Vec<String> = (0..900).map(|number| format!("word{number}")).collect();
+    let long = format!("{} ", numbered.join(" "));
     let code = format!("```rust\n{}```\nthe end", "let x = 1;\n".repeat(200));
     let pieces = long.split_inclusive(' ').chain(code.split_inclusive('\n')).map(say);
     stage.script.then(pieces.collect::<Vec<_>>());

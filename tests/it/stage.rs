@@ -89,17 +89,14 @@ impl Stage {
     ) -> Self {
         let library = Library::load(None).expect("the shipped personas load");
         let find = |id: &str| -> Arc<Persona> { Arc::clone(library.find(id).expect("it is shipped")) };
-        let channel_id = |id: &ChannelId| mummer::chat::ChannelId(id.0);
+        let Setting { persona, channels, pace, message_content, queue_per_conversation, .. } = setting;
+        let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
         let settings = Settings {
-            default_persona: find(setting.persona),
-            channel_personas: setting
-                .channels
-                .iter()
-                .map(|(id, name)| (channel_id(id), find(name)))
-                .collect(),
+            default_persona: find(persona),
+            channel_personas: channels.collect(),
             sampling: SamplingWish::default(),
-            pace: setting.pace,
-            queue_per_conversation: setting.queue_per_conversation,
+            pace,
+            queue_per_conversation,
             seed: Some(7),
         };
         let assistant = Assistant::new(generator, settings);
