@@ -1,5 +1,5 @@
-//! The generator in this process: one thread that owns the model, behind a handle that can be cloned. It never knows
-//! Discord; nobody else knows candle.
+//! The generator in this process: one thread that owns the model, behind a handle that can be cloned. It
+//! never knows Discord; nobody else knows candle.
 
 mod admission;
 mod detokenize;
@@ -35,8 +35,8 @@ pub use threads::prepare_threads;
 /// Progress messages that may wait while the caller of [`Engine::load`] is busy.
 const PROGRESS_QUEUE: usize = 4;
 
-/// A model that is loaded and its thread. Clones are the same engine; it ends with [`Engine::shutdown`] or with the
-/// last clone.
+/// A model that is loaded and its thread. Clones are the same engine; it ends with [`Engine::shutdown`] or
+/// with the last clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Handle>);
 
@@ -68,8 +68,8 @@ pub struct LoadProgress {
 }
 
 impl Engine {
-    /// Loads a GGUF file and starts the engine's thread. Blocks until the model is ready; `progress` is called on
-    /// this thread meanwhile.
+    /// Loads a GGUF file and starts the engine's thread. Blocks until the model is ready; `progress` is
+    /// called on this thread meanwhile.
     ///
     /// # Errors
     /// A [`LoadError`], which says what is wrong with the file and what to do about it.
@@ -123,8 +123,8 @@ impl Engine {
         self.0.tokenizer.encode(prompt)
     }
 
-    /// The token ids of raw bytes, the beginning-of-text token first. Special tokens are not parsed, and what is not
-    /// UTF-8 becomes byte tokens.
+    /// The token ids of raw bytes, the beginning-of-text token first. Special tokens are not parsed, and what
+    /// is not UTF-8 becomes byte tokens.
     #[must_use]
     pub fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
         self.0.tokenizer.encode_bytes(bytes)
@@ -142,8 +142,8 @@ impl Engine {
         self.0.tokenizer.bytes(id)
     }
 
-    /// Ends the engine, for all clones: the reply that is being made ends after its current step, those that wait are
-    /// told, both with [`crate::generation::Finish::Shutdown`]. Returns when the thread has ended.
+    /// Ends the engine, for all clones: the reply that is being made ends after its current step, those that
+    /// wait are told, both with [`crate::generation::Finish::Shutdown`]. Returns when the thread has ended.
     pub fn shutdown(&self) {
         self.0.shutdown();
     }
@@ -317,8 +317,8 @@ mod tests {
         dropped: Arc<AtomicUsize>,
     }
 
-    impl<F: FnMut(&[u32], usize) -> Result<Vec<f32>, StepError>> Model for Fake<F> {
-        fn forward(&mut self, ids: &[u32], position: usize) -> Result<Vec<f32>, StepError> {
+    impl<F: FnMut(&[u32], usize) -> Logits> Model for Fake<F> {
+        fn forward(&mut self, ids: &[u32], position: usize) -> Logits {
             (self.step)(ids, position)
         }
 
@@ -351,10 +351,7 @@ mod tests {
         Tokenizer::new(vocabulary, Path::new("test")).expect("it is sound")
     }
 
-    fn engine_with(
-        capacity: usize,
-        step: impl FnMut(&[u32], usize) -> Result<Vec<f32>, StepError> + Send + 'static,
-    ) -> Setting {
+    fn engine_with(capacity: usize, step: impl FnMut(&[u32], usize) -> Logits + Send + 'static) -> Setting {
         let cleared = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(AtomicUsize::new(0));
         let fake = Fake { step, cleared: Arc::clone(&cleared), dropped: Arc::clone(&dropped) };
@@ -376,8 +373,11 @@ mod tests {
         logits
     }
 
+    type Logits = Result<Vec<f32>, StepError>;
+
     /// After each byte the next one: `a`, `b`, `c`, …
-    fn next_byte(ids: &[u32], _position: usize) -> Result<Vec<f32>, StepError> {
+    #[expect(clippy::unnecessary_wraps, reason = "it is a step of a model")]
+    fn next_byte(ids: &[u32], _position: usize) -> Logits {
         let last = ids.last().expect("a step has tokens");
         Ok(likeliest((last + 1).min(FIRST_BYTE + 255)))
     }
@@ -425,12 +425,11 @@ mod tests {
     }
 
     /// A model that makes one step for each message, and the sender of those.
-    fn stepwise() -> (Sender<()>, impl FnMut(&[u32], usize) -> Result<Vec<f32>, StepError> + Send) {
+    fn stepwise() -> (Sender<()>, impl FnMut(&[u32], usize) -> Logits + Send) {
         #[expect(clippy::disallowed_methods, reason = "the test sends a handful of messages")]
         let (go, gate): (Sender<()>, Receiver<()>) = std::sync::mpsc::channel();
         let step = move |ids: &[u32], position| {
-            gate.recv_timeout(Duration::from_secs(60))
-                .map_err(|_| StepError("no step was due".to_owned()))?;
+            gate.recv_timeout(Duration::from_mins(1)).map_err(|_| StepError("no step was due".to_owned()))?;
             next_byte(ids, position)
         };
         (go, step)
@@ -602,7 +601,7 @@ mod tests {
             with(&|asked| asked.prompt = Prompt::default()),
             with(&|asked| asked.prompt.segments = vec![Segment::Text(String::new())]),
             with(&|asked| {
-                asked.prompt.segments = vec![Segment::Generated { text: "x".to_owned(), ids: vec![261] }]
+                asked.prompt.segments = vec![Segment::Generated { text: "x".to_owned(), ids: vec![261] }];
             }),
             with(&|asked| asked.max_tokens = 0),
             with(&|asked| asked.stop = vec![String::new()]),

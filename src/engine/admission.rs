@@ -1,5 +1,5 @@
-//! The queue as threads share it: places are taken on any thread, the worker sleeps here until there is work, and at
-//! the end everybody is told. It computes nothing.
+//! The queue as threads share it: places are taken on any thread, the worker sleeps here until there is work,
+//! and at the end everybody is told. It computes nothing.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -33,8 +33,8 @@ impl Admission {
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    /// Takes a place. After the end there are places too, for as many as the queue has: what is started there ends
-    /// with [`Finish::Shutdown`].
+    /// Takes a place. After the end there are places too, for as many as the queue has: what is started there
+    /// ends with [`Finish::Shutdown`].
     pub(crate) fn reserve(self: &Arc<Self>, meta: Meta) -> Result<Ticket, Full> {
         let admission = Arc::clone(self);
         let changed = move || admission.ticket_changed();
@@ -85,7 +85,8 @@ impl Admission {
         state.closed
     }
 
-    /// The work that [`Admission::next`] gave has ended. `measured`: its time says something about the next ones.
+    /// The work that [`Admission::next`] gave has ended. `measured`: its time says something about the next
+    /// ones.
     pub(crate) fn finished(&self, measured: bool) {
         let mut state = self.lock();
         if !state.closed {

@@ -1,7 +1,8 @@
-//! Bytes of tokens to whole characters, as they come. It strips and adds nothing: the text is the tokens', verbatim.
+//! Bytes of tokens to whole characters, as they come. It strips and adds nothing: the text is the tokens',
+//! verbatim.
 
-/// Holds the bytes of a character until it is complete. The result of all pushes and the finish is the same as
-/// [`String::from_utf8_lossy`] of all bytes together.
+/// Holds the bytes of a character until it is complete. The result of all pushes and the finish is the same
+/// as [`String::from_utf8_lossy`] of all bytes together.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Detokenizer {
     /// The beginning of a character, at most three bytes.
@@ -9,8 +10,8 @@ pub(crate) struct Detokenizer {
 }
 
 impl Detokenizer {
-    /// Takes the bytes of one token and gives the characters that are now complete. Bytes that cannot become a
-    /// character any more are U+FFFD, one for each longest beginning of a character.
+    /// Takes the bytes of one token and gives the characters that are now complete. Bytes that cannot become
+    /// a character any more are U+FFFD, one for each longest beginning of a character.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let mut text = String::new();

@@ -1,6 +1,6 @@
-//! Reads the header of a GGUF file, versions 2 and 3: metadata and the list of tensors. It loads no tensor, and
-//! believes no number in the file: whatever the bytes are, the answer is a header or an error.
-//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
+//! Reads the header of a GGUF file, versions 2 and 3: metadata and the list of tensors. It loads no tensor,
+//! and believes no number in the file: whatever the bytes are, the answer is a header or an error. Format:
+//! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;

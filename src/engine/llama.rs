@@ -29,8 +29,9 @@ impl From<candle_core::Error> for StepError {
 
 /// A language model with the state of one sequence.
 pub(crate) trait Model {
-    /// Computes the tokens at the positions from `position` on, after everything that was computed since the last
-    /// [`Model::clear`], and gives the logits after the last of them: one for each row of the output matrix.
+    /// Computes the tokens at the positions from `position` on, after everything that was computed since the
+    /// last [`Model::clear`], and gives the logits after the last of them: one for each row of the output
+    /// matrix.
     fn forward(&mut self, ids: &[u32], position: usize) -> Result<Vec<f32>, StepError>;
 
     /// Forgets the sequence. Must leave a sound state even after a step that panicked.
@@ -86,8 +87,8 @@ impl Model for Llama {
         Ok(self.compute(ids, position)?)
     }
 
-    /// A clone shares the weights and has nothing else: unlike `clear_kv_cache` this also drops the attention masks,
-    /// which candle keeps for each pair of lengths it has met.
+    /// A clone shares the weights and has nothing else: unlike `clear_kv_cache` this also drops the attention
+    /// masks, which candle keeps for each pair of lengths it has met.
     fn clear(&mut self) {
         self.weights = self.pristine.clone();
     }

@@ -1,12 +1,12 @@
-//! The bounded queue before the model: who is next, who hears what, who lost the place. Synchronous and without a
-//! clock: the time is passed in. It runs nothing.
+//! The bounded queue before the model: who is next, who hears what, who lost the place. Synchronous and
+//! without a clock: the time is passed in. It runs nothing.
 
 use std::time::{Duration, Instant};
 
 use crate::generation::{Full, Grant, Mailbox, Meta, Queued, Request, Started, Ticket, ticket};
 
-/// How long a ticket whose turn has come may take to be started, before the place goes to the next one. The prompt is
-/// built in this time, which takes a database query and no more.
+/// How long a ticket whose turn has come may take to be started, before the place goes to the next one. The
+/// prompt is built in this time, which takes a database query and no more.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
 /// Share of the newest reply time in the running average: about the last five replies count.
@@ -91,8 +91,8 @@ impl Queue {
         Ok(ticket)
     }
 
-    /// Brings everything up to date: places that were given up or came too late are freed, the next one gets its turn,
-    /// and those whose place has changed hear of it.
+    /// Brings everything up to date: places that were given up or came too late are freed, the next one gets
+    /// its turn, and those whose place has changed hear of it.
     pub(crate) fn update(&mut self, now: Instant) {
         self.turn = match std::mem::replace(&mut self.turn, Turn::Free) {
             Turn::Granted { waiting, lease_end } => match waiting.grant.started() {
@@ -158,8 +158,8 @@ impl Queue {
         deadlines.filter_map(|waiting| waiting.meta.deadline).chain(granted.map(|(_, end)| *end)).min()
     }
 
-    /// Ends the queue: the work that was started and not taken, and all other places. Those get their turn, so that
-    /// whoever holds the ticket can start it and be told.
+    /// Ends the queue: the work that was started and not taken, and all other places. Those get their turn,
+    /// so that whoever holds the ticket can start it and be told.
     pub(crate) fn close(&mut self, now: Instant) -> (Option<Work>, Vec<Grant>) {
         let work = self.take(now);
         let mut places = std::mem::take(&mut self.waiting);
@@ -223,7 +223,8 @@ mod tests {
         })
     }
 
-    /// The latest news of a ticket: `Err` when its turn has come (or is lost), `Ok(None)` when there are none.
+    /// The latest news of a ticket: `Err` when its turn has come (or is lost), `Ok(None)` when there are
+    /// none.
     fn news(ticket: &mut Ticket) -> Result<Option<usize>, ()> {
         let mut latest = None;
         while let Some(news) = ticket.queued().now_or_never() {
@@ -293,7 +294,7 @@ mod tests {
         let _late = enter(&mut queue, Class::Interactive, now);
         let mut next = enter(&mut queue, Class::Interactive, now);
         assert_eq!(queue.wake_at(), Some(now + LEASE));
-        queue.update(now + LEASE - SECOND);
+        queue.update(now + (LEASE / 2));
         assert_eq!(news(&mut next), Ok(Some(1)));
         queue.update(now + LEASE);
         assert_eq!(news(&mut next), Err(()));

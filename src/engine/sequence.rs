@@ -1,5 +1,5 @@
-//! One reply in the making: from logits to tokens, from tokens to text, from text to events, until something ends it.
-//! It knows no model and no thread.
+//! One reply in the making: from logits to tokens, from tokens to text, from text to events, until something
+//! ends it. It knows no model and no thread.
 
 use std::sync::Arc;
 
@@ -109,8 +109,8 @@ impl Sequence {
         &self.tokens[self.prompt_tokens..]
     }
 
-    /// Chooses the next token from the logits after the last one, and sends what text is certain. `Some` when the
-    /// reply ends here.
+    /// Chooses the next token from the logits after the last one, and sends what text is certain. `Some` when
+    /// the reply ends here.
     pub(crate) fn advance(
         &mut self,
         logits: &mut [f32],

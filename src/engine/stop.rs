@@ -1,11 +1,13 @@
-//! Stop strings across the edges of tokens. It gives text out only when no stop string can begin in it any more.
+//! Stop strings across the edges of tokens. It gives text out only when no stop string can begin in it any
+//! more.
 //!
-//! All stop strings are looked for at once with the automaton of Aho and Corasick ("Efficient string matching", 1975),
-//! so the time is linear in the text whatever the strings are.
+//! All stop strings are looked for at once with the automaton of Aho and Corasick ("Efficient string
+//! matching", 1975), so the time is linear in the text whatever the strings are.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Looks for stop strings in a text that comes in pieces. The match that begins first wins; of those, the longest.
+/// Looks for stop strings in a text that comes in pieces. The match that begins first wins; of those, the
+/// longest.
 #[derive(Debug)]
 pub(crate) struct StopMatcher {
     nodes: Vec<Node>,
@@ -13,7 +15,8 @@ pub(crate) struct StopMatcher {
     state: usize,
     /// Text that was taken and not given out: a stop string may begin in it.
     held: String,
-    /// Position of `held` in the text. All positions count a newline before the text, if the text starts a line.
+    /// Position of `held` in the text. All positions count a newline before the text, if the text starts a
+    /// line.
     held_at: usize,
     /// Bytes of the text so far.
     position: usize,
@@ -45,8 +48,8 @@ struct Node {
 }
 
 impl StopMatcher {
-    /// Builds the automaton. `at_line_start`: a stop string that begins with a newline also matches without it at the
-    /// very start of the text (a lone newline does not match nothing). Empty strings never match.
+    /// Builds the automaton. `at_line_start`: a stop string that begins with a newline also matches without
+    /// it at the very start of the text (a lone newline does not match nothing). Empty strings never match.
     pub(crate) fn new(stops: &[String], at_line_start: bool) -> Self {
         let mut matcher = Self {
             nodes: vec![Node::default()],

@@ -2,13 +2,15 @@
 
 use std::num::NonZeroUsize;
 
-/// The variables by which candle and rayon learn their number of threads. Neither has another way for the pools that
-/// candle makes itself, and without them candle counts the host's cores, whatever this process may use.
+/// The variables by which candle and rayon learn their number of threads. Neither has another way for the
+/// pools that candle makes itself, and without them candle counts the host's cores, whatever this process may
+/// use.
 const VARIABLES: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 
-/// Lets candle and rayon use as many threads as this process has processors (container limits and affinity counted),
-/// unless the environment already says otherwise. Call it first in `main`, before a runtime is started: it does
-/// nothing, and returns false, when other threads run already or when that cannot be known (outside of Linux).
+/// Lets candle and rayon use as many threads as this process has processors (container limits and affinity
+/// counted), unless the environment already says otherwise. Call it first in `main`, before a runtime is
+/// started: it does nothing, and returns false, when other threads run already or when that cannot be known
+/// (outside of Linux).
 pub fn prepare_threads() -> bool {
     if VARIABLES.iter().all(|name| std::env::var_os(name).is_some()) {
         return true;
@@ -19,7 +21,8 @@ pub fn prepare_threads() -> bool {
     let count = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).to_string();
     for name in VARIABLES {
         if std::env::var_os(name).is_none() {
-            // SAFETY: changing the environment is sound while no other thread can read it, and this is the only one.
+            // SAFETY: changing the environment is sound while no other thread can read it, and this is the
+            // only one.
             #[expect(unsafe_code, reason = "candle has no other way to set its number of threads")]
             unsafe {
                 std::env::set_var(name, &count);

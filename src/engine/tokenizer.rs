@@ -1,8 +1,9 @@
-//! Text to token ids and back, for SentencePiece BPE with byte fallback. It decides who may write special tokens, and
-//! knows nothing of models.
+//! Text to token ids and back, for SentencePiece BPE with byte fallback. It decides who may write special
+//! tokens, and knows nothing of models.
 //!
-//! The order of merges comes from [`Vocabulary`]; the merging is done by the `tokenizers` crate's BPE model, and by
-//! that alone: no normalizer, no pre-tokenizer and no added tokens, which each have an own idea of spaces and specials.
+//! The order of merges comes from [`Vocabulary`]; the merging is done by the `tokenizers` crate's BPE model,
+//! and by that alone: no normalizer, no pre-tokenizer and no added tokens, which each have an own idea of
+//! spaces and specials.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -91,7 +92,8 @@ impl Tokenizer {
         self.eos
     }
 
-    /// Ids of this tokenizer that a reply never contains: control tokens but the end of text, unknown, unused.
+    /// Ids of this tokenizer that a reply never contains: control tokens but the end of text, unknown,
+    /// unused.
     pub(crate) fn unspeakable(&self) -> &[u32] {
         &self.unspeakable
     }
@@ -109,8 +111,8 @@ impl Tokenizer {
         text
     }
 
-    /// The ids of a prompt: one beginning-of-text token, then the pieces. Neighbouring pieces without ids of their own
-    /// are one string; special tokens are parsed in the template's pieces only.
+    /// The ids of a prompt: one beginning-of-text token, then the pieces. Neighbouring pieces without ids of
+    /// their own are one string; special tokens are parsed in the template's pieces only.
     pub(crate) fn encode(&self, prompt: &Prompt) -> Vec<u32> {
         let mut encoder = Encoder::new(self);
         for segment in &prompt.segments {
@@ -123,8 +125,8 @@ impl Tokenizer {
         encoder.finish()
     }
 
-    /// The ids of raw bytes, after a beginning-of-text token. No special token is parsed; what is not UTF-8 becomes
-    /// byte tokens.
+    /// The ids of raw bytes, after a beginning-of-text token. No special token is parsed; what is not UTF-8
+    /// becomes byte tokens.
     pub(crate) fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
         let mut encoder = Encoder::new(self);
         for chunk in bytes.utf8_chunks() {
@@ -177,8 +179,8 @@ impl<'a> Encoder<'a> {
         self.ids.extend(ids);
     }
 
-    /// Encodes the text that waits. `prefix_alone`: the space before the text is due even when no text follows it,
-    /// because bytes do.
+    /// Encodes the text that waits. `prefix_alone`: the space before the text is due even when no text
+    /// follows it, because bytes do.
     fn flush(&mut self, prefix_alone: bool) {
         let prefixed = self.at_start && self.tokenizer.space_prefix && (prefix_alone || !self.run.is_empty());
         self.at_start = false;
@@ -187,13 +189,12 @@ impl<'a> Encoder<'a> {
         }
         let text = std::mem::take(&mut self.run).replace(' ', SPACE);
         let text = if prefixed { format!("{SPACE}{text}") } else { text };
-        match self.tokenizer.bpe.tokenize(&text) {
-            Ok(tokens) => self.ids.extend(tokens.iter().map(|token| token.id)),
+        if let Ok(tokens) = self.tokenizer.bpe.tokenize(&text) {
+            self.ids.extend(tokens.iter().map(|token| token.id));
+        } else {
             // The vocabulary has all bytes, so this does not happen; and if it did, bytes are always right.
-            Err(_) => {
-                let text = text.replace(SPACE, " ");
-                self.ids.extend(text.bytes().map(|byte| self.tokenizer.byte_ids[usize::from(byte)]));
-            }
+            let text = text.replace(SPACE, " ");
+            self.ids.extend(text.bytes().map(|byte| self.tokenizer.byte_ids[usize::from(byte)]));
         }
     }
 
@@ -203,8 +204,8 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// Which rows of an output matrix with `rows` rows may never be chosen: rows without a piece, and pieces that are not
-/// text. The end-of-text token is not among them.
+/// Which rows of an output matrix with `rows` rows may never be chosen: rows without a piece, and pieces that
+/// are not text. The end-of-text token is not among them.
 pub(crate) fn masked_rows(tokenizer: &Tokenizer, rows: usize) -> Vec<u32> {
     let known = u32::try_from(tokenizer.len()).unwrap_or(u32::MAX);
     let rows = u32::try_from(rows).unwrap_or(u32::MAX);

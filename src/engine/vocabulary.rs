@@ -77,21 +77,7 @@ impl Vocabulary {
             .zip(types)
             .map(|(text, &number)| Piece { text: text.clone(), kind: kind_of(number, text) })
             .collect();
-        let merges = match header.metadata.get("tokenizer.ggml.merges") {
-            Some(Value::Strings(merges)) => split_merges(merges.iter().map(String::as_str))
-                .ok_or_else(|| header.wrong("tokenizer.ggml.merges", "an entry is not a pair"))?,
-            _ => {
-                let scores_key = "tokenizer.ggml.scores";
-                let Some(Value::Floats(scores)) = header.metadata.get(scores_key) else {
-                    return Err(header.missing(scores_key));
-                };
-                if scores.len() != tokens.len() {
-                    let problem = format!("it has {} entries for {} tokens", scores.len(), tokens.len());
-                    return Err(header.wrong(scores_key, problem));
-                }
-                merges_by_score(&pieces, scores)
-            }
-        };
+        let merges = merges_in(header, &pieces)?;
         let space_prefix = match header.metadata.get("tokenizer.ggml.add_space_prefix") {
             Some(Value::Bool(add)) => *add,
             _ => true,
@@ -101,8 +87,8 @@ impl Vocabulary {
         vocabulary.checked(&header.path)
     }
 
-    /// The vocabulary in a `tokenizer.json` of the Llama kind: its model with vocabulary and merges, and its added
-    /// tokens. What else the file asks for (post-processing, templates) is not applied.
+    /// The vocabulary in a `tokenizer.json` of the Llama kind: its model with vocabulary and merges, and its
+    /// added tokens. What else the file asks for (post-processing, templates) is not applied.
     pub(crate) fn from_json(path: &Path, bytes: &[u8], header: &Header) -> Result<Self, LoadError> {
         let wrong =
             |problem: &str| LoadError::Tokenizer { path: path.to_owned(), problem: problem.to_owned() };
@@ -167,7 +153,8 @@ impl Vocabulary {
         vocabulary.checked(path)
     }
 
-    /// Refuses what could not encode every text, and drops merges that would make a piece that text may not become.
+    /// Refuses what could not encode every text, and drops merges that would make a piece that text may not
+    /// become.
     fn checked(mut self, path: &Path) -> Result<Self, LoadError> {
         let wrong = |problem: String| LoadError::Tokenizer { path: path.to_owned(), problem };
         if self.pieces.len() > MAX_PIECES {
@@ -194,8 +181,25 @@ impl Vocabulary {
     }
 }
 
-/// The merges that SentencePiece's scores stand for: each way to split a piece into two, by the score of the piece
-/// from high to low, then by the ids of the halves.
+/// The merges that a GGUF file lists, or else those that its scores stand for.
+fn merges_in(header: &Header, pieces: &[Piece]) -> Result<Vec<(String, String)>, LoadError> {
+    let (merges_key, scores_key) = ("tokenizer.ggml.merges", "tokenizer.ggml.scores");
+    if let Some(Value::Strings(merges)) = header.metadata.get(merges_key) {
+        let pairs = split_merges(merges.iter().map(String::as_str));
+        return pairs.ok_or_else(|| header.wrong(merges_key, "an entry is not a pair"));
+    }
+    let Some(Value::Floats(scores)) = header.metadata.get(scores_key) else {
+        return Err(header.missing(scores_key));
+    };
+    if scores.len() != pieces.len() {
+        let problem = format!("it has {} entries for {} tokens", scores.len(), pieces.len());
+        return Err(header.wrong(scores_key, problem));
+    }
+    Ok(merges_by_score(pieces, scores))
+}
+
+/// The merges that SentencePiece's scores stand for: each way to split a piece into two, by the score of the
+/// piece from high to low, then by the ids of the halves.
 pub(crate) fn merges_by_score(pieces: &[Piece], scores: &[f32]) -> Vec<(String, String)> {
     let mut ids: HashMap<&str, usize> = HashMap::with_capacity(pieces.len());
     for (id, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.kind.merges()) {
@@ -245,8 +249,8 @@ fn bos_and_eos(header: &Header) -> Result<(Option<u32>, Option<u32>), LoadError>
     Ok((id("tokenizer.ggml.bos_token_id")?, id("tokenizer.ggml.eos_token_id")?))
 }
 
-/// Whether this part of a `tokenizer.json` puts a space before the text: a `Prepend` normalizer, or `Metaspace` with
-/// the prepend scheme `first` or `always` (in old files `add_prefix_space`).
+/// Whether this part of a `tokenizer.json` puts a space before the text: a `Prepend` normalizer, or
+/// `Metaspace` with the prepend scheme `first` or `always` (in old files `add_prefix_space`).
 fn prepends(part: &Json) -> bool {
     match part["type"].as_str() {
         Some("Prepend") => part["prepend"] == "▁",

@@ -1,5 +1,5 @@
-//! Checks that a GGUF file holds a Llama model that can be computed, before anything large is read, and gives it its
-//! id. It computes nothing.
+//! Checks that a GGUF file holds a Llama model that can be computed, before anything large is read, and gives
+//! it its id. It computes nothing.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
@@ -12,11 +12,16 @@ use super::gguf::{self, Header, TensorEntry};
 /// The types of weights that run, as their files are named.
 const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K";
 
+/// The matrices and norms of a block.
+const BLOCK_PARTS: [&str; 9] =
+    ["attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down"];
+
 /// Where the data of tensors is looked at for the model's id: this many places, so many bytes each.
 const SAMPLES: u64 = 64;
 const SAMPLE_BYTES: u64 = 4096;
 
-/// The numbers that make a Llama model. All are checked: they divide as they must, and the tensors have these shapes.
+/// The numbers that make a Llama model. All are checked: they divide as they must, and the tensors have these
+/// shapes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hyperparameters {
     /// Number of blocks.
@@ -62,10 +67,10 @@ pub(crate) fn check(header: &Header) -> Result<Hyperparameters, LoadError> {
     Ok(hyperparameters)
 }
 
-/// The id of the model: SHA-256, shortened to 128 bits, over the header's bytes (all metadata, names, shapes and types),
-/// the length of the file, 64 samples of 4 KiB spread evenly over the tensors' data, and `tokenizer`, the bytes of a
-/// tokenizer file that replaces the model's own. Two fine-tunes with equal headers differ in the samples; the whole
-/// file, of many gigabytes, is not read at each start.
+/// The id of the model: SHA-256, shortened to 128 bits, over the header's bytes (all metadata, names, shapes
+/// and types), the length of the file, 64 samples of 4 KiB spread evenly over the tensors' data, and
+/// `tokenizer`, the bytes of a tokenizer file that replaces the model's own. Two fine-tunes with equal
+/// headers differ in the samples; the whole file, of many gigabytes, is not read at each start.
 pub(crate) fn model_id(header: &Header, tokenizer: Option<&[u8]>) -> Result<String, LoadError> {
     let mut digest = header.digest.clone();
     digest.update(header.file_length.to_le_bytes());
@@ -297,11 +302,8 @@ fn check_tensors(header: &Header, model: &Hyperparameters) -> Result<(), LoadErr
 /// Whether the name is one of the nine of a block that exists.
 fn is_block_tensor(name: &str, layers: usize) -> bool {
     let parts: Vec<&str> = name.split('.').collect();
-    matches!(
-        parts.as_slice(),
-        ["blk", layer, "attn_norm" | "attn_q" | "attn_k" | "attn_v" | "attn_output" | "ffn_norm" | "ffn_gate" | "ffn_up" | "ffn_down", "weight"]
-            if layer.parse().is_ok_and(|layer: usize| layer < layers)
-    )
+    let &["blk", layer, part, "weight"] = parts.as_slice() else { return false };
+    BLOCK_PARTS.contains(&part) && layer.parse().is_ok_and(|layer: usize| layer < layers)
 }
 
 fn wrong(header: &Header, tensor: &str, problem: String) -> LoadError {

@@ -1,5 +1,5 @@
-//! The engine's thread: takes work, drives the model step by step, and survives its failures. It never waits for a
-//! reader, and between steps it looks whether anybody still wants the reply.
+//! The engine's thread: takes work, drives the model step by step, and survives its failures. It never waits
+//! for a reader, and between steps it looks whether anybody still wants the reply.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::sequence::{Limits, Sequence, fault, invalid, validate};
 use super::tokenizer::Tokenizer;
 use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Mailbox, Request, Timings, Usage};
 
-/// Tokens of a prompt that are computed in one step: enough to keep the arithmetic busy, few enough that a cancelled
-/// request is noticed soon.
+/// Tokens of a prompt that are computed in one step: enough to keep the arithmetic busy, few enough that a
+/// cancelled request is noticed soon.
 const PREFILL_CHUNK: usize = 128;
 
 /// After so many faults in a row it is no use to try again.

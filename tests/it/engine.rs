@@ -15,8 +15,8 @@ use mummer::generation::{
 
 use crate::tiny_model::{Eos, TinyModel, vocabulary};
 
-/// Steps whose two likeliest tokens are nearer than this may go either way: the engine reads the prompt in chunks, the
-/// reference at once, and sums in another order differ in the last bits.
+/// Steps whose two likeliest tokens are nearer than this may go either way: the engine reads the prompt in
+/// chunks, the reference at once, and sums in another order differ in the last bits.
 const MARGIN: f32 = 1e-2;
 
 pub(crate) fn load(path: &Path) -> Engine {
@@ -80,8 +80,8 @@ async fn ask(engine: &Engine, request: Request) -> Reply {
     collect(ticket.start(request)).await
 }
 
-/// candle's own loop: the whole prompt at once, then token after token, always the likeliest. Ends before the first
-/// step that is too close to call.
+/// candle's own loop: the whole prompt at once, then token after token, always the likeliest. Ends before the
+/// first step that is too close to call.
 fn reference(path: &Path, prompt: &[u32], steps: usize) -> Vec<u32> {
     let mut file = std::fs::File::open(path).expect("the file is there");
     let content = gguf_file::Content::read(&mut file).expect("candle reads it");

@@ -1,4 +1,5 @@
-//! The engine's tokenizer against golden cases, against SentencePiece's algorithm, and from a `tokenizer.json`.
+//! The engine's tokenizer against golden cases, against SentencePiece's algorithm, and from a
+//! `tokenizer.json`.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -47,6 +48,13 @@ fn bytes_that_are_not_text_become_byte_tokens() {
     assert_eq!(engine.encode_bytes(b"the\xFFthe"), ids(&["▁the", "<0xFF>", "t", "h", "e"]));
     assert_eq!(engine.encode_bytes(b"\xF0\x9F"), ids(&["▁", "<0xF0>", "<0x9F>"]));
     assert_eq!(engine.encode_bytes(b"</s>"), ids(&["▁", "<", "/", "s", ">"]));
+}
+
+#[test]
+fn bytes_are_encoded_without_loading_the_model() {
+    let file = TinyModel::new(1).write();
+    let ids = mummer::engine::tokenize(file.path(), &EngineOptions::default(), b"the\xFFthe");
+    assert_eq!(ids.expect("it has a vocabulary"), engine().encode_bytes(b"the\xFFthe"));
 }
 
 #[test]
@@ -168,8 +176,8 @@ fn by_text() -> HashMap<String, (usize, f32)> {
     pieces.map(|(id, piece)| (piece.text, (id, piece.score))).collect()
 }
 
-/// SentencePiece's BPE (`bpe_model.cc`): of all neighbours that make a piece, those with the highest score merge first,
-/// of equals the leftmost; what is no piece in the end is written in bytes.
+/// SentencePiece's BPE (`bpe_model.cc`): of all neighbours that make a piece, those with the highest score
+/// merge first, of equals the leftmost; what is no piece in the end is written in bytes.
 fn sentencepiece(known: &HashMap<String, (usize, f32)>, text: &str) -> Vec<u32> {
     #[derive(PartialEq)]
     struct Score(f32);

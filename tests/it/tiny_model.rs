@@ -1,5 +1,5 @@
-//! Small Llama models with random weights as GGUF files, so that tests run the real engine in milliseconds. The same
-//! seed always gives the same file.
+//! Small Llama models with random weights as GGUF files, so that tests run the real engine in milliseconds.
+//! The same seed always gives the same file.
 
 use std::path::Path;
 
@@ -141,8 +141,8 @@ pub(crate) struct TinyModel {
     /// Rows of the matrices beyond the vocabulary.
     pub(crate) pad_rows: usize,
     pub(crate) eos: Eos,
-    /// Pieces that it says one after the other, whatever it is asked, and then ends. Each at most once. (It looks at
-    /// the last token only: a prompt that ends with one of the pieces is answered from there on.)
+    /// Pieces that it says one after the other, whatever it is asked, and then ends. Each at most once. (It
+    /// looks at the last token only: a prompt that ends with one of the pieces is answered from there on.)
     pub(crate) says: Option<Vec<String>>,
     /// Metadata to add or change, or with `None` to leave out.
     pub(crate) metadata: Vec<(String, Option<Value>)>,
@@ -167,8 +167,8 @@ impl TinyModel {
         }
     }
 
-    /// A model that always answers with these pieces (`▁` for a space), each of which must be in the vocabulary and
-    /// may stand there once, and then ends its text.
+    /// A model that always answers with these pieces (`▁` for a space), each of which must be in the
+    /// vocabulary and may stand there once, and then ends its text.
     pub(crate) fn saying(pieces: &[&str]) -> Self {
         let says = Some(pieces.iter().map(|&piece| piece.to_owned()).collect());
         Self { says, eos: Eos::ByChance, ..Self::new(1) }
@@ -242,8 +242,8 @@ impl TinyModel {
         metadata
     }
 
-    /// Dimension 0 of the residual stream is 1 for every token and no block writes to it, so a row of the output
-    /// matrix that looks at nothing else gives a logit that hardly changes.
+    /// Dimension 0 of the residual stream is 1 for every token and no block writes to it, so a row of the
+    /// output matrix that looks at nothing else gives a logit that hardly changes.
     fn tensors(&self) -> Vec<(String, QTensor)> {
         let mut random = Random(ChaCha8Rng::seed_from_u64(self.seed));
         let width = self.embedding;
@@ -323,7 +323,8 @@ pub(crate) struct Piece {
     pub(crate) kind: i32,
 }
 
-/// The vocabulary of all tiny models: unknown, begin, end, 256 bytes, merged pieces, single letters, a control token.
+/// The vocabulary of all tiny models: unknown, begin, end, 256 bytes, merged pieces, single letters, a
+/// control token.
 pub(crate) fn vocabulary() -> Vec<Piece> {
     let mut texts: Vec<String> = PAIRS.iter().map(|&pair| pair.to_owned()).collect();
     for word in WORDS {
