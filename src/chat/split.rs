@@ -67,7 +67,6 @@ pub fn growth(text: &str, start: usize, shown: usize, end: usize) -> usize {
 pub fn cut(text: &str, start: usize, shown: usize, end: usize) -> usize {
     let fits = |at: usize| length(&content(text, start, at)) <= MESSAGE_MAX;
     let full_enough = |at: usize| {
-        #[expect(clippy::cast_precision_loss, reason = "lengths of messages are small")]
         let share = length(&content(text, start, at)) as f64 / MESSAGE_MAX as f64;
         share >= FULL_ENOUGH
     };

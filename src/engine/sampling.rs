@@ -161,7 +161,6 @@ fn likelier(a: &Candidate, b: &Candidate) -> Ordering {
 fn uniform(seed: u64, index: u64) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(index);
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
     let bits = (rng.next_u64() >> 11) as f64;
     bits / 9_007_199_254_740_992.0
 }

@@ -101,8 +101,7 @@ impl Stage {
         };
         let assistant = Assistant::new(generator, settings);
         let shutdown = CancellationToken::new();
-        let bot =
-            tokio::spawn(bot::run(http, Arc::clone(&assistant), setting.message_content, shutdown.clone()));
+        let bot = tokio::spawn(bot::run(http, Arc::clone(&assistant), message_content, shutdown.clone()));
         Self { discord, script, assistant, shutdown, bot }
     }
 
