@@ -6,12 +6,13 @@ mod answer;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::{DashMap, DashSet, Entry};
 use futures_util::FutureExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -24,6 +25,12 @@ use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 
 pub use answer::Accepted;
+
+/// Most conversations that are kept; beyond it the one that was unused for the longest time is dropped.
+const CONVERSATIONS_MAX: usize = 10_000;
+
+/// How long running answers may take to show what they have when the program ends.
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 
 /// What the assistant is told at its start.
 #[derive(Debug, Clone)]
@@ -38,6 +45,8 @@ pub struct Settings {
     pub pace: Pace,
     /// Most messages that wait for a reply in one conversation.
     pub queue_per_conversation: usize,
+    /// Whether messages that do not mention the bot can be read.
+    pub reads_everything: bool,
     /// Seed of everything random; `None` draws one for each conversation.
     pub seed: Option<u64>,
 }
@@ -71,8 +80,10 @@ pub struct Assistant {
     running: DashMap<MessageId, (ChannelId, CancellationToken)>,
     /// Channels in which the bot has said that it cannot read everything.
     hinted: DashSet<ChannelId>,
+    taking_in: Mutex<()>,
     next_conversation: AtomicU64,
     next_request: AtomicU64,
+    next_use: AtomicU64,
     closing: CancellationToken,
     answers: TaskTracker,
 }
@@ -85,11 +96,23 @@ struct Live {
     gate: Arc<tokio::sync::Mutex<()>>,
     /// How many hold the gate or wait for it.
     line: AtomicUsize,
+    /// When something was last shown here: the pace is the channel's, not the reply's.
+    last_shown: Mutex<Option<Instant>>,
+    /// Number of the last message that was taken in here; the least of all is the longest unused.
+    last_used: AtomicU64,
 }
 
 impl Live {
     fn lock(&self) -> MutexGuard<'_, Conversation> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_shown(&self) -> Option<Instant> {
+        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown_at(&self, now: Instant) {
+        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     fn speaker(&self) -> Speaker {
@@ -108,8 +131,10 @@ impl Assistant {
             channels: DashMap::new(),
             running: DashMap::new(),
             hinted: DashSet::new(),
+            taking_in: Mutex::new(()),
             next_conversation: AtomicU64::new(1),
             next_request: AtomicU64::new(1),
+            next_use: AtomicU64::new(1),
             closing: CancellationToken::new(),
             answers: TaskTracker::new(),
         })
@@ -122,7 +147,11 @@ impl Assistant {
         if self.closing.is_cancelled() || !is_addressed(&incoming, is_ours) {
             return None;
         }
-        let live = self.conversation_in(incoming.channel, incoming.parent);
+        let live = {
+            // Two first messages of a channel must not begin two conversations.
+            let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+            self.conversation_in(incoming.channel, incoming.parent)
+        };
         if live.lock().turn_of(incoming.message).is_some() {
             return None;
         }
@@ -155,10 +184,14 @@ impl Assistant {
         }
     }
 
-    /// A channel is gone: all answers in it stop.
+    /// A channel is gone: all answers in it stop, and its conversation is dropped.
     pub fn channel_gone(&self, channel: ChannelId) {
         for running in self.running.iter().filter(|running| running.0 == channel) {
             running.1.cancel();
+        }
+        self.hinted.remove(&channel);
+        if let Some((_, id)) = self.channels.remove(&channel) {
+            self.conversations.remove(&id);
         }
     }
 
@@ -171,11 +204,16 @@ impl Assistant {
         Some(conversation)
     }
 
-    /// Takes nothing more in, lets running answers show what they have, and waits for them.
+    /// Takes nothing more in, lets running answers show what they have, and waits for them, but not for ever.
     pub async fn close(&self) {
         self.closing.cancel();
         self.answers.close();
-        self.answers.wait().await;
+        if tokio::time::timeout(CLOSING_TIME, self.answers.wait()).await.is_err() {
+            tracing::warn!(
+                answers = self.answers.len(),
+                "some answers could not be brought to an end in time"
+            );
+        }
     }
 
     /// Whether the message is one of the bot's own turns in that channel.
@@ -191,18 +229,31 @@ impl Assistant {
 
     /// The conversation that the channel points to; a new one when it points to none.
     fn conversation_in(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Live> {
-        let id = *self.channels.entry(channel).or_insert_with(|| {
+        let known = self.channels.get(&channel).map(|id| *id);
+        let live = known.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
+        let live = live.unwrap_or_else(|| {
+            self.make_room();
             let id = ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed));
-            let live = self.begin(id, self.persona_of(channel, parent));
-            self.conversations.insert(id, Arc::new(live));
-            id
+            let live = Arc::new(self.begin(id, self.persona_of(channel, parent)));
+            self.conversations.insert(id, Arc::clone(&live));
+            self.channels.insert(channel, id);
+            live
         });
-        Arc::clone(
-            &*self
-                .conversations
-                .entry(id)
-                .or_insert_with(|| Arc::new(self.begin(id, self.persona_of(channel, parent)))),
-        )
+        live.last_used.store(self.next_use.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        live
+    }
+
+    /// Drops the conversation that was unused for the longest time, when there are too many.
+    fn make_room(&self) {
+        if self.conversations.len() < CONVERSATIONS_MAX {
+            return;
+        }
+        let idle = self.conversations.iter().filter(|live| live.line.load(Ordering::Relaxed) == 0);
+        let oldest = idle.min_by_key(|live| live.last_used.load(Ordering::Relaxed)).map(|live| *live.key());
+        if let Some(id) = oldest {
+            self.conversations.remove(&id);
+            self.channels.retain(|_, current| *current != id);
+        }
     }
 
     fn persona_of(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Persona> {
@@ -216,7 +267,14 @@ impl Assistant {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
         let conversation = Conversation::new(id, seed, created, speaker, persona.char_name());
-        Live { persona, state: Mutex::new(conversation), gate: Arc::default(), line: AtomicUsize::new(0) }
+        Live {
+            persona,
+            state: Mutex::new(conversation),
+            gate: Arc::default(),
+            line: AtomicUsize::new(0),
+            last_shown: Mutex::new(None),
+            last_used: AtomicU64::new(0),
+        }
     }
 }
 

@@ -71,6 +71,28 @@ pub async fn run(
     message_content: bool,
     shutdown: CancellationToken,
 ) -> Result<(), BotError> {
+    let connecting = connect(http, Arc::clone(&assistant), message_content);
+    let (mut client, shards) = tokio::select! {
+        connected = connecting => connected?,
+        () = shutdown.cancelled() => return Ok(()),
+    };
+    let manager = Arc::clone(&client.shard_manager);
+    let ended = tokio::select! {
+        ended = start(&mut client, shards) => ended,
+        () = shutdown.cancelled() => Ok(()),
+    };
+    info!("closing");
+    assistant.close().await;
+    manager.shutdown_all().await;
+    ended
+}
+
+/// Looks for Discord and makes a client for it, which does not listen yet. Returns the number of shards too.
+async fn connect(
+    http: Http,
+    assistant: Arc<Assistant>,
+    message_content: bool,
+) -> Result<(Client, u32), BotError> {
     let address = http.proxy.clone().unwrap_or_else(|| "https://discord.com".to_owned());
     let unreachable = |trouble: Trouble| match trouble {
         Trouble::Refused { status: 401, .. } => BotError::WrongToken,
@@ -80,25 +102,16 @@ pub async fn run(
     let me = rest::retry("get current user", || http.get_current_user()).await.map_err(unreachable)?;
     info!(bot = me.name, shards = gateway.shards, "connecting");
 
-    let me = MemberId(me.id.get());
-    let handler = events::Handler::new(Arc::clone(&assistant), me);
+    let handler = events::Handler::new(assistant, MemberId(me.id.get()));
     let client = ClientBuilder::new_with_http(http, intents(message_content)).event_handler(handler).await;
-    let mut client = client.map_err(|error| BotError::Gateway(Trouble::from(&error).to_string()))?;
+    let client = client.map_err(|error| BotError::Gateway(Trouble::from(&error).to_string()))?;
     // The builder asks for the address once more, and would quietly go to Discord itself if that failed.
     *client.ws_url.lock().await = gateway.url;
-
-    let shards = Arc::clone(&client.shard_manager);
-    tokio::select! {
-        ended = start(&mut client, gateway.shards) => ended?,
-        () = shutdown.cancelled() => info!("shutting down"),
-    }
-    assistant.close().await;
-    shards.shutdown_all().await;
-    Ok(())
+    Ok((client, gateway.shards.max(1)))
 }
 
 async fn start(client: &mut Client, shards: u32) -> Result<(), BotError> {
-    client.start_shards(shards.max(1)).await.map_err(|error| {
+    client.start_shards(shards).await.map_err(|error| {
         warn!("the gateway connection ended");
         match error {
             serenity::Error::Gateway(GatewayError::InvalidAuthentication) => BotError::WrongToken,

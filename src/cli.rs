@@ -45,7 +45,7 @@ struct ModelArguments {
     /// GGUF model file, instead of the setting model.path
     #[arg(long, global = true, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Run without a model: answers follow a script
+    /// Run or chat without a model: answers follow a script
     #[arg(long, global = true)]
     dry_run: bool,
 }
@@ -69,6 +69,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     engine::prepare_threads();
+    std::panic::set_hook(Box::new(report_panic));
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,
@@ -106,6 +107,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => run::run(&config, dry_run),
         Command::Chat(arguments) => chat::run(&config, dry_run, &arguments),
+        Command::Complete(_) | Command::Tokenize if dry_run => {
+            Err(Mistake("--dry-run is for run and chat; this command needs a model".to_owned()).into())
+        }
         Command::Complete(arguments) => complete::run(&config, &arguments),
         Command::Tokenize => tokenize::run(&config),
         Command::Persona(command) => persona::run(&config, &command),
@@ -116,8 +120,22 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 fn report(error: &anyhow::Error) {
     let mut stderr = std::io::stderr();
     let label = if stderr.is_terminal() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
+    // Many errors name their cause themselves.
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
     // Nobody is left to be told when standard error is gone.
-    let _ = writeln!(stderr, "{label} {error:#}");
+    let _ = writeln!(stderr, "{label} {sentence}");
+}
+
+/// Says where a panic happened and not what it says: its text may quote what members wrote.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "error: a fault in the program, at {place}; please report it");
 }
 
 /// A mistake of whoever typed the command or wrote the settings.
@@ -154,6 +172,7 @@ fn assistant_settings(config: &Config, library: &Library) -> anyhow::Result<Sett
         sampling: config.sampling,
         pace: Pace::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
+        reads_everything: config.discord.message_content,
         seed: None,
     })
 }

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::chat::ChannelId;
-use crate::persona::SamplingWish;
+use crate::persona::{SamplingWish, located};
 
 /// The defaults, with a comment for every setting.
 pub const DEFAULT: &str = include_str!("../config/default.toml");
@@ -214,17 +214,14 @@ impl Config {
                 // Read on its own first: only then do mistakes come with their line.
                 toml::from_str::<RawConfig>(text).map_err(|error| ConfigError::Syntax {
                     path: path.to_owned(),
-                    message: hint_at_token(error.to_string().trim()),
+                    message: hint_at_token(&located(&error, text)),
                 })?;
                 defaults.add_source(File::from_str(text, FileFormat::Toml))
             }
             None => defaults,
         };
-        let environment = Environment::with_prefix(PREFIX)
-            .prefix_separator("__")
-            .separator("__")
-            .try_parsing(true)
-            .source(Some(variables));
+        let environment =
+            Environment::with_prefix(PREFIX).prefix_separator("__").separator("__").source(Some(variables));
         let raw: RawConfig = with_file
             .add_source(environment)
             .build()
@@ -258,7 +255,12 @@ impl RawConfig {
                 .iter()
                 .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
         {
-            return value(format!("discord.api_base is {base:?}; it must begin with http:// or https://"));
+            return value("discord.api_base must begin with http:// or https://".to_owned());
+        }
+        if looks_like_a_token(&self.discord.token_file) {
+            let message = "discord.token_file must name a file, and what stands there looks like a token itself; put \
+                           it into a file of its own";
+            return value(message.to_owned());
         }
         let mut channels = BTreeMap::new();
         for (id, channel) in self.discord.channels {
@@ -332,6 +334,11 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }
 
+/// Whether this is a token in the place of something else: three parts with dots between them, and long.
+fn looks_like_a_token(text: &str) -> bool {
+    text.len() > 40 && text.split('.').count() == 3 && !text.contains(['/', '\\', ' '])
+}
+
 fn some_text(text: &str) -> Option<&str> {
     Some(text.trim()).filter(|text| !text.is_empty())
 }
@@ -397,13 +404,23 @@ mod tests {
         };
         check("[model]\npaht = 'x'\n", &[], &["mummer.toml", "line 2", "paht", "path"]);
         check("[model\n", &[], &["mummer.toml", "line 1"]);
-        check("[discord]\ntoken = 'x'\n", &[], &["DISCORD_TOKEN", "discord.token_file"]);
+        check("[discord]\ntoken = 'x'\n", &[], &["line 2", "DISCORD_TOKEN", "discord.token_file"]);
         check("", &[("MUMMER__MODLE__PATH", "x")], &["MUMMER__", "modle"]);
         check("[log]\nlevel = 'loud'\n", &[], &["log.level", "loud", "debug"]);
         check("[discord]\napi_base = 'localhost'\n", &[], &["discord.api_base", "http://"]);
         check("[discord.channels.general]\npersona = 'x'\n", &[], &["discord.channels.general", "number"]);
         check("[generation]\nqueue = 0\n", &[], &["generation.queue", "1 to"]);
         check("[sampling]\ntop_p = 0.0\n", &[], &["sampling.top_p"]);
+    }
+
+    #[test]
+    fn a_token_in_the_wrong_place_is_not_repeated() {
+        let token = "MTEwMDAwMDAwMDAwMDAwMDAwMQ.Gabcde.0123456789012345678901234567";
+        for key in ["token", "token_file", "api_base"] {
+            let error =
+                load(&format!("[discord]\n{key} = '{token}'\n"), &[]).expect_err("it is wrong").to_string();
+            assert!(!error.contains("Gabcde"), "{error}");
+        }
     }
 
     #[test]

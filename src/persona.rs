@@ -160,6 +160,18 @@ pub enum PersonaError {
     Value(String),
 }
 
+/// What is wrong with a TOML text and in which line, without repeating the line: it may hold a secret.
+pub(crate) fn located(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', ", ");
+    match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(0, |before| before.matches('\n').count()) + 1;
+            format!("line {line}: {message}")
+        }
+        None => message,
+    }
+}
+
 impl Persona {
     /// Reads a persona file.
     ///
@@ -167,8 +179,7 @@ impl Persona {
     /// [`PersonaError`] with the line when the text is not such a file, and when a required text is empty or a
     /// number makes no sense.
     pub fn from_toml(id: &str, text: &str) -> Result<Self, PersonaError> {
-        let card: Card = toml::from_str(text)
-            .map_err(|error| PersonaError::Syntax(error.to_string().trim().to_owned()))?;
+        let card: Card = toml::from_str(text).map_err(|error| PersonaError::Syntax(located(&error, text)))?;
         for (key, value) in [("name", &card.name), ("description", &card.description)] {
             if value.trim().is_empty() {
                 return Err(PersonaError::Value(format!("its {key} is empty; give it one")));

@@ -15,11 +15,11 @@ use super::{Delivery, Live, Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
 use crate::chat::history::{Origin, Part, Tokens, Turn, TurnId, TurnState};
-use crate::chat::notice::Notice;
+use crate::chat::notice::{self, Notice};
 use crate::chat::reply::{Reply, ReplyAction};
 use crate::chat::{MessageId, sanitize, slots};
 use crate::generation::{
-    Class, Event, Failure, FailureKind, Finish, Finished, Generation, Meta, Request, Sampling,
+    Class, Event, Failure, FailureKind, Finish, Finished, Generation, Generator, Meta, Request, Sampling,
 };
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Names};
@@ -45,32 +45,35 @@ impl Accepted {
         let Self { registration, incoming, stop, gate } = self;
         let assistant = &registration.assistant;
         let name = sanitize::name(registration.live.persona.char_name());
+        let (pace, now) = (assistant.settings.pace, Instant::now());
+        let next_edit = registration.live.last_shown().map_or(now, |last| now.max(last + pace.between_edits));
         let mut delivering = Delivering {
             outlet,
-            reply: Reply::new(&name, assistant.settings.pace, Instant::now().into_std()),
+            reply: Reply::new(&name, pace, now.into_std(), next_edit.into_std()),
             stop,
             closing: assistant.closing.clone(),
             live: Arc::clone(&registration.live),
             turn: None,
             delivered: String::new(),
         };
-        if registration.ahead > assistant.settings.queue_per_conversation {
-            return delivering.tell(Notice::ConversationBusy { place: registration.ahead }).await;
+        let opening = if registration.ahead > assistant.settings.queue_per_conversation {
+            Opening::Notice(Notice::ConversationBusy { place: registration.ahead })
+        } else {
+            opening(&registration, &incoming, &name)
+        };
+        if let Opening::Silence | Opening::Notice(_) = opening {
+            // Whoever comes after need not wait until a notice has arrived.
+            drop(gate);
+            if let Opening::Notice(notice) = opening {
+                delivering.tell(notice).await;
+            }
+            return;
         }
-        match opening(&registration, &incoming, &name) {
-            Opening::Silence => {}
-            Opening::Notice(notice) => delivering.tell(notice).await,
-            // The gate is kept until the reply is over: the next prompt contains it.
-            Opening::Greeting(greeting) => {
-                if let Ok(_gate) = delivering.while_typing(gate).await {
-                    delivering.greet(&incoming, &name, &greeting).await;
-                }
-            }
-            Opening::Generation => {
-                if let Ok(_gate) = delivering.while_typing(gate).await {
-                    delivering.generate(&registration, &incoming, &name).await;
-                }
-            }
+        // The gate is kept until the reply is over: the next prompt contains it.
+        let Ok(_gate) = delivering.while_typing(gate).await else { return };
+        match opening {
+            Opening::Greeting(greeting) => delivering.greet(&incoming, &name, &greeting).await,
+            _ => delivering.generate(&registration, &incoming, &name).await,
         }
     }
 }
@@ -83,21 +86,28 @@ enum Opening {
     Generation,
 }
 
-/// A message with words is answered by the model; one without is greeted.
+/// A message with words is answered by the model; one without is greeted, or asked for words when the conversation
+/// has begun.
 fn opening(registration: &Registration, incoming: &Incoming, name: &str) -> Opening {
     let quotes = |reply: &RepliedTo| !reply.by_bot && !sanitize::is_blank(&reply.text);
     if !sanitize::is_blank(&incoming.text) || incoming.reply_to.as_ref().is_some_and(quotes) {
         return Opening::Generation;
     }
-    let readable = incoming.mentions_bot || incoming.server.is_none();
+    let assistant = &registration.assistant;
+    let readable = incoming.mentions_bot || incoming.server.is_none() || assistant.settings.reads_everything;
     if !readable {
-        let first = registration.assistant.hinted.insert(incoming.channel);
+        let first = assistant.hinted.insert(incoming.channel);
         return if first { Opening::Notice(Notice::Unreadable) } else { Opening::Silence };
     }
     let member = sanitize::name(&incoming.author.name);
     let greeting =
         macros::expand(&registration.live.persona.card.greeting, Names { char: name, user: &member });
-    if sanitize::is_blank(&greeting) { Opening::Notice(Notice::Nothing) } else { Opening::Greeting(greeting) }
+    let begun = !registration.live.lock().turns().is_empty();
+    if begun || sanitize::is_blank(&greeting) {
+        Opening::Notice(Notice::Nothing)
+    } else {
+        Opening::Greeting(greeting)
+    }
 }
 
 /// Why an answer ends before its end.
@@ -138,7 +148,10 @@ struct Delivering<'a, O> {
 
 /// The turns that a message brought into the history.
 struct Heard {
+    /// The turn that the message replies to, whether it was there or is new.
     quoted: Option<TurnId>,
+    /// The same when it is new.
+    new: Option<TurnId>,
     trigger: TurnId,
 }
 
@@ -160,7 +173,7 @@ impl<O: Outlet> Delivering<'_, O> {
         if self.delivered.is_empty() {
             self.live.lock().forget(turn);
         } else {
-            self.remember(&ending, None);
+            self.remember(&ending);
         }
     }
 
@@ -190,13 +203,11 @@ impl<O: Outlet> Delivering<'_, O> {
         }
         let heard = self.hear(incoming);
         let room = model.context_length.saturating_sub(max_tokens);
-        let count = |prompt: &_| generator.count(prompt).tokens();
-        let fitted = budget::fit(&self.live.persona, &mut self.live.lock(), &model.id, room, count);
-        let fitted = match fitted {
+        let fitted = match self.fit(generator, room, heard.quoted.unwrap_or(heard.trigger)).await {
             Ok(fitted) => fitted,
-            Err(TooLong { have, room }) => {
+            Err(notice) => {
                 self.forget(&heard);
-                return self.tell(Notice::TooLong { have, room }).await;
+                return self.tell(notice).await;
             }
         };
         info!(
@@ -207,24 +218,63 @@ impl<O: Outlet> Delivering<'_, O> {
         );
         let request = {
             let mut conversation = self.live.lock();
-            let stop = slots::stop_strings(&conversation, fitted.direct);
-            let turn = conversation.begin_reply(self.live.speaker(), name, Some(incoming.message));
-            self.turn = Some(turn);
-            let sampling = sampling(wish, seed(conversation.seed, turn));
+            let stop = slots::stop_strings(&self.live.persona, &conversation, fitted.direct);
+            let id = conversation.begin_reply(self.live.speaker(), name, Some(incoming.message));
+            self.turn = Some(id);
+            let seed = conversation.seed.wrapping_add(id.0);
+            if let Some(turn) = conversation.turn_mut(id) {
+                turn.shown_mut().origin = Some(Origin {
+                    model: model.id.clone(),
+                    seed,
+                    sampling: wish,
+                    prompt_tokens: fitted.tokens,
+                    cached_tokens: 0,
+                    new_tokens: 0,
+                });
+            }
+            let sampling = sampling(wish, seed);
             Request { prompt: fitted.prompt, min_tokens: 1, max_tokens, sampling, stop }
         };
         let ending = self.deliver(Some(ticket.start(request))).await;
-        self.conclude(&ending, &heard, &model.id, meta.request);
+        self.conclude(&ending, &heard, meta.request);
+    }
+
+    /// Builds the prompt. Counting the tokens of a long history takes a while, so it is done on a copy, beside the
+    /// async threads; only the reply that holds the gate changes the history, so the copy stays true.
+    async fn fit(
+        &self,
+        generator: &Arc<dyn Generator>,
+        room: usize,
+        keep: TurnId,
+    ) -> Result<budget::Fitted, Notice> {
+        let (generator, persona) = (Arc::clone(generator), Arc::clone(&self.live.persona));
+        let mut draft = self.live.lock().clone();
+        let fitting = tokio::task::spawn_blocking(move || {
+            let count = |prompt: &_| generator.count(prompt).tokens();
+            budget::fit(&persona, &mut draft, &generator.info().id, room, keep, count)
+                .map(|fitted| (fitted, draft.cut))
+        });
+        match fitting.await {
+            Ok(Ok((fitted, cut))) => {
+                self.live.lock().cut = cut;
+                Ok(fitted)
+            }
+            Ok(Err(TooLong { have, room })) => Err(Notice::TooLong { have, room }),
+            Err(_) => Err(Notice::Broken { retryable: false }),
+        }
     }
 
     /// Writes the message, and the one that it replies to unless it is there already, into the history.
     fn hear(&mut self, incoming: &Incoming) -> Heard {
         let mut conversation = self.live.lock();
-        let reply = incoming.reply_to.as_ref().filter(|reply| {
-            let shown_in = |turn: &Turn| turn.parts.iter().any(|part| part.message == reply.message);
-            !sanitize::is_blank(&reply.text) && !conversation.window().iter().any(shown_in)
+        let is_notice = |reply: &RepliedTo| reply.by_bot && notice::is_notice(&reply.text);
+        let reply = incoming.reply_to.as_ref();
+        let reply = reply.filter(|reply| !sanitize::is_blank(&reply.text) && !is_notice(reply));
+        let known = reply.and_then(|reply| {
+            let shown_in = |turn: &&Turn| turn.parts.iter().any(|part| part.message == reply.message);
+            conversation.window().iter().find(shown_in).map(|turn| turn.id)
         });
-        let quoted = reply.map(|reply| match &reply.author {
+        let new = reply.filter(|_| known.is_none()).map(|reply| match &reply.author {
             Some(author) if !reply.by_bot => {
                 conversation.hear(author.id, &author.name, &reply.text, Some(reply.message))
             }
@@ -242,13 +292,13 @@ impl<O: Outlet> Delivering<'_, O> {
         });
         let author = &incoming.author;
         let trigger = conversation.hear(author.id, &author.name, &incoming.text, Some(incoming.message));
-        Heard { quoted, trigger }
+        Heard { quoted: known.or(new), new, trigger }
     }
 
     /// Takes the message and its reply out of the history again, so that it can be asked anew.
     fn forget(&mut self, heard: &Heard) {
         let mut conversation = self.live.lock();
-        for turn in [heard.quoted, Some(heard.trigger), self.turn.take()].into_iter().flatten() {
+        for turn in [heard.new, Some(heard.trigger), self.turn.take()].into_iter().flatten() {
             conversation.forget(turn);
         }
     }
@@ -288,7 +338,7 @@ impl<O: Outlet> Delivering<'_, O> {
                     Some(_) => {}
                     None => generation = None,
                 },
-                () = sleep_until(self.reply.next_due().into()) => {}
+                () = until(self.reply.next_due()) => {}
             }
         }
     }
@@ -303,7 +353,7 @@ impl<O: Outlet> Delivering<'_, O> {
                 () = self.stop.cancelled() => return Err(Stopped::Unwanted),
                 () = self.closing.cancelled() => return Err(Stopped::Closing),
                 output = &mut future => return Ok(output),
-                () = sleep_until(self.reply.next_due().into()) => {}
+                () = until(self.reply.next_due()) => {}
             }
         }
     }
@@ -327,6 +377,9 @@ impl<O: Outlet> Delivering<'_, O> {
                 Delivery::Done | Delivery::Failed => {}
             }
             if !is_typing {
+                let now = Instant::now();
+                self.live.shown_at(now);
+                self.reply.shown_at(now.into_std());
                 self.reply.shown_text().clone_into(&mut self.delivered);
             }
         }
@@ -352,6 +405,9 @@ impl<O: Outlet> Delivering<'_, O> {
                 self.reply.finish_with(Notice::Broken { retryable: failure.retryable });
             }
             Event::Failed(_) => self.reply.finish_with(Notice::CutOff),
+            Event::Finished(Finished { reason: Finish::Shutdown, .. }) if blank => {
+                self.reply.finish_with(Notice::Broken { retryable: true });
+            }
             _ if blank => self.reply.finish_with(Notice::Empty),
             _ => self.reply.finish(),
         }
@@ -359,7 +415,7 @@ impl<O: Outlet> Delivering<'_, O> {
 
     /// Leaves the history as it should be after a generation: what was shown is remembered, and a message to which
     /// nothing was shown can be asked anew.
-    fn conclude(&mut self, ending: &Ending, heard: &Heard, model: &str, request: u64) {
+    fn conclude(&mut self, ending: &Ending, heard: &Heard, request: u64) {
         match ending {
             Ending::Generated(Event::Finished(Finished { reason, usage, timings, .. })) => info!(
                 request,
@@ -382,11 +438,11 @@ impl<O: Outlet> Delivering<'_, O> {
         if matches!(ending, Ending::Stopped(Stopped::Unwanted)) {
             self.live.lock().forget(heard.trigger);
         }
-        self.remember(ending, Some(model));
+        self.remember(ending);
     }
 
     /// Writes the reply as it ended into its turn.
-    fn remember(&self, ending: &Ending, model: Option<&str>) {
+    fn remember(&self, ending: &Ending) {
         let state = match ending {
             Ending::Said => TurnState::Complete,
             Ending::Generated(Event::Finished(finished)) => match finished.reason {
@@ -396,24 +452,22 @@ impl<O: Outlet> Delivering<'_, O> {
             Ending::Generated(_) | Ending::Stopped(Stopped::Undeliverable) => TurnState::Failed,
             Ending::Closed | Ending::Stopped(_) => TurnState::Interrupted,
         };
-        let conversation_seed = self.live.lock().seed;
         self.record(|turn, reply| {
             turn.state = state;
-            let seed = seed(conversation_seed, turn.id);
             let variant = turn.shown_mut();
             self.delivered.clone_into(&mut variant.text);
-            let (Some(model), Ending::Generated(Event::Finished(finished))) = (model, ending) else { return };
-            variant.origin = Some(Origin {
-                model: model.to_owned(),
-                seed,
-                prompt_tokens: finished.usage.prompt_tokens,
-                new_tokens: finished.usage.new_tokens,
-            });
+            let (Some(origin), Ending::Generated(Event::Finished(finished))) = (&mut variant.origin, ending)
+            else {
+                return;
+            };
+            origin.prompt_tokens = finished.usage.prompt_tokens;
+            origin.cached_tokens = finished.usage.cached_tokens;
+            origin.new_tokens = finished.usage.new_tokens;
             // The ids stand for the text only as long as it is exactly what the model wrote.
             let verbatim =
                 reply.verbatim().filter(|_| variant.text == reply.text() && !finished.ids.is_empty());
             variant.tokens = verbatim.map(|leading_space| Tokens {
-                model: model.to_owned(),
+                model: origin.model.clone(),
                 ids: finished.ids.clone(),
                 leading_space,
             });
@@ -421,9 +475,12 @@ impl<O: Outlet> Delivering<'_, O> {
     }
 }
 
-/// Seed of the reply that is written into this turn.
-fn seed(conversation: u64, turn: TurnId) -> u64 {
-    conversation.wrapping_add(turn.0)
+/// Waits until then; for ever when there is no such time.
+async fn until(time: Option<std::time::Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The reason without the stop string, which may be a member's name.

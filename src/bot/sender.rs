@@ -1,6 +1,7 @@
 //! Carries a reply's actions out in a channel: typing, sending, editing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serenity::all::{
     ChannelId, CreateAllowedMentions, CreateMessage, EditMessage, MessageFlags, MessageId, MessageReference,
@@ -12,6 +13,9 @@ use tracing::warn;
 use super::rest::{self, Trouble};
 use crate::assistant::{Delivery, Outlet};
 use crate::chat::reply::ReplyAction;
+
+/// How long a typing sign may take: the reply waits for it.
+const TYPING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// One reply's way into its channel.
 pub(super) struct Sender {
@@ -63,8 +67,11 @@ impl Sender {
 
     /// One try: a typing sign that comes late is worth nothing.
     async fn typing(&self) -> Result<Delivery, Trouble> {
-        self.http.broadcast_typing(self.channel).await.map_err(|error| Trouble::from(&error))?;
-        Ok(Delivery::Done)
+        match tokio::time::timeout(TYPING_PATIENCE, self.http.broadcast_typing(self.channel)).await {
+            Ok(Ok(())) => Ok(Delivery::Done),
+            Ok(Err(error)) => Err(Trouble::from(&error)),
+            Err(_) => Err(Trouble::NoAnswer),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What to leave out when the prompt does not fit: examples block by block, then old turns, deep and at once.
 
-use super::history::{Conversation, Cut};
+use super::history::{Conversation, Cut, TurnId};
 use super::prompt::Prompt;
 use super::slots::Slots;
 use super::template;
@@ -32,7 +32,7 @@ pub struct TooLong {
 /// While everything fits, the cut stays where it is, so that one prompt begins with the last one. When it does not,
 /// blocks of examples go first. When that is not enough, the history is cut at a turn, so deep that what stays takes
 /// at most half of the room that it could have; the examples come back as far as they fit in the other half; and the
-/// cut is remembered in the conversation.
+/// cut is remembered in the conversation. The turn `keep` and those after it stay if they can.
 ///
 /// # Errors
 /// [`TooLong`] when the newest turn alone does not fit; the cut then stays as it was.
@@ -41,6 +41,7 @@ pub fn fit(
     conversation: &mut Conversation,
     model: &str,
     room: usize,
+    keep: TurnId,
     count: impl Fn(&Prompt) -> usize,
 ) -> Result<Fitted, TooLong> {
     let old = conversation.cut;
@@ -67,6 +68,12 @@ pub fn fit(
     let half = smallest.tokens + (room - smallest.tokens) / 2;
     let too_early = starts.partition_point(|&first_turn| attempt(first_turn, blocks).tokens > half);
     let first_turn = starts.get(too_early).copied().unwrap_or(newest);
+    let first_turn =
+        if keep.0 < first_turn && keep.0 >= old.first_turn && attempt(keep.0, blocks).tokens <= room {
+            keep.0
+        } else {
+            first_turn
+        };
     let with_examples = half + (room - half) / 2;
     let restored =
         (0..blocks).map(|dropped| attempt(first_turn, dropped)).find(|f| f.tokens <= with_examples);
@@ -103,6 +110,12 @@ mod tests {
         prompt.render().split_whitespace().count()
     }
 
+    /// The prompt in which only the newest turn must be.
+    fn fit_newest(conversation: &mut Conversation, room: usize) -> Result<Fitted, TooLong> {
+        let newest = conversation.turns().last().expect("somebody has spoken").id;
+        fit(&persona(), conversation, "", room, newest, words)
+    }
+
     fn say(conversation: &mut Conversation, number: u64, words: usize) {
         let text = format!("{number} {}", "word ".repeat(words));
         conversation.hear(MemberId(1), "Bob", &text, Some(MessageId(number)));
@@ -112,8 +125,8 @@ mod tests {
     fn examples_go_before_history() {
         let mut conversation = conversation();
         say(&mut conversation, 1, 20);
-        let all = fit(&persona(), &mut conversation, "", 1_000, words).expect("it fits").tokens;
-        let fitted = fit(&persona(), &mut conversation, "", all - 1, words).expect("it fits");
+        let all = fit_newest(&mut conversation, 1_000).expect("it fits").tokens;
+        let fitted = fit_newest(&mut conversation, all - 1).expect("it fits");
         assert_eq!(conversation.cut, Cut { first_turn: 0, examples_dropped: 1 });
         assert_eq!(fitted.tokens, all - 20);
     }
@@ -124,7 +137,7 @@ mod tests {
         let mut cuts = Vec::new();
         for number in 0..200 {
             say(&mut conversation, number, 8);
-            let fitted = fit(&persona(), &mut conversation, "", 300, words).expect("it fits");
+            let fitted = fit_newest(&mut conversation, 300).expect("it fits");
             assert!(fitted.tokens <= 300);
             assert!(
                 fitted.prompt.render().contains(&format!("Bob: {number} word")),
@@ -144,7 +157,7 @@ mod tests {
         let mut last_cut = conversation.cut;
         for number in 0..100 {
             say(&mut conversation, number, 8);
-            let fitted = fit(&persona(), &mut conversation, "", 300, words).expect("it fits");
+            let fitted = fit_newest(&mut conversation, 300).expect("it fits");
             let history: String = fitted.prompt.segments[..fitted.prompt.marks.history_end]
                 .iter()
                 .map(crate::chat::prompt::Segment::text)
@@ -158,11 +171,25 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_is_replied_to_stays_when_the_history_is_cut() {
+        let mut conversation = conversation();
+        for number in 0..8 {
+            say(&mut conversation, number, 30);
+        }
+        say(&mut conversation, 8, 130);
+        let quoted = conversation.turns()[8].id;
+        say(&mut conversation, 9, 8);
+        let fitted = fit(&persona(), &mut conversation, "", 250, quoted, words).expect("it fits");
+        assert!(fitted.prompt.render().contains("Bob: 8 word"), "{}", fitted.prompt.render());
+        assert!(fitted.tokens <= 250);
+    }
+
+    #[test]
     fn a_message_that_can_never_fit_is_refused_and_changes_nothing() {
         let mut conversation = conversation();
         say(&mut conversation, 1, 8);
         say(&mut conversation, 2, 500);
-        let error = fit(&persona(), &mut conversation, "", 300, words).expect_err("it is too long");
+        let error = fit_newest(&mut conversation, 300).expect_err("it is too long");
         assert!(error.have > 500 && error.room == 300);
         assert_eq!(conversation.cut, Cut::default());
     }
@@ -173,7 +200,7 @@ mod tests {
             let mut conversation = conversation();
             for (number, size) in (0..).zip(sizes) {
                 say(&mut conversation, number, size);
-                let fitted = fit(&persona(), &mut conversation, "", 250, words).expect("one message always fits");
+                let fitted = fit_newest(&mut conversation, 250).expect("one message always fits");
                 prop_assert!(fitted.tokens <= 250);
                 prop_assert_eq!(fitted.tokens, words(&fitted.prompt));
             }

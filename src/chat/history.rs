@@ -1,7 +1,7 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
 use super::{MemberId, MessageId, sanitize};
-use crate::persona::PersonaId;
+use crate::persona::{PersonaId, SamplingWish};
 
 /// Most turns that a conversation keeps; older ones are dropped.
 pub const TURNS_MAX: usize = 1_000;
@@ -155,8 +155,12 @@ pub struct Origin {
     pub model: String,
     /// Seed of its random numbers.
     pub seed: u64,
+    /// How it was sampled.
+    pub sampling: SamplingWish,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
+    /// How many of them were not computed again.
+    pub cached_tokens: usize,
     /// Tokens of the reply.
     pub new_tokens: usize,
 }
@@ -273,7 +277,12 @@ impl Conversation {
         let variants = vec![variant];
         self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts });
         let surplus = self.turns.len().saturating_sub(TURNS_MAX);
-        self.turns.drain(..surplus);
+        if surplus > 0 {
+            self.turns.drain(..surplus);
+            let turns = &self.turns;
+            let speaks = |speaker: &Speaker| turns.iter().any(|turn| turn.speaker == *speaker);
+            self.names.retain(|(speaker, _)| matches!(speaker, Speaker::Persona { .. }) || speaks(speaker));
+        }
         id
     }
 }

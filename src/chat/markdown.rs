@@ -27,6 +27,10 @@ pub fn code(text: &str) -> Vec<Code<'_>> {
     let mut at = 0;
     while let Some(offset) = text[at..].find('`') {
         let start = at + offset;
+        if is_escaped(text, start) {
+            at = start + 1;
+            continue;
+        }
         let marks = run_of_marks(&text[start..]);
         let inside = start + marks;
         let block = marks >= FENCE.len();
@@ -55,22 +59,21 @@ pub fn open_block(text: &str) -> Option<&str> {
 pub fn unmask_links(text: &str) -> String {
     let code = code(text);
     let in_code = |at: usize| code.iter().any(|code| code.range.contains(&at));
-    let mut plain = String::with_capacity(text.len());
-    let mut line_start = 0;
-    for line in text.split_inclusive('\n') {
-        let masked = line.rmatch_indices("](").map(|(at, _)| at).find(|&at| !in_code(line_start + at));
-        let mut escaped = false;
-        for (at, c) in line.char_indices() {
-            if c == '[' && !escaped && masked.is_some_and(|end| at < end) && !in_code(line_start + at) {
-                plain.push('\\');
-            }
-            escaped = c == '\\' && !escaped;
-            plain.push(c);
+    let Some(last) = text.rmatch_indices("](").map(|(at, _)| at).find(|&at| !in_code(at)) else {
+        return text.to_owned();
+    };
+    let mut plain = String::with_capacity(text.len() + 8);
+    for (at, c) in text.char_indices() {
+        if c == '[' && at < last && !is_escaped(text, at) && !in_code(at) {
+            plain.push('\\');
         }
-        line_start += line.len();
+        plain.push(c);
     }
     plain
 }
+
+/// Longest inside of a mark such as `<:name:id>` or `<t:time:R>`, in bytes; names of emoji have at most 32.
+const MARK_MAX: usize = 100;
 
 /// Stretches that must not be broken: links, masked links, and marks such as `<@1>` or `<:smile:1>`.
 #[must_use]
@@ -79,7 +82,8 @@ pub fn unbreakable(text: &str) -> Vec<Range<usize>> {
     for (start, _) in text.match_indices('<') {
         let inside = &text[start + 1..];
         if inside.starts_with(['@', '#', ':', 'a', 't', '/', 'h'])
-            && let Some(end) = inside.find(['>', '\n']).filter(|&end| inside[end..].starts_with('>'))
+            && let Some(end) = inside.bytes().take(MARK_MAX).position(|byte| byte == b'>')
+            && !inside[..end].contains('\n')
         {
             ranges.push(start..start + 1 + end + 1);
         }
@@ -155,12 +159,21 @@ fn marks_of_closing(text: &str, block: bool, marks: usize) -> usize {
     if block { run_of_marks(text) } else { marks }
 }
 
+/// Whether a backslash takes the meaning of what stands here.
+fn is_escaped(text: &str, at: usize) -> bool {
+    text[..at].bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 1
+}
+
+/// Longest name of a language; a longer word is text.
+const LANGUAGE_MAX: usize = 32;
+
 /// The language named after an opening fence: a single word that ends the line.
 fn language(after_fence: &str) -> &str {
     let word = after_fence
         .find(|c: char| !(c.is_ascii_alphanumeric() || "+#._-".contains(c)))
         .map_or(after_fence, |end| &after_fence[..end]);
-    if after_fence[word.len()..].starts_with('\n') { word } else { "" }
+    let ends_the_line = after_fence[word.len()..].starts_with('\n');
+    if ends_the_line && word.len() <= LANGUAGE_MAX { word } else { "" }
 }
 
 #[cfg(test)]
@@ -191,9 +204,10 @@ mod tests {
         let check = |text: &str, expected: &str| assert_eq!(unmask_links(text), expected, "{text:?}");
         check("see [here](https://x.y)", r"see \[here](https://x.y)");
         check("[[a](b)](c) [d]", r"\[\[a](b)](c) [d]");
+        check(r"\`[free](x)\`", r"\`\[free](x)\`");
         check(r"\[here](x)", r"\[here](x)");
         check("`a[0](1)` [x]", "`a[0](1)` [x]");
-        check("[1]\n[2](x)", "[1]\n\\[2](x)");
+        check("[two\nlines](x)", "\\[two\nlines](x)");
     }
 
     #[test]

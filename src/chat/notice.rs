@@ -39,34 +39,44 @@ pub enum Notice {
     Nothing,
 }
 
+/// What every notice begins with: Discord shows such lines small.
+const MARK: &str = "-# ";
+
+/// Whether a message of the bot's is a notice, and not something that a persona said.
+#[must_use]
+pub fn is_notice(text: &str) -> bool {
+    text.starts_with(MARK)
+}
+
 impl std::fmt::Display for Notice {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(MARK)?;
         match *self {
-            Self::Empty => formatter.write_str("-# I have no answer to that. Try to say it differently."),
+            Self::Empty => formatter.write_str("I have no answer to that. Try to say it differently."),
             Self::QueueFull { place, wait } => {
-                write!(formatter, "-# I am busy: {} waiting before you{}. Please try again later.",
+                write!(formatter, "I am busy: {} waiting before you{}. Please try again later.",
                     people(place), estimate(wait))
             }
             Self::ConversationBusy { place } => write!(
                 formatter,
-                "-# I am still answering here: {} waiting before you. Please try again in a moment.",
+                "I am still answering here: {} waiting before you. Please try again in a moment.",
                 people(place)
             ),
             Self::TooLong { have, room } => write!(
                 formatter,
-                "-# That is too long for me: it makes {have} tokens, and I can read {room}. Please shorten it."
+                "That is too long for me: it makes {have} tokens, and I can read {room}. Please shorten it."
             ),
             Self::Broken { retryable: true } => {
-                formatter.write_str("-# Something went wrong on my side. Please ask again.")
+                formatter.write_str("Something went wrong on my side. Please ask again.")
             }
             Self::Broken { retryable: false } => {
-                formatter.write_str("-# I cannot answer that. Whoever runs me finds the reason in my log.")
+                formatter.write_str("I cannot answer that. Whoever runs me finds the reason in my log.")
             }
-            Self::CutOff => formatter.write_str("-# My answer was cut off by a fault on my side. Ask again for a whole one."),
+            Self::CutOff => formatter.write_str("My answer was cut off by a fault on my side. Ask again for a whole one."),
             Self::Unreadable => formatter.write_str(
-                "-# I can only read messages that mention me. Mention me, or reply with the mention switched on.",
+                "I can only read messages that mention me. Mention me, or reply with the mention switched on.",
             ),
-            Self::Nothing => formatter.write_str("-# Yes? Write something after my name."),
+            Self::Nothing => formatter.write_str("Yes? Write something after my name."),
         }
     }
 }
@@ -89,6 +99,12 @@ fn estimate(wait: Option<Duration>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notices_are_told_from_what_personas_say() {
+        assert!(is_notice(&Notice::Empty.to_string()));
+        assert!(!is_notice("- a list"));
+    }
 
     #[test]
     fn a_full_queue_says_how_long() {

@@ -64,12 +64,14 @@ pub struct Reply {
     content: String,
     next_edit: Instant,
     next_typing: Instant,
+    /// When to ask again, should nothing be written until then.
+    next_due: Option<Instant>,
 }
 
 impl Reply {
-    /// An empty reply by somebody with this name.
+    /// An empty reply by somebody with this name, of which nothing is shown before `next_edit`.
     #[must_use]
-    pub fn new(name: &str, pace: Pace, now: Instant) -> Self {
+    pub fn new(name: &str, pace: Pace, now: Instant, next_edit: Instant) -> Self {
         Self {
             pace,
             label: Some(format!("{name}:")),
@@ -81,8 +83,9 @@ impl Reply {
             start: 0,
             shown: 0,
             content: String::new(),
-            next_edit: now,
+            next_edit,
             next_typing: now,
+            next_due: None,
         }
     }
 
@@ -110,7 +113,7 @@ impl Reply {
         self.finish();
     }
 
-    /// The next thing to do, if it is time for one. Whoever asks has to do it.
+    /// The next thing to do, if it is time for one. Whoever asks has to do it, and to say when it was done.
     pub fn due(&mut self, now: Instant) -> Option<ReplyAction> {
         if now >= self.next_edit
             && let Some(action) = self.show().or_else(|| self.tell())
@@ -123,14 +126,22 @@ impl Reply {
             self.next_typing = now + self.pace.between_typing;
             return Some(ReplyAction::Typing);
         }
+        // What could be shown now but for the pace has its time; what is not decided yet waits for more text.
+        let too_early = now < self.next_edit && (self.has_more() || self.notice.is_some());
+        self.next_due =
+            too_early.then_some(self.next_edit).into_iter().chain(waiting.then_some(self.next_typing)).min();
         None
     }
 
-    /// When to ask again, should nothing be written until then.
+    /// Something was shown at this time: the pace counts from here, not from the asking.
+    pub fn shown_at(&mut self, now: Instant) {
+        self.next_edit = now + self.pace.between_edits;
+    }
+
+    /// When to ask again after [`Self::due`] had nothing, should nothing be written until then; `None` is never.
     #[must_use]
-    pub fn next_due(&self) -> Instant {
-        let waiting = self.part == 0 && self.content.is_empty() && !self.finished;
-        if waiting && !self.has_more() { self.next_typing } else { self.next_edit }
+    pub fn next_due(&self) -> Option<Instant> {
+        self.next_due
     }
 
     /// Whether everything was shown and nothing more will come.
@@ -246,7 +257,7 @@ mod tests {
     impl Reader {
         fn new() -> Self {
             let now = Instant::now();
-            Self { reply: Reply::new("Ada", Pace::default(), now), now, messages: Vec::new(), typing: 0 }
+            Self { reply: Reply::new("Ada", Pace::default(), now, now), now, messages: Vec::new(), typing: 0 }
         }
 
         fn look(&mut self) {
@@ -317,6 +328,37 @@ mod tests {
         reader.reply.write(" four");
         reader.end();
         assert_eq!(reader.last(), ["One two three four"]);
+    }
+
+    #[test]
+    fn nobody_has_to_ask_again_before_something_can_be_due() {
+        let mut reader = Reader::new();
+        reader.look();
+        let typing = reader.now + Duration::from_secs(8);
+        assert_eq!(reader.reply.next_due(), Some(typing), "while waiting, the typing sign");
+        reader.reply.write("One");
+        reader.look();
+        assert_eq!(reader.reply.next_due(), None, "all is shown");
+        reader.reply.write(" two");
+        reader.look();
+        assert_eq!(reader.reply.next_due(), Some(reader.now + Duration::from_secs(1)), "the pace");
+        reader.wait();
+        reader.reply.write(" https://exa");
+        reader.wait();
+        assert_eq!(reader.reply.next_due(), None, "what is held waits for more text");
+    }
+
+    #[test]
+    fn the_pace_counts_from_when_something_was_shown() {
+        let mut reader = Reader::new();
+        reader.reply.write("One");
+        reader.look();
+        reader.reply.shown_at(reader.now + Duration::from_millis(500));
+        reader.reply.write(" two");
+        reader.wait();
+        assert_eq!(reader.last(), ["One"]);
+        reader.wait();
+        assert_eq!(reader.last(), ["One two"]);
     }
 
     #[test]

@@ -31,9 +31,8 @@ pub fn alpaca(slots: &Slots) -> Prompt {
     } else {
         prompt.template(if paragraphs.any { "\n\n### Input:\n" } else { "\n### Input:\n" });
         transcript(&mut prompt, slots);
-        for paragraph in &slots.post_history {
-            prompt.text(sanitize::text(paragraph));
-            prompt.template("\n");
+        for note in &slots.post_history {
+            bracketed(&mut prompt, note);
         }
     }
     prompt.template("\n### Response:\n");
@@ -112,11 +111,14 @@ fn turn(prompt: &mut Prompt, line: &Line) {
     prompt.template("\n");
 }
 
-/// A note: one line between brackets, which no name can contain.
+/// A note between brackets, which no name can contain: nobody takes it for a speaker's line.
 fn bracketed(prompt: &mut Prompt, note: &str) {
-    prompt.template("[");
-    prompt.text(sanitize::message(note));
-    prompt.template("]\n");
+    let note = sanitize::message(note);
+    if !note.is_empty() {
+        prompt.template("[");
+        prompt.text(note);
+        prompt.template("]\n");
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
           lines
         Bob: three
         [DEPTH 0]
-        POST-HISTORY
+        [POST-HISTORY]
 
         ### Response:
         Ada:
@@ -190,7 +192,8 @@ mod tests {
 
     #[test]
     fn empty_slots_print_nothing() {
-        let slots = Slots { transcript: vec![said("Bob", "hi")], ..Slots::default() };
+        let post_history = strings(&["###"]);
+        let slots = Slots { transcript: vec![said("Bob", "hi")], post_history, ..Slots::default() };
         assert_eq!(alpaca(&slots).render(), "### Instruction:\n\n### Input:\nBob: hi\n\n### Response:\n");
         let slots = Slots { direct: true, transcript: vec![said("Bob", "hi")], ..Slots::default() };
         assert_eq!(alpaca(&slots).render(), "### Instruction:\nhi\n\n### Response:\n");

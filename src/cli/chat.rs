@@ -198,7 +198,8 @@ impl Shown {
             self.printed.clear();
         }
         // The escape that keeps Discord from hiding an address has no use here.
-        self.content = content.replace("\\[", "[");
+        let (links, rest) = content.split_at(content.rfind("](").unwrap_or(0));
+        self.content = format!("{}{rest}", links.replace("\\[", "["));
         let sure = self.content.strip_suffix(&format!("\n{FENCE}")).unwrap_or(&self.content);
         if let Some(more) = sure.strip_prefix(self.printed.as_str()) {
             print.push_str(more);

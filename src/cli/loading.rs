@@ -47,7 +47,7 @@ pub(super) fn model_path(config: &Config) -> anyhow::Result<&Path> {
     config.model.path.as_deref().ok_or_else(|| {
         Mistake(
             "there is no model: name a GGUF file with --model FILE or the setting model.path (for example \
-             nous-hermes-llama2-13b.Q4_K_M.gguf), or try --dry-run"
+             nous-hermes-llama2-13b.Q4_K_M.gguf); run and chat also work with --dry-run"
                 .to_owned(),
         )
         .into()

@@ -65,6 +65,13 @@ impl Scripted {
         Self { info: Arc::new(info), runtime: Handle::current(), queue_capacity, parallel, state }
     }
 
+    /// The same with another context length.
+    #[must_use]
+    pub fn with_context_length(self, context_length: usize) -> Self {
+        let info = ModelInfo { context_length, ..(*self.info).clone() };
+        Self { info: Arc::new(info), ..self }
+    }
+
     /// Adds the answer to one more request.
     pub fn then(&self, steps: impl IntoIterator<Item = Step>) {
         self.lock().script.push_back(steps.into_iter().collect());

@@ -24,7 +24,7 @@ pub enum LibraryError {
         source: std::io::Error,
     },
     /// A file cannot be read.
-    #[error("the persona file {} cannot be read ({source}); check its permissions", path.display())]
+    #[error("the persona file {} cannot be read ({source}); check its path and permissions", path.display())]
     File {
         /// Which file.
         path: PathBuf,

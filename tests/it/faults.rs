@@ -213,6 +213,29 @@ async fn closing_shows_what_is_there() {
 }
 
 #[tokio::test]
+async fn closing_waits_neither_for_a_slow_typing_sign_nor_for_a_silent_discord() {
+    let stage = Stage::new().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    stage.script.then([Step::Hold(Arc::new(Semaphore::new(0)))]);
+    let gate = stage.discord.hold_next(Call::Typing);
+    stage.discord.post(general, alice, format!("{} go", stage.discord.mention_bot()));
+    stage.discord.requested(Call::Typing, 1).await;
+    let (discord, ended) = stage.close().await;
+    ended.expect("it ends although the typing sign was never answered");
+    drop((gate, discord));
+
+    let discord = FakeDiscord::start().await;
+    let gate = discord.hold_next(Call::Gateway);
+    let script = Scripted::new(1, 1);
+    let http = bot::http(&SecretString::from(discord.token()), Some(&discord.api_base()));
+    let stage = Stage::open(discord, Setting::default(), Arc::new(script.clone()), script, http);
+    stage.discord.requested(Call::Gateway, 1).await;
+    let (discord, ended) = stage.close().await;
+    ended.expect("it ends although it was never connected");
+    drop((gate, discord));
+}
+
+#[tokio::test]
 async fn serenitys_own_limiter_works_where_there_is_no_proxy() {
     let discord = FakeDiscord::start_tls().await;
     discord.enforce_rate_limits(2, Duration::from_millis(700));

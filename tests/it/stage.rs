@@ -39,6 +39,7 @@ pub(crate) struct Setting {
     pub(crate) message_content: bool,
     pub(crate) queue: usize,
     pub(crate) queue_per_conversation: usize,
+    pub(crate) context_length: usize,
 }
 
 impl Default for Setting {
@@ -50,6 +51,7 @@ impl Default for Setting {
             message_content: false,
             queue: 16,
             queue_per_conversation: 8,
+            context_length: 4_096,
         }
     }
 }
@@ -62,7 +64,7 @@ impl Stage {
 
     /// A connected bot in this setting that follows a script.
     pub(crate) async fn set(discord: FakeDiscord, setting: Setting) -> Self {
-        let script = Scripted::new(setting.queue, 2);
+        let script = Scripted::new(setting.queue, 2).with_context_length(setting.context_length);
         Self::with_generator(discord, setting, Arc::new(script.clone()), script).await
     }
 
@@ -97,6 +99,7 @@ impl Stage {
             sampling: SamplingWish::default(),
             pace,
             queue_per_conversation,
+            reads_everything: message_content,
             seed: Some(7),
         };
         let assistant = Assistant::new(generator, settings);
