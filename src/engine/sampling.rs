@@ -66,14 +66,14 @@ impl Sampler {
         }
         for (id, count) in counts {
             if let Some(logit) = logits.get_mut(id as usize) {
-                if *logit > 0.0 {
-                    *logit /= settings.repetition_penalty;
+                let repeated = if *logit > 0.0 {
+                    *logit / settings.repetition_penalty
                 } else {
-                    *logit *= settings.repetition_penalty;
-                }
-                *logit -= settings.frequency_penalty * count + settings.presence_penalty;
-                // Infinities would turn into NaN below.
-                *logit = logit.clamp(f32::MIN, f32::MAX);
+                    *logit * settings.repetition_penalty
+                };
+                // Infinities, which absurd penalties give, would turn into NaN.
+                let penalty = finite(settings.frequency_penalty * count) + settings.presence_penalty;
+                *logit = finite(finite(repeated) - finite(penalty));
             }
         }
     }
@@ -115,6 +115,11 @@ impl Sampler {
         // Rounding may leave a rest; the first candidate always has weight.
         candidates.first().map(|candidate| candidate.id)
     }
+}
+
+/// The nearest finite number.
+fn finite(number: f32) -> f32 {
+    number.clamp(f32::MIN, f32::MAX)
 }
 
 /// The likeliest token; of equals the one with the lowest id.
@@ -302,11 +307,12 @@ mod tests {
             temperature in prop_oneof![Just(0.0f32), Just(1e-38), 0f32..10.0, Just(f32::MAX)],
             repetition_penalty in prop_oneof![Just(1e-38f32), 0.5f32..2.0, Just(f32::MAX)],
             frequency_penalty in prop_oneof![-2f32..2.0, Just(f32::MAX), Just(f32::MIN)],
+            presence_penalty in prop_oneof![-2f32..2.0, Just(f32::MAX), Just(f32::MIN)],
             history in prop::collection::vec(0u32..60, 0..100),
             seed in any::<u64>(),
         ) {
             let settings =
-                Sampling { temperature, repetition_penalty, frequency_penalty, top_p: 0.9, ..Sampling::default() };
+                Sampling { temperature, repetition_penalty, frequency_penalty, presence_penalty, top_p: 0.9, ..Sampling::default() };
             let mut sampler = Sampler::new(settings, seed, Arc::from([]));
             prop_assert!(sampler.pick(&mut logits, &history, 0, None).is_some());
         }

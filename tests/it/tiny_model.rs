@@ -263,7 +263,7 @@ impl TinyModel {
         let strength = if self.says.is_some() { 0.0 } else { 1.0 };
         for layer in 0..self.layers {
             let name = |part: &str| format!("blk.{layer}.{part}.weight");
-            let scale = 1.5 / (width as f32).sqrt();
+            let scale = 1.5 / float(width).sqrt();
             put(name("attn_norm"), &[width], vec![1.0; width]);
             put(name("attn_q"), &[width, width], random.matrix(width, width, scale));
             put(name("attn_k"), &[kv_width, width], random.matrix(kv_width, width, scale));
@@ -290,13 +290,13 @@ impl TinyModel {
     fn output(&self, embeddings: &[f32], random: &mut Random) -> Vec<f32> {
         let width = self.embedding;
         let row = |id: usize| id * width..(id + 1) * width;
-        let mut output = random.matrix(self.rows(), width, 4.0 / (width as f32).sqrt());
+        let mut output = random.matrix(self.rows(), width, 4.0 / float(width).sqrt());
         if let Some(says) = &self.says {
             output.fill(0.0);
             let mut chain: Vec<usize> = says.iter().map(|piece| id_of(piece) as usize).collect();
             chain.push(2);
             // The first piece follows whatever is not in the chain.
-            output[row(chain[0])][0] = 0.6 * width as f32;
+            output[row(chain[0])][0] = 0.6 * float(width);
             for pair in chain.windows(2) {
                 let from = embeddings[row(pair[0])].to_vec();
                 // The dimension that all tokens share would make every piece likely everywhere.
@@ -361,7 +361,12 @@ impl Random {
     }
 
     fn normal(&mut self) -> f32 {
-        let sum: f32 = (0..12).map(|_| (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32).sum();
+        let sixteen_bits = |bits: u32| f32::from(u16::try_from(bits >> 16).unwrap_or(0));
+        let sum: f32 = (0..12).map(|_| sixteen_bits(self.0.next_u32()) / 65_536.0).sum();
         sum - 6.0
     }
+}
+
+fn float(width: usize) -> f32 {
+    f32::from(u16::try_from(width).expect("it is small"))
 }
