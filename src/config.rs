@@ -1,4 +1,4 @@
-//! Settings: what was written ([`RawConfig`]) becomes what is meant ([`Config`]), checked and filled with defaults.
+//! Settings: what was written (`RawConfig`) becomes what is meant ([`Config`]), checked and filled with defaults.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

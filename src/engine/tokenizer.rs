@@ -60,7 +60,7 @@ impl Tokenizer {
                 Kind::Byte(byte) => byte_ids[usize::from(byte)] = id,
                 Kind::Control if !text.is_empty() => specials.push((text.to_owned(), id)),
                 // Fine-tunes add their turn marks as either kind. Other added pieces are text.
-                Kind::UserDefined if text.starts_with('<') && text.ends_with('>') => {
+                Kind::UserDefined if piece.is_mark() => {
                     specials.push((text.to_owned(), id));
                 }
                 _ => {}

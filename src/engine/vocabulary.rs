@@ -1,13 +1,16 @@
 //! The pieces of a SentencePiece BPE vocabulary and the order of their merges, from a GGUF file or a
 //! `tokenizer.json`. It encodes nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::Value as Json;
 
 use super::error::LoadError;
 use super::gguf::{Header, Value};
+
+/// Longest piece that a vocabulary may have, in bytes; Llama's longest has 48.
+const PIECE_MAX: usize = 1_024;
 
 /// Most pieces that a vocabulary may have.
 const MAX_PIECES: usize = 1 << 20;
@@ -47,10 +50,15 @@ pub(crate) enum Kind {
     Byte(u8),
 }
 
-impl Kind {
+impl Piece {
+    /// Whether it is written by templates only, such as `<|im_start|>`: user-defined, and between angle brackets.
+    pub(crate) fn is_mark(&self) -> bool {
+        self.kind == Kind::UserDefined && self.text.starts_with('<') && self.text.ends_with('>')
+    }
+
     /// Whether text can become this piece by merging.
-    fn merges(self) -> bool {
-        matches!(self, Self::Normal | Self::UserDefined)
+    fn merges(&self) -> bool {
+        matches!(self.kind, Kind::Normal | Kind::UserDefined) && !self.is_mark()
     }
 }
 
@@ -77,6 +85,11 @@ impl Vocabulary {
             .zip(types)
             .map(|(text, &number)| Piece { text: text.clone(), kind: kind_of(number, text) })
             .collect();
+        // Finding the merges takes the square of a piece's length.
+        if let Some(piece) = pieces.iter().find(|piece| piece.text.len() > PIECE_MAX) {
+            let problem = format!("a piece has {} bytes", piece.text.len());
+            return Err(header.wrong("tokenizer.ggml.tokens", problem));
+        }
         let merges = merges_in(header, &pieces)?;
         let space_prefix = match header.metadata.get("tokenizer.ggml.add_space_prefix") {
             Some(Value::Bool(add)) => *add,
@@ -166,12 +179,13 @@ impl Vocabulary {
                 return Err(wrong(format!("its {name}-of-text id {id} is not a control token")));
             }
         }
-        let bytes = self.pieces.iter().filter(|piece| matches!(piece.kind, Kind::Byte(_))).count();
-        if bytes < 256 {
-            return Err(wrong(format!("it has {bytes} of the 256 byte tokens")));
+        let byte = |piece: &Piece| if let Kind::Byte(byte) = piece.kind { Some(byte) } else { None };
+        let bytes: HashSet<u8> = self.pieces.iter().filter_map(byte).collect();
+        if bytes.len() < 256 {
+            return Err(wrong(format!("it has {} of the 256 byte tokens", bytes.len())));
         }
-        let mergeable: std::collections::HashSet<&str> =
-            self.pieces.iter().filter(|piece| piece.kind.merges()).map(|piece| piece.text.as_str()).collect();
+        let mergeable: HashSet<&str> =
+            self.pieces.iter().filter(|piece| piece.merges()).map(|piece| piece.text.as_str()).collect();
         self.merges.retain(|(left, right)| {
             mergeable.contains(left.as_str())
                 && mergeable.contains(right.as_str())
@@ -202,7 +216,7 @@ fn merges_in(header: &Header, pieces: &[Piece]) -> Result<Vec<(String, String)>,
 /// piece from high to low, then by the ids of the halves.
 pub(crate) fn merges_by_score(pieces: &[Piece], scores: &[f32]) -> Vec<(String, String)> {
     let mut ids: HashMap<&str, usize> = HashMap::with_capacity(pieces.len());
-    for (id, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.kind.merges()) {
+    for (id, piece) in pieces.iter().enumerate().filter(|(_, piece)| piece.merges()) {
         ids.entry(&piece.text).or_insert(id);
     }
     let mut merges = Vec::new();

@@ -148,6 +148,7 @@ fn dtype_name(number: u32) -> String {
 /// Every tensor has a known type, and lies in the file as a whole.
 fn check_extents(header: &Header) -> Result<(), LoadError> {
     let mut end = header.data_start;
+    let mut total = 0u64;
     for (name, tensor) in &header.tensors {
         if dtype(tensor.dtype).is_none() {
             return Err(LoadError::Quantisation {
@@ -163,9 +164,14 @@ fn check_extents(header: &Header) -> Result<(), LoadError> {
             return Err(wrong(header, name, "it lies beyond any file".to_owned()));
         };
         end = end.max(tensor_end);
+        total = total.saturating_add(length);
     }
     if end > header.file_length {
         return Err(LoadError::Truncated { path: header.path.clone(), missing: end - header.file_length });
+    }
+    // A small file could otherwise claim the same bytes many times over, and fill the memory.
+    if total > header.file_length - header.data_start {
+        return Err(LoadError::Damaged { path: header.path.clone(), what: "its tensors overlap".to_owned() });
     }
     Ok(())
 }

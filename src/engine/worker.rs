@@ -34,6 +34,17 @@ pub(crate) struct Worker<M> {
     pub(crate) admission: Arc<Admission>,
 }
 
+/// What a request says of the engine's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It works.
+    Answered,
+    /// It broke down.
+    Fault,
+    /// Nothing: the request was refused or cancelled.
+    Unused,
+}
+
 /// How far a request got, for what is said when it fails.
 #[derive(Debug, Default)]
 struct Account {
@@ -49,13 +60,16 @@ impl<M: Model> Worker<M> {
         let _close = CloseOnDrop(Arc::clone(&self.admission));
         let mut faults = 0;
         while let Some(work) = self.admission.next() {
-            let fault = self.answer(work, faults);
-            faults = if fault { faults + 1 } else { 0 };
+            match self.answer(work, faults) {
+                Outcome::Answered => faults = 0,
+                Outcome::Fault => faults += 1,
+                Outcome::Unused => {}
+            }
         }
     }
 
-    /// Answers one request, whatever happens. Whether the engine was at fault.
-    fn answer(&mut self, work: Work, faults_before: usize) -> bool {
+    /// Answers one request, whatever happens.
+    fn answer(&mut self, work: Work, faults_before: usize) -> Outcome {
         let Work { meta, request, mailbox, reserved } = work;
         let mut account = Account::default();
         account.timings.queued = reserved.elapsed();
@@ -70,12 +84,14 @@ impl<M: Model> Worker<M> {
                 usage.new_tokens
             )))
         });
-        let mut measured = false;
-        let mut at_fault = false;
+        let result;
         match outcome {
             Ok(mut finished) => {
                 finished.timings = account.timings;
-                measured = !matches!(finished.reason, Finish::Cancelled | Finish::Shutdown);
+                result = match finished.reason {
+                    Finish::Cancelled | Finish::Shutdown => Outcome::Unused,
+                    _ => Outcome::Answered,
+                };
                 tracing::debug!(
                     request = meta.request,
                     prompt_tokens = finished.usage.prompt_tokens,
@@ -86,7 +102,8 @@ impl<M: Model> Worker<M> {
                 mailbox.send(Event::Finished(finished));
             }
             Err(mut failure) => {
-                at_fault = failure.kind == FailureKind::EngineFault;
+                let at_fault = failure.kind == FailureKind::EngineFault;
+                result = if at_fault { Outcome::Fault } else { Outcome::Unused };
                 failure.retryable &= faults_before + 1 < MAX_FAULTS;
                 if at_fault {
                     tracing::error!(request = meta.request, detail = failure.detail, "a reply has failed");
@@ -96,8 +113,8 @@ impl<M: Model> Worker<M> {
                 mailbox.send(Event::Failed(failure));
             }
         }
-        self.admission.finished(measured);
-        at_fault
+        self.admission.finished(result == Outcome::Answered);
+        result
     }
 
     fn reply(

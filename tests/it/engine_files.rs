@@ -1,13 +1,13 @@
 //! Files that are not what they should be: each is refused with words that help, none ends in a panic.
 
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::Value;
+use candle_core::quantized::gguf_file::{self, Value};
 use mummer::engine::{Engine, EngineOptions, LoadError};
 use proptest::prelude::*;
 
-use crate::tiny_model::TinyModel;
+use crate::tiny_model::{TinyModel, vocabulary};
 
 fn refused(path: &Path) -> LoadError {
     match Engine::load(path, EngineOptions::default(), |_| {}) {
@@ -33,8 +33,10 @@ fn good() -> Vec<u8> {
 /// Where the name of the tensor ends in the list of tensors: after it come the number of dimensions (4
 /// bytes), the dimensions (8 each), the type (4) and the offset (8).
 fn after_name(bytes: &[u8], name: &str) -> usize {
-    let at = bytes.windows(name.len()).position(|window| window == name.as_bytes());
-    at.expect("the tensor is listed") + name.len()
+    // With its length before it: some names end like others.
+    let listed = [&(name.len() as u64).to_le_bytes(), name.as_bytes()].concat();
+    let at = bytes.windows(listed.len()).position(|window| window == listed);
+    at.expect("the tensor is listed") + listed.len()
 }
 
 /// The error's words must contain these.
@@ -84,6 +86,28 @@ fn a_download_that_broke_off() {
         let error = refused_bytes(&bytes[..end]);
         assert!(matches!(error, LoadError::Truncated { .. }), "{end}: {error}");
     }
+}
+
+#[test]
+fn a_small_file_that_claims_the_same_bytes_many_times() {
+    let mut bytes = good();
+    let content = gguf_file::Content::read(&mut Cursor::new(&bytes)).expect("it is a good file");
+    for (name, tensor) in &content.tensor_infos {
+        let at = after_name(&bytes, name) + 4 + 8 * tensor.shape.rank() + 4;
+        bytes[at..at + 8].copy_from_slice(&0u64.to_le_bytes());
+    }
+    bytes.truncate(bytes.len() - 1_024);
+    check(&refused_bytes(&bytes), &["damaged", "overlap"]);
+}
+
+#[test]
+fn pieces_without_end() {
+    let mut pieces: Vec<String> = vocabulary().into_iter().map(|piece| piece.text).collect();
+    let last = pieces.len() - 1;
+    pieces[last] = "x".repeat(100_000);
+    let tokens = Value::Array(pieces.into_iter().map(Value::String).collect());
+    let file = TinyModel::new(1).with_metadata("tokenizer.ggml.tokens", Some(tokens)).write();
+    check(&refused(file.path()), &["tokenizer.ggml.tokens", "100000 bytes"]);
 }
 
 #[test]
