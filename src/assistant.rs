@@ -147,11 +147,10 @@ impl Assistant {
         if self.closing.is_cancelled() || !is_addressed(&incoming, is_ours) {
             return None;
         }
-        let live = {
-            // Two first messages of a channel must not begin two conversations.
-            let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
-            self.conversation_in(incoming.channel, incoming.parent)
-        };
+        // So that two first messages of a channel do not begin two conversations, and none is dropped that is about
+        // to be spoken in.
+        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.conversation_in(incoming.channel, incoming.parent);
         if live.lock().turn_of(incoming.message).is_some() {
             return None;
         }

@@ -276,6 +276,19 @@ mod tests {
     }
 
     #[test]
+    fn every_shipped_persona_leaves_most_of_the_context_to_the_conversation() {
+        let library = crate::persona::Library::load(None).expect("they load");
+        for persona in library.iter() {
+            let mut conversation = conversation(persona);
+            conversation.hear(MemberId(1), "Bob", "Hello.", None);
+            let rendered = prompt(persona, &conversation).render();
+            // English takes about four characters a token, and the 13B has 4,096 tokens.
+            assert!(rendered.len() / 4 < 1_000, "{}: {} characters", persona.id, rendered.len());
+            assert!(!rendered.contains("{{"), "{}", persona.id);
+        }
+    }
+
+    #[test]
     fn ids_of_another_model_are_ignored() {
         let persona = ada("roleplay");
         let mut conversation = conversation(&persona);

@@ -229,7 +229,7 @@ async fn a_long_reply_arrives_whole_in_several_messages() {
 }
 
 #[tokio::test]
-async fn edits_are_at_least_a_second_apart() {
+async fn what_is_shown_in_a_channel_is_at_least_a_second_apart() {
     let setting = Setting { pace: Pace::default(), ..Setting::default() };
     let stage = Stage::set(FakeDiscord::start().await, setting).await;
     let discord = &stage.discord;
@@ -245,6 +245,10 @@ async fn edits_are_at_least_a_second_apart() {
         // The second was sent a second after the answer to the first had come back.
         assert!(pair[1].at - pair[0].at >= Duration::from_secs(1), "{:?}", pair[1].at - pair[0].at);
     }
+    let next = discord.post(general, alice, format!("{} and now?", discord.mention_bot()));
+    let next = discord.reply_to(next).await;
+    let last = reply.versions.last().expect("it was sent").at;
+    assert!(next.versions[0].at - last >= Duration::from_secs(1), "the pace is the channel's");
 }
 
 #[tokio::test]
