@@ -2,6 +2,7 @@
 //! conversations and sees to it that each of them has one reply at a time. It knows neither Discord nor models.
 
 mod answer;
+mod delivering;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,26 +1,23 @@
-//! One answer, from its place in the line to its last edit.
+//! One answer: what it is, the prompt that it needs, and how it leaves the history.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Delivery, Live, Outlet, Registration};
+use super::delivering::{Delivering, Ending, Stopped};
+use super::{Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
-use crate::chat::history::{Origin, Part, Tokens, Turn, TurnId, TurnState};
+use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState};
 use crate::chat::notice::{self, Notice};
-use crate::chat::reply::{Reply, ReplyAction};
+use crate::chat::reply::Reply;
 use crate::chat::{MessageId, sanitize, slots};
-use crate::generation::{
-    Class, Event, Failure, FailureKind, Finish, Finished, Generation, Generator, Meta, Request, Sampling,
-};
+use crate::generation::{Class, Event, Finish, Finished, Generator, Meta, Request, Sampling};
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Names};
 
@@ -110,42 +107,6 @@ fn opening(registration: &Registration, incoming: &Incoming, name: &str) -> Open
     }
 }
 
-/// Why an answer ends before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopped {
-    /// Its trigger or its channel is gone.
-    Unwanted,
-    /// It cannot be delivered.
-    Undeliverable,
-    /// The program ends.
-    Closing,
-}
-
-/// How a reply ended.
-enum Ending {
-    /// The generation ended, and all of it was shown.
-    Generated(Event),
-    /// There was no generation, and all of the text was shown.
-    Said,
-    /// The program ended in the middle; what was there was shown.
-    Closed,
-    /// It was stopped.
-    Stopped(Stopped),
-}
-
-/// A reply on its way to the outlet and into the history.
-struct Delivering<'a, O> {
-    outlet: &'a mut O,
-    reply: Reply,
-    stop: CancellationToken,
-    closing: CancellationToken,
-    live: Arc<Live>,
-    /// The persona's turn that the reply is written into.
-    turn: Option<TurnId>,
-    /// What the reader has certainly seen.
-    delivered: String,
-}
-
 /// The turns that a message brought into the history.
 struct Heard {
     /// The turn that the message replies to, whether it was there or is new.
@@ -156,13 +117,6 @@ struct Heard {
 }
 
 impl<O: Outlet> Delivering<'_, O> {
-    /// Only tells the member something.
-    async fn tell(&mut self, notice: Notice) {
-        self.reply.finish_with(notice);
-        // Whether a notice arrives changes nothing; the outlet has logged it.
-        let _ = self.deliver(None).await;
-    }
-
     /// Posts the greeting as the persona's turn.
     async fn greet(&mut self, incoming: &Incoming, name: &str, greeting: &str) {
         let turn = self.live.lock().begin_reply(self.live.speaker(), name, Some(incoming.message));
@@ -303,116 +257,6 @@ impl<O: Outlet> Delivering<'_, O> {
         }
     }
 
-    /// Shows the reply as it grows, until it is over or stops.
-    async fn deliver(&mut self, mut generation: Option<Generation>) -> Ending {
-        let mut ending = Ending::Said;
-        loop {
-            if let Err(stopped) = self.act_on_due().await {
-                return Ending::Stopped(stopped);
-            }
-            if self.reply.is_over() {
-                return ending;
-            }
-            let generating = generation.is_some();
-            let next = async {
-                match &mut generation {
-                    Some(generation) => generation.next().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return Ending::Stopped(Stopped::Unwanted),
-                () = self.closing.cancelled(), if generating => {
-                    generation = None;
-                    self.reply.finish();
-                    ending = Ending::Closed;
-                }
-                event = next => match event {
-                    Some(Event::Delta { text, .. }) => self.reply.write(&text),
-                    Some(end @ (Event::Finished(_) | Event::Failed(_))) => {
-                        generation = None;
-                        self.finish_reply(&end);
-                        ending = Ending::Generated(end);
-                    }
-                    Some(_) => {}
-                    None => generation = None,
-                },
-                () = until(self.reply.next_due()) => {}
-            }
-        }
-    }
-
-    /// Waits for the future, while the reader sees that somebody is typing.
-    async fn while_typing<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Stopped> {
-        let mut future = pin!(future);
-        loop {
-            self.act_on_due().await?;
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return Err(Stopped::Unwanted),
-                () = self.closing.cancelled() => return Err(Stopped::Closing),
-                output = &mut future => return Ok(output),
-                () = until(self.reply.next_due()) => {}
-            }
-        }
-    }
-
-    /// Does what is due. What will be shown is written into the history before it is shown.
-    async fn act_on_due(&mut self) -> Result<(), Stopped> {
-        while let Some(action) = self.reply.due(Instant::now().into_std()) {
-            let is_typing = action == ReplyAction::Typing;
-            if !is_typing {
-                self.record(|turn, reply| {
-                    turn.state = TurnState::Streaming;
-                    reply.shown_text().clone_into(&mut turn.shown_mut().text);
-                });
-            }
-            match self.outlet.act(action).await {
-                Delivery::Gone => return Err(Stopped::Undeliverable),
-                Delivery::Failed if !is_typing => return Err(Stopped::Undeliverable),
-                Delivery::Sent(message) => {
-                    self.record(|turn, _| turn.parts.push(Part { message, webhook: None }));
-                }
-                Delivery::Done | Delivery::Failed => {}
-            }
-            if !is_typing {
-                let now = Instant::now();
-                self.live.shown_at(now);
-                self.reply.shown_at(now.into_std());
-                self.reply.shown_text().clone_into(&mut self.delivered);
-            }
-        }
-        Ok(())
-    }
-
-    /// Changes the persona's turn in the history, when there is one.
-    fn record(&self, change: impl FnOnce(&mut Turn, &Reply)) {
-        let mut conversation = self.live.lock();
-        if let Some(turn) = self.turn.and_then(|id| conversation.turn_mut(id)) {
-            change(turn, &self.reply);
-        }
-    }
-
-    /// The generation has ended: the reply ends too, with a word of explanation where one is due.
-    fn finish_reply(&mut self, event: &Event) {
-        let blank = sanitize::is_blank(self.reply.text());
-        match event {
-            Event::Failed(Failure { kind: FailureKind::TooLong { have, limit }, .. }) if blank => {
-                self.reply.finish_with(Notice::TooLong { have: *have, room: *limit });
-            }
-            Event::Failed(failure) if blank => {
-                self.reply.finish_with(Notice::Broken { retryable: failure.retryable });
-            }
-            Event::Failed(_) => self.reply.finish_with(Notice::CutOff),
-            Event::Finished(Finished { reason: Finish::Shutdown, .. }) if blank => {
-                self.reply.finish_with(Notice::Broken { retryable: true });
-            }
-            _ if blank => self.reply.finish_with(Notice::Empty),
-            _ => self.reply.finish(),
-        }
-    }
-
     /// Leaves the history as it should be after a generation: what was shown is remembered, and a message to which
     /// nothing was shown can be asked anew.
     fn conclude(&mut self, ending: &Ending, heard: &Heard, request: u64) {
@@ -439,47 +283,6 @@ impl<O: Outlet> Delivering<'_, O> {
             self.live.lock().forget(heard.trigger);
         }
         self.remember(ending);
-    }
-
-    /// Writes the reply as it ended into its turn.
-    fn remember(&self, ending: &Ending) {
-        let state = match ending {
-            Ending::Said => TurnState::Complete,
-            Ending::Generated(Event::Finished(finished)) => match finished.reason {
-                Finish::Cancelled | Finish::Shutdown => TurnState::Interrupted,
-                _ => TurnState::Complete,
-            },
-            Ending::Generated(_) | Ending::Stopped(Stopped::Undeliverable) => TurnState::Failed,
-            Ending::Closed | Ending::Stopped(_) => TurnState::Interrupted,
-        };
-        self.record(|turn, reply| {
-            turn.state = state;
-            let variant = turn.shown_mut();
-            self.delivered.clone_into(&mut variant.text);
-            let (Some(origin), Ending::Generated(Event::Finished(finished))) = (&mut variant.origin, ending)
-            else {
-                return;
-            };
-            origin.prompt_tokens = finished.usage.prompt_tokens;
-            origin.cached_tokens = finished.usage.cached_tokens;
-            origin.new_tokens = finished.usage.new_tokens;
-            // The ids stand for the text only as long as it is exactly what the model wrote.
-            let verbatim =
-                reply.verbatim().filter(|_| variant.text == reply.text() && !finished.ids.is_empty());
-            variant.tokens = verbatim.map(|leading_space| Tokens {
-                model: origin.model.clone(),
-                ids: finished.ids.clone(),
-                leading_space,
-            });
-        });
-    }
-}
-
-/// Waits until then; for ever when there is no such time.
-async fn until(time: Option<std::time::Instant>) {
-    match time {
-        Some(time) => sleep_until(time.into()).await,
-        None => std::future::pending().await,
     }
 }
 
