@@ -4,24 +4,27 @@
 mod answer;
 mod delivering;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::{DashMap, DashSet, Entry};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::chat::addressing::{Incoming, is_addressed};
-use crate::chat::history::{Conversation, ConversationId, Speaker, TurnKind};
-use crate::chat::reply::{Pace, ReplyAction};
-use crate::chat::{ChannelId, MessageId};
+use crate::chat::budget::{self, TooLong};
+use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
+use crate::chat::reply::{Manner, Reply, ReplyAction};
+use crate::chat::{ChannelId, MemberId, MessageId};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 
@@ -29,6 +32,9 @@ pub use answer::Accepted;
 
 /// Most conversations that are kept; beyond it the one that was unused for the longest time is dropped.
 const CONVERSATIONS_MAX: usize = 10_000;
+
+/// Most of its own notices that the bot remembers in a conversation.
+const NOTICES_MAX: usize = 32;
 
 /// How long running answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
@@ -43,13 +49,34 @@ pub struct Settings {
     /// How replies are sampled where the persona does not say it.
     pub sampling: SamplingWish,
     /// How often a reply that grows is shown.
-    pub pace: Pace,
+    pub manner: Manner,
     /// Most messages that wait for a reply in one conversation.
     pub queue_per_conversation: usize,
     /// Whether messages that do not mention the bot can be read.
     pub reads_everything: bool,
     /// Seed of everything random; `None` draws one for each conversation.
     pub seed: Option<u64>,
+}
+
+/// A persona that alone takes more tokens than there is room for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the persona {persona} alone takes {have} tokens, and this model has room for {room} beside the reply: choose a \
+     model with a longer context, a shorter persona, or a lower sampling.max_tokens"
+)]
+pub struct Misfit {
+    /// Its name.
+    pub persona: String,
+    /// Tokens of the smallest prompt.
+    pub have: usize,
+    /// Tokens that a prompt may have.
+    pub room: usize,
+}
+
+/// Most tokens of a prompt, and of the reply to it.
+struct Room {
+    prompt: usize,
+    reply: usize,
 }
 
 /// Carries out what a reply asks for.
@@ -77,8 +104,8 @@ pub struct Assistant {
     settings: Settings,
     conversations: DashMap<ConversationId, Arc<Live>>,
     channels: DashMap<ChannelId, ConversationId>,
-    /// The messages that are being answered, each with its channel and the token that stops it.
-    running: DashMap<MessageId, (ChannelId, CancellationToken)>,
+    /// The messages that are being answered.
+    running: DashMap<MessageId, Running>,
     /// Channels in which the bot has said that it cannot read everything.
     hinted: DashSet<ChannelId>,
     taking_in: Mutex<()>,
@@ -89,6 +116,13 @@ pub struct Assistant {
     answers: TaskTracker,
 }
 
+/// A message that is being answered: where, and what stops it.
+struct Running {
+    channel: ChannelId,
+    parent: Option<ChannelId>,
+    stop: CancellationToken,
+}
+
 /// A conversation that somebody may be speaking in right now.
 struct Live {
     persona: Arc<Persona>,
@@ -97,8 +131,10 @@ struct Live {
     gate: Arc<tokio::sync::Mutex<()>>,
     /// How many hold the gate or wait for it.
     line: AtomicUsize,
-    /// When something was last shown here: the pace is the channel's, not the reply's.
-    last_shown: Mutex<Option<Instant>>,
+    /// When something may next be shown here: the pace is the channel's, not the reply's.
+    next_edit: Mutex<Instant>,
+    /// The last messages in which the bot spoke for itself.
+    notices: Mutex<VecDeque<MessageId>>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
 }
@@ -108,12 +144,36 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn last_shown(&self) -> Option<Instant> {
-        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What the reply has to do now, if the channel's pace allows it; showing something takes the channel's turn.
+    fn due(&self, reply: &mut Reply, manner: Manner) -> Option<ReplyAction> {
+        let now = Instant::now();
+        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
+        reply.not_before(next_edit.into_std());
+        let action = reply.due(now.into_std());
+        if action.as_ref().is_some_and(|action| *action != ReplyAction::Typing) {
+            *next_edit = now + manner.between_edits;
+        }
+        action
     }
 
-    fn shown_at(&self, now: Instant) {
-        *self.last_shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    /// Something has been shown: the pace counts from here, not from the asking.
+    fn shown(&self, manner: Manner) {
+        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
+        *next_edit = Instant::now() + manner.between_edits;
+    }
+
+    /// The bot has spoken for itself in this message.
+    fn noticed(&self, message: MessageId) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.truncate(NOTICES_MAX - 1);
+        notices.push_front(message);
+    }
+
+    /// Whether the bot posted the message here, as its persona or for itself.
+    fn posted(&self, message: MessageId) -> bool {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let persona = |turn: &Turn| turn.kind == TurnKind::Persona;
+        notices.contains(&message) || self.lock().turn_of(message).is_some_and(persona)
     }
 
     fn speaker(&self) -> Speaker {
@@ -158,36 +218,38 @@ impl Assistant {
         let stop = CancellationToken::new();
         match self.running.entry(incoming.message) {
             Entry::Occupied(_) => return None,
-            Entry::Vacant(vacant) => vacant.insert((incoming.channel, stop.clone())),
+            Entry::Vacant(vacant) => vacant.insert(Running {
+                channel: incoming.channel,
+                parent: incoming.parent,
+                stop: stop.clone(),
+            }),
         };
-        let ahead = live.line.fetch_add(1, Ordering::Relaxed);
-        let registration = Registration {
-            assistant: Arc::clone(self),
-            live,
-            message: incoming.message,
-            ahead,
-            _token: self.answers.token(),
-        };
-        let mut gate = Box::pin(Arc::clone(&registration.live.gate).lock_owned());
+        let mut gate = Box::pin(Arc::clone(&live.gate).lock_owned());
         // Asking once takes the place in the line; the answer waits for its turn.
         let gate = match gate.as_mut().now_or_never() {
             Some(held) => futures_util::future::ready(held).boxed(),
             None => gate,
         };
-        Some(Accepted { registration, incoming, stop, gate })
+        let place = Place { in_line: InLine::new(&live), gate };
+        let assistant = Arc::clone(self);
+        let registration =
+            Registration { assistant, live, message: incoming.message, _token: self.answers.token() };
+        Some(Accepted { registration, incoming, stop, place })
     }
 
     /// A message was deleted: an answer to it stops.
     pub fn message_deleted(&self, message: MessageId) {
         if let Some(running) = self.running.get(&message) {
-            running.1.cancel();
+            running.stop.cancel();
         }
     }
 
-    /// A channel is gone: all answers in it stop, and its conversation is dropped.
+    /// A channel is gone: all answers in it and in its threads stop, and its conversation is dropped.
     pub fn channel_gone(&self, channel: ChannelId) {
-        for running in self.running.iter().filter(|running| running.0 == channel) {
-            running.1.cancel();
+        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |running: &Running| running.channel == channel || running.parent == Some(channel);
+        for running in self.running.iter().filter(|running| is_there(running)) {
+            running.stop.cancel();
         }
         self.hinted.remove(&channel);
         if let Some((_, id)) = self.channels.remove(&channel) {
@@ -204,6 +266,34 @@ impl Assistant {
         Some(conversation)
     }
 
+    /// The first of the personas that leaves no room for a conversation in the model's context.
+    #[must_use]
+    pub fn misfit(&self) -> Option<Misfit> {
+        let personas = self.settings.channel_personas.values();
+        std::iter::once(&self.settings.default_persona).chain(personas).find_map(|persona| {
+            let mut conversation = self.begin(ConversationId(0), Arc::clone(persona)).state;
+            let conversation = conversation.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
+            let room = self.room(persona);
+            let count = |prompt: &_| self.generator.count(prompt).tokens();
+            let fitted = budget::fit(persona, conversation, "", room.prompt, greeting, count);
+            fitted.err().map(|TooLong { have, room }| Misfit {
+                persona: persona.card.name.clone(),
+                have,
+                room,
+            })
+        })
+    }
+
+    /// How the model's context is shared between prompt and reply.
+    fn room(&self, persona: &Persona) -> Room {
+        let context = self.generator.info().context_length;
+        let wish = persona.card.sampling.or(self.settings.sampling);
+        let most = (context / 2).max(1);
+        let reply = wish.max_tokens.unwrap_or(most).clamp(1, most);
+        Room { prompt: context.saturating_sub(reply), reply }
+    }
+
     /// Takes nothing more in, lets running answers show what they have, and waits for them, but not for ever.
     pub async fn close(&self) {
         self.closing.cancel();
@@ -216,15 +306,11 @@ impl Assistant {
         }
     }
 
-    /// Whether the message is one of the bot's own turns in that channel.
+    /// Whether the bot posted the message in that channel.
     fn said_here(&self, channel: ChannelId, message: MessageId) -> bool {
-        let live = self
-            .channels
-            .get(&channel)
-            .and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
-        live.is_some_and(|live| {
-            live.lock().turn_of(message).is_some_and(|turn| turn.kind == TurnKind::Persona)
-        })
+        let id = self.channels.get(&channel).map(|id| *id);
+        let live = id.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
+        live.is_some_and(|live| live.posted(message))
     }
 
     /// The conversation that the channel points to; a new one when it points to none.
@@ -252,7 +338,13 @@ impl Assistant {
         let oldest = idle.min_by_key(|live| live.last_used.load(Ordering::Relaxed)).map(|live| *live.key());
         if let Some(id) = oldest {
             self.conversations.remove(&id);
-            self.channels.retain(|_, current| *current != id);
+            self.channels.retain(|channel, current| {
+                let stays = *current != id;
+                if !stays {
+                    self.hinted.remove(channel);
+                }
+                stays
+            });
         }
     }
 
@@ -272,7 +364,8 @@ impl Assistant {
             state: Mutex::new(conversation),
             gate: Arc::default(),
             line: AtomicUsize::new(0),
-            last_shown: Mutex::new(None),
+            next_edit: Mutex::new(Instant::now()),
+            notices: Mutex::default(),
             last_used: AtomicU64::new(0),
         }
     }
@@ -283,14 +376,53 @@ struct Registration {
     assistant: Arc<Assistant>,
     live: Arc<Live>,
     message: MessageId,
-    /// How many were in the conversation's line before it.
-    ahead: usize,
     _token: TaskTrackerToken,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.live.line.fetch_sub(1, Ordering::Relaxed);
         self.assistant.running.remove(&self.message);
+    }
+}
+
+/// A place in a conversation's line. Dropping it gives it up.
+struct Place {
+    in_line: InLine,
+    gate: BoxFuture<'static, OwnedMutexGuard<()>>,
+}
+
+impl Place {
+    /// How many were before it in the line.
+    fn ahead(&self) -> usize {
+        self.in_line.ahead
+    }
+
+    /// Waits for the turn.
+    async fn turn(self) -> Speaking {
+        Speaking { _gate: self.gate.await, _in_line: self.in_line }
+    }
+}
+
+/// A conversation's turn to be answered. Dropping it lets the next one on.
+struct Speaking {
+    _gate: OwnedMutexGuard<()>,
+    _in_line: InLine,
+}
+
+/// One of those that a conversation's line counts.
+struct InLine {
+    live: Arc<Live>,
+    ahead: usize,
+}
+
+impl InLine {
+    fn new(live: &Arc<Live>) -> Self {
+        Self { ahead: live.line.fetch_add(1, Ordering::Relaxed), live: Arc::clone(live) }
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        self.live.line.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -18,8 +18,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::assistant::Settings;
-use crate::chat::reply::Pace;
+use crate::assistant::{Assistant, Settings};
+use crate::chat::reply::Manner;
 use crate::config::{Config, ConfigError};
 use crate::engine;
 use crate::persona::{Library, LibraryError, Persona};
@@ -77,7 +77,15 @@ pub fn main() -> ExitCode {
             let is_mistake = error.chain().any(|cause| {
                 cause.is::<ConfigError>() || cause.is::<Mistake>() || cause.is::<LibraryError>()
             });
-            report(&error);
+            // Whoever read standard output has gone, and wants to hear no more.
+            let is_unread = |cause: &(dyn std::error::Error + 'static)| {
+                cause
+                    .downcast_ref::<std::io::Error>()
+                    .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+            };
+            if !error.chain().any(is_unread) {
+                report(&error);
+            }
             ExitCode::from(if is_mistake { 2 } else { 1 })
         }
     }
@@ -143,6 +151,11 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
 #[error("{0}")]
 struct Mistake(String);
 
+/// Says at the start, and not at every message, when a persona leaves no room for a conversation.
+fn refuse_misfit(assistant: &Assistant) -> anyhow::Result<()> {
+    assistant.misfit().map_or(Ok(()), |misfit| Err(Mistake(misfit.to_string()).into()))
+}
+
 /// The personas that the settings allow.
 fn library(config: &Config) -> anyhow::Result<Library> {
     Ok(Library::load(config.personas.directory.as_deref())?)
@@ -170,7 +183,7 @@ fn assistant_settings(config: &Config, library: &Library) -> anyhow::Result<Sett
         default_persona: find_persona(library, &config.personas.default, "the setting personas.default")?,
         channel_personas: channel_personas.collect::<anyhow::Result<_>>()?,
         sampling: config.sampling,
-        pace: Pace::default(),
+        manner: Manner::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
         reads_everything: config.discord.message_content,
         seed: None,

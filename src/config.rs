@@ -264,7 +264,7 @@ impl RawConfig {
         }
         let mut channels = BTreeMap::new();
         for (id, channel) in self.discord.channels {
-            let Ok(number) = id.parse() else {
+            let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
                 return value(format!(
                     "discord.channels.{id} is no channel: use the channel's number (Copy Channel ID in Discord)"
                 ));

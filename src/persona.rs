@@ -185,6 +185,13 @@ impl Persona {
                 return Err(PersonaError::Value(format!("its {key} is empty; give it one")));
             }
         }
+        for (key, value) in [("name", &card.name), ("nickname", &card.nickname)] {
+            if !value.is_empty() && !value.chars().any(char::is_alphanumeric) {
+                return Err(PersonaError::Value(format!(
+                    "its {key} has no letter or digit; give it one that can be read"
+                )));
+            }
+        }
         if let Some(complaint) = card.sampling.complaint() {
             return Err(PersonaError::Value(complaint));
         }
@@ -230,6 +237,7 @@ mod tests {
         check(&format!("{SMALLEST}persnality = 'Dry.'\n"), "persnality");
         check(&format!("{SMALLEST}persnality = 'Dry.'\n"), "line 3");
         check("name = ' '\ndescription = 'x'\n", "name is empty");
+        check("name = '###'\ndescription = 'x'\n", "name has no letter");
         check(&format!("{SMALLEST}[sampling]\ntop_p = 1.5\n"), "sampling.top_p is 1.5");
         check(&format!("{SMALLEST}[sampling]\ntemperature = nan\n"), "sampling.temperature is NaN");
         check(&format!("{SMALLEST}kind = 'helper'\n"), "helper");

@@ -3,19 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures_util::future::BoxFuture;
-use tokio::sync::OwnedMutexGuard;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::delivering::{Delivering, Ending, Stopped};
-use super::{Outlet, Registration};
+use super::{Assistant, Outlet, Place, Registration, Speaking};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
 use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState};
 use crate::chat::notice::{self, Notice};
-use crate::chat::reply::Reply;
 use crate::chat::{MessageId, sanitize, slots};
 use crate::generation::{Class, Event, Finish, Finished, Generator, Meta, Request, Sampling};
 use crate::persona::SamplingWish;
@@ -26,7 +22,7 @@ pub struct Accepted {
     pub(super) registration: Registration,
     pub(super) incoming: Incoming,
     pub(super) stop: CancellationToken,
-    pub(super) gate: BoxFuture<'static, OwnedMutexGuard<()>>,
+    pub(super) place: Place,
 }
 
 impl Accepted {
@@ -36,75 +32,42 @@ impl Accepted {
         self.incoming.message
     }
 
-    /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece. Dropping the future
-    /// stops the answer.
+    /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece.
     pub async fn answer(self, outlet: &mut impl Outlet) {
-        let Self { registration, incoming, stop, gate } = self;
+        let Self { registration, incoming, stop, place } = self;
         let assistant = &registration.assistant;
-        let name = sanitize::name(registration.live.persona.char_name());
-        let (pace, now) = (assistant.settings.pace, Instant::now());
-        let next_edit = registration.live.last_shown().map_or(now, |last| now.max(last + pace.between_edits));
-        let mut delivering = Delivering {
-            outlet,
-            reply: Reply::new(&name, pace, now.into_std(), next_edit.into_std()),
-            stop,
-            closing: assistant.closing.clone(),
-            live: Arc::clone(&registration.live),
-            turn: None,
-            delivered: String::new(),
-        };
-        let opening = if registration.ahead > assistant.settings.queue_per_conversation {
-            Opening::Notice(Notice::ConversationBusy { place: registration.ahead })
-        } else {
-            opening(&registration, &incoming, &name)
-        };
-        if let Opening::Silence | Opening::Notice(_) = opening {
+        let mut delivering = Delivering::new(outlet, &registration, stop);
+        let busy = place.ahead() > assistant.settings.queue_per_conversation;
+        if busy || is_unreadable(assistant, &incoming) {
             // Whoever comes after need not wait until a notice has arrived.
-            drop(gate);
-            if let Opening::Notice(notice) = opening {
+            let notice =
+                if busy { Notice::ConversationBusy { place: place.ahead() } } else { Notice::Unreadable };
+            drop(place);
+            if busy || assistant.hinted.insert(incoming.channel) {
                 delivering.tell(notice).await;
             }
             return;
         }
-        // The gate is kept until the reply is over: the next prompt contains it.
-        let Ok(_gate) = delivering.while_typing(gate).await else { return };
-        match opening {
-            Opening::Greeting(greeting) => delivering.greet(&incoming, &name, &greeting).await,
-            _ => delivering.generate(&registration, &incoming, &name).await,
+        match delivering.while_typing(place.turn()).await {
+            Ok(speaking) if has_words(&incoming) => {
+                delivering.generate(assistant, &incoming, speaking).await;
+            }
+            Ok(speaking) => delivering.greet(&incoming, speaking).await,
+            Err(stopped) => delivering.tell_if_closing(stopped).await,
         }
     }
 }
 
-/// How a message is answered.
-enum Opening {
-    Silence,
-    Notice(Notice),
-    Greeting(String),
-    Generation,
+/// Whether there is anything to answer: the message's own words, or those of somebody else that it replies to.
+fn has_words(incoming: &Incoming) -> bool {
+    let quotes = |reply: &RepliedTo| !reply.by_bot && !sanitize::is_blank(&reply.text);
+    !sanitize::is_blank(&incoming.text) || incoming.reply_to.as_ref().is_some_and(quotes)
 }
 
-/// A message with words is answered by the model; one without is greeted, or asked for words when the conversation
-/// has begun.
-fn opening(registration: &Registration, incoming: &Incoming, name: &str) -> Opening {
-    let quotes = |reply: &RepliedTo| !reply.by_bot && !sanitize::is_blank(&reply.text);
-    if !sanitize::is_blank(&incoming.text) || incoming.reply_to.as_ref().is_some_and(quotes) {
-        return Opening::Generation;
-    }
-    let assistant = &registration.assistant;
+/// Whether the message may well have words that the bot is not allowed to read.
+fn is_unreadable(assistant: &Assistant, incoming: &Incoming) -> bool {
     let readable = incoming.mentions_bot || incoming.server.is_none() || assistant.settings.reads_everything;
-    if !readable {
-        let first = assistant.hinted.insert(incoming.channel);
-        return if first { Opening::Notice(Notice::Unreadable) } else { Opening::Silence };
-    }
-    let member = sanitize::name(&incoming.author.name);
-    let greeting =
-        macros::expand(&registration.live.persona.card.greeting, Names { char: name, user: &member });
-    let begun = !registration.live.lock().turns().is_empty();
-    if begun || sanitize::is_blank(&greeting) {
-        Opening::Notice(Notice::Nothing)
-    } else {
-        Opening::Greeting(greeting)
-    }
+    !readable && !has_words(incoming)
 }
 
 /// The turns that a message brought into the history.
@@ -117,11 +80,19 @@ struct Heard {
 }
 
 impl<O: Outlet> Delivering<'_, O> {
-    /// Posts the greeting as the persona's turn.
-    async fn greet(&mut self, incoming: &Incoming, name: &str, greeting: &str) {
-        let turn = self.live.lock().begin_reply(self.live.speaker(), name, Some(incoming.message));
+    /// Posts the greeting as the persona's turn, when nobody has spoken yet.
+    async fn greet(&mut self, incoming: &Incoming, speaking: Speaking) {
+        let name = sanitize::name(self.live.persona.char_name());
+        let member = sanitize::name(&incoming.author.name);
+        let names = Names { char: &name, user: &member };
+        let greeting = macros::expand(&self.live.persona.card.greeting, names);
+        if !self.live.lock().turns().is_empty() || sanitize::is_blank(&greeting) {
+            drop(speaking);
+            return self.tell(Notice::Nothing).await;
+        }
+        let turn = self.live.lock().begin_reply(self.live.speaker(), &name, Some(incoming.message));
         self.turn = Some(turn);
-        self.reply.write(greeting);
+        self.reply.write(&greeting);
         self.reply.finish();
         let ending = self.deliver(None).await;
         if self.delivered.is_empty() {
@@ -131,14 +102,13 @@ impl<O: Outlet> Delivering<'_, O> {
         }
     }
 
-    /// Waits for the generator, builds the prompt when its turn has come, and delivers what is generated.
-    async fn generate(&mut self, registration: &Registration, incoming: &Incoming, name: &str) {
-        let assistant = &registration.assistant;
+    /// Waits for the generator, builds the prompt when its turn has come, and delivers what is generated. The turn to
+    /// speak is kept until the reply is over: the next prompt contains it.
+    async fn generate(&mut self, assistant: &Assistant, incoming: &Incoming, speaking: Speaking) {
         let generator = &assistant.generator;
         let model = generator.info();
         let wish = self.live.persona.card.sampling.or(assistant.settings.sampling);
-        let most = (model.context_length / 2).max(1);
-        let max_tokens = wish.max_tokens.unwrap_or(most).clamp(1, most);
+        let room = assistant.room(&self.live.persona);
         let meta = Meta {
             request: assistant.next_request.fetch_add(1, Ordering::Relaxed),
             conversation: self.live.lock().id.0,
@@ -146,21 +116,25 @@ impl<O: Outlet> Delivering<'_, O> {
             server: incoming.server.map_or(0, |server| server.0),
             class: Class::Interactive,
             deadline: None,
-            estimated_tokens: max_tokens,
+            estimated_tokens: room.reply,
         };
         let mut ticket = match generator.reserve(meta) {
             Ok(ticket) => ticket,
-            Err(full) => return self.tell(Notice::QueueFull { place: full.place, wait: full.wait }).await,
+            Err(full) => {
+                drop(speaking);
+                return self.tell(Notice::QueueFull { place: full.place, wait: full.wait }).await;
+            }
         };
-        if self.while_typing(ticket.turn()).await.is_err() {
-            return;
+        if let Err(stopped) = self.while_typing(ticket.turn()).await {
+            drop(speaking);
+            return self.tell_if_closing(stopped).await;
         }
         let heard = self.hear(incoming);
-        let room = model.context_length.saturating_sub(max_tokens);
-        let fitted = match self.fit(generator, room, heard.quoted.unwrap_or(heard.trigger)).await {
+        let fitted = match self.fit(generator, room.prompt, heard.quoted.unwrap_or(heard.trigger)).await {
             Ok(fitted) => fitted,
             Err(notice) => {
                 self.forget(&heard);
+                drop(speaking);
                 return self.tell(notice).await;
             }
         };
@@ -173,6 +147,7 @@ impl<O: Outlet> Delivering<'_, O> {
         let request = {
             let mut conversation = self.live.lock();
             let stop = slots::stop_strings(&self.live.persona, &conversation, fitted.direct);
+            let name = self.live.persona.char_name();
             let id = conversation.begin_reply(self.live.speaker(), name, Some(incoming.message));
             self.turn = Some(id);
             let seed = conversation.seed.wrapping_add(id.0);
@@ -187,10 +162,11 @@ impl<O: Outlet> Delivering<'_, O> {
                 });
             }
             let sampling = sampling(wish, seed);
-            Request { prompt: fitted.prompt, min_tokens: 1, max_tokens, sampling, stop }
+            Request { prompt: fitted.prompt, min_tokens: 1, max_tokens: room.reply, sampling, stop }
         };
         let ending = self.deliver(Some(ticket.start(request))).await;
         self.conclude(&ending, &heard, meta.request);
+        drop(speaking);
     }
 
     /// Builds the prompt. Counting the tokens of a long history takes a while, so it is done on a copy, beside the

@@ -7,11 +7,11 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Delivery, Live, Outlet};
+use super::{Delivery, Live, Outlet, Registration};
 use crate::chat::history::{Part, Tokens, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
-use crate::chat::reply::{Reply, ReplyAction};
-use crate::chat::sanitize;
+use crate::chat::reply::{Manner, Reply, ReplyAction};
+use crate::chat::{MessageId, sanitize};
 use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation};
 
 /// Why an answer ends before its end.
@@ -39,10 +39,11 @@ pub(super) enum Ending {
 
 /// A reply on its way to the outlet and into the history.
 pub(super) struct Delivering<'a, O> {
-    pub(super) outlet: &'a mut O,
+    outlet: &'a mut O,
+    manner: Manner,
+    stop: CancellationToken,
+    closing: CancellationToken,
     pub(super) reply: Reply,
-    pub(super) stop: CancellationToken,
-    pub(super) closing: CancellationToken,
     pub(super) live: Arc<Live>,
     /// The persona's turn that the reply is written into.
     pub(super) turn: Option<TurnId>,
@@ -50,12 +51,36 @@ pub(super) struct Delivering<'a, O> {
     pub(super) delivered: String,
 }
 
-impl<O: Outlet> Delivering<'_, O> {
+impl<'a, O: Outlet> Delivering<'a, O> {
+    /// An empty reply of the persona that answers here.
+    pub(super) fn new(outlet: &'a mut O, registration: &Registration, stop: CancellationToken) -> Self {
+        let live = Arc::clone(&registration.live);
+        let manner = registration.assistant.settings.manner;
+        let name = sanitize::name(live.persona.char_name());
+        Self {
+            outlet,
+            reply: Reply::new(&name, manner, Instant::now().into_std()),
+            manner,
+            stop,
+            closing: registration.assistant.closing.clone(),
+            live,
+            turn: None,
+            delivered: String::new(),
+        }
+    }
+
     /// Only tells the member something.
     pub(super) async fn tell(&mut self, notice: Notice) {
         self.reply.finish_with(notice);
         // Whether a notice arrives changes nothing; the outlet has logged it.
         drop(self.deliver(None).await);
+    }
+
+    /// Tells the member that the program ends, when that is why there is no answer.
+    pub(super) async fn tell_if_closing(&mut self, stopped: Stopped) {
+        if stopped == Stopped::Closing {
+            self.tell(Notice::Closing).await;
+        }
     }
 
     /// Shows the reply as it grows, until it is over or stops.
@@ -80,7 +105,11 @@ impl<O: Outlet> Delivering<'_, O> {
                 () = self.stop.cancelled() => return Ending::Stopped(Stopped::Unwanted),
                 () = self.closing.cancelled(), if generating => {
                     generation = None;
-                    self.reply.finish();
+                    if sanitize::is_blank(self.reply.text()) {
+                        self.reply.finish_with(Notice::Closing);
+                    } else {
+                        self.reply.finish();
+                    }
                     ending = Ending::Closed;
                 }
                 event = next => match event {
@@ -91,7 +120,11 @@ impl<O: Outlet> Delivering<'_, O> {
                         ending = Ending::Generated(end);
                     }
                     Some(_) => {}
-                    None => generation = None,
+                    // It never ends without a last word; if it did, that would be a fault.
+                    None => {
+                        generation = None;
+                        self.reply.finish_with(Notice::CutOff);
+                    }
                 },
                 () = until(self.reply.next_due()) => {}
             }
@@ -115,30 +148,51 @@ impl<O: Outlet> Delivering<'_, O> {
 
     /// Does what is due. What will be shown is written into the history before it is shown.
     async fn act_on_due(&mut self) -> Result<(), Stopped> {
-        while let Some(action) = self.reply.due(Instant::now().into_std()) {
-            let is_typing = action == ReplyAction::Typing;
-            if !is_typing {
-                self.record(|turn, reply| {
-                    turn.state = TurnState::Streaming;
-                    reply.shown_text().clone_into(&mut turn.shown_mut().text);
-                });
-            }
-            match self.outlet.act(action).await {
-                Delivery::Gone => return Err(Stopped::Undeliverable),
-                Delivery::Failed if !is_typing => return Err(Stopped::Undeliverable),
-                Delivery::Sent(message) => {
-                    self.record(|turn, _| turn.parts.push(Part { message, webhook: None }));
+        while let Some(action) = self.live.due(&mut self.reply, self.manner) {
+            if action == ReplyAction::Typing {
+                match self.outlet.act(action).await {
+                    Delivery::Gone => return Err(Stopped::Undeliverable),
+                    // A typing sign that is missing costs nothing.
+                    Delivery::Done | Delivery::Sent(_) | Delivery::Failed => continue,
                 }
-                Delivery::Done | Delivery::Failed => {}
             }
-            if !is_typing {
-                let now = Instant::now();
-                self.live.shown_at(now);
-                self.reply.shown_at(now.into_std());
-                self.reply.shown_text().clone_into(&mut self.delivered);
+            self.record(|turn, reply| {
+                turn.state = TurnState::Streaming;
+                reply.shown_text().clone_into(&mut turn.shown_mut().text);
+            });
+            let delivery = self.outlet.act(action).await;
+            self.live.shown(self.manner);
+            match delivery {
+                Delivery::Done => {}
+                Delivery::Sent(message) => self.posted(message),
+                Delivery::Gone => return Err(Stopped::Undeliverable),
+                Delivery::Failed => {
+                    self.apologise().await;
+                    return Err(Stopped::Undeliverable);
+                }
             }
+            self.reply.shown_text().clone_into(&mut self.delivered);
         }
         Ok(())
+    }
+
+    /// Something could not be shown, though there is a place to show it: the member is told, if that can be shown.
+    async fn apologise(&mut self) {
+        let notice =
+            if self.delivered.is_empty() { Notice::Broken { retryable: true } } else { Notice::CutOff };
+        let part = self.reply.parts();
+        let action = ReplyAction::Send { part, content: notice.to_string() };
+        if let Delivery::Sent(message) = self.outlet.act(action).await {
+            self.live.noticed(message);
+        }
+    }
+
+    /// A message was posted: it is a part of the turn, or a notice.
+    fn posted(&self, message: MessageId) {
+        match self.turn {
+            Some(_) => self.record(|turn, _| turn.parts.push(Part { message, webhook: None })),
+            None => self.live.noticed(message),
+        }
     }
 
     /// Changes the persona's turn in the history, when there is one.

@@ -41,6 +41,11 @@ impl<T> Arrivals<T> {
         self.lock().remove(&(channel, message));
     }
 
+    /// Takes all messages of a channel back, because it is gone.
+    pub(super) fn withdraw_channel(&self, channel: ChannelId) {
+        self.lock().retain(|(place, _), _| *place != channel);
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(ChannelId, MessageId), T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

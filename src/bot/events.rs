@@ -59,11 +59,11 @@ impl EventHandler for Handler {
     }
 
     async fn channel_delete(&self, _: Context, channel: GuildChannel, _: Option<Vec<Message>>) {
-        self.assistant.channel_gone(chat::ChannelId(channel.id.get()));
+        self.channel_gone(channel.id);
     }
 
     async fn thread_delete(&self, _: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
-        self.assistant.channel_gone(chat::ChannelId(thread.id.get()));
+        self.channel_gone(thread.id);
     }
 
     async fn guild_delete(&self, _: Context, gone: UnavailableGuild, guild: Option<Guild>) {
@@ -71,7 +71,7 @@ impl EventHandler for Handler {
         let Some(guild) = guild.filter(|_| !gone.unavailable) else { return };
         let threads = guild.threads.iter().map(|thread| thread.id);
         for channel in guild.channels.keys().copied().chain(threads) {
-            self.assistant.channel_gone(chat::ChannelId(channel.get()));
+            self.channel_gone(channel);
         }
     }
 
@@ -93,6 +93,12 @@ impl Handler {
         let message = chat::MessageId(message.get());
         self.arrivals.withdraw(chat::ChannelId(channel.get()), message);
         self.assistant.message_deleted(message);
+    }
+
+    fn channel_gone(&self, channel: ChannelId) {
+        let channel = chat::ChannelId(channel.get());
+        self.arrivals.withdraw_channel(channel);
+        self.assistant.channel_gone(channel);
     }
 
     /// The message in our own words, or `None` when it is none that somebody wrote.

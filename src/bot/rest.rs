@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serenity::http::HttpError;
-use tracing::debug;
+use tracing::warn;
 
 /// How often a call is tried.
 const TRIES: u32 = 6;
@@ -93,7 +93,7 @@ where
         if !trouble.may_pass() || tries == TRIES {
             return Err(trouble);
         }
-        debug!(route, %trouble, tries, "trying again");
+        warn!(route, %trouble, tries, "trying again");
         tokio::time::sleep(backoff(tries)).await;
     }
 }

@@ -7,6 +7,15 @@ use unicode_segmentation::UnicodeSegmentation as _;
 /// What opens and closes a block of code.
 pub const FENCE: &str = "```";
 
+/// How masked links (`[label](address)`) are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// As the plain text that they are written in, so that nobody is led where a label does not say.
+    Plain,
+    /// As they are.
+    AsWritten,
+}
+
 /// A stretch of code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code<'a> {

@@ -35,12 +35,14 @@ pub enum Notice {
     CutOff,
     /// A reply came whose text the bot may not read.
     Unreadable,
-    /// The bot was mentioned without a word, and the persona has no greeting.
+    /// The bot was mentioned without a word, and there is nothing to greet with.
     Nothing,
+    /// The program ends before there is an answer.
+    Closing,
 }
 
 /// What every notice begins with: Discord shows such lines small.
-const MARK: &str = "-# ";
+pub const MARK: &str = "-# ";
 
 /// Whether a message of the bot's is a notice, and not something that a persona said.
 #[must_use]
@@ -76,6 +78,7 @@ impl std::fmt::Display for Notice {
             Self::Unreadable => formatter.write_str(
                 "I can only read messages that mention me. Mention me, or reply with the mention switched on.",
             ),
+            Self::Closing => formatter.write_str("I am being switched off. Please ask again when I am back."),
             Self::Nothing => formatter.write_str("Yes? Write something after my name."),
         }
     }

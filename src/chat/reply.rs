@@ -2,22 +2,29 @@
 
 use std::time::{Duration, Instant};
 
+use super::markdown::Links;
 use super::notice::Notice;
 use super::{markdown, sanitize, split};
 
-/// How often things may be done.
+/// How a reply is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct Manner {
     /// Least time between two sends or edits.
     pub between_edits: Duration,
     /// Time after which the sign that somebody is typing is renewed.
     pub between_typing: Duration,
+    /// Whether masked links may hide their address.
+    pub links: Links,
 }
 
-impl Default for Pace {
-    /// One edit a second, as Discord's limits allow; its typing indicator lasts ten seconds.
+impl Default for Manner {
+    /// One edit a second, as Discord's limits allow; its typing indicator lasts ten seconds; no link hides its address.
     fn default() -> Self {
-        Self { between_edits: Duration::from_secs(1), between_typing: Duration::from_secs(8) }
+        Self {
+            between_edits: Duration::from_secs(1),
+            between_typing: Duration::from_secs(8),
+            links: Links::Plain,
+        }
     }
 }
 
@@ -46,7 +53,7 @@ pub enum ReplyAction {
 /// last one ended.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    pace: Pace,
+    manner: Manner,
     /// The own name and a colon, which models sometimes repeat; dropped at the beginning.
     label: Option<String>,
     text: String,
@@ -69,11 +76,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An empty reply by somebody with this name, of which nothing is shown before `next_edit`.
+    /// An empty reply by somebody with this name.
     #[must_use]
-    pub fn new(name: &str, pace: Pace, now: Instant, next_edit: Instant) -> Self {
+    pub fn new(name: &str, manner: Manner, now: Instant) -> Self {
         Self {
-            pace,
+            manner,
             label: Some(format!("{name}:")),
             text: String::new(),
             relabelled: false,
@@ -83,7 +90,7 @@ impl Reply {
             start: 0,
             shown: 0,
             content: String::new(),
-            next_edit,
+            next_edit: now,
             next_typing: now,
             next_due: None,
         }
@@ -107,23 +114,17 @@ impl Reply {
         self.notice = Some(notice);
     }
 
-    /// Lets only what is shown by now stand.
-    pub fn stop(&mut self) {
-        self.text.truncate(self.shown);
-        self.finish();
-    }
-
-    /// The next thing to do, if it is time for one. Whoever asks has to do it, and to say when it was done.
+    /// The next thing to do, if it is time for one. Whoever asks has to do it.
     pub fn due(&mut self, now: Instant) -> Option<ReplyAction> {
         if now >= self.next_edit
             && let Some(action) = self.show().or_else(|| self.tell())
         {
-            self.next_edit = now + self.pace.between_edits;
+            self.next_edit = now + self.manner.between_edits;
             return Some(action);
         }
         let waiting = self.part == 0 && self.content.is_empty() && !self.finished;
         if waiting && now >= self.next_typing {
-            self.next_typing = now + self.pace.between_typing;
+            self.next_typing = now + self.manner.between_typing;
             return Some(ReplyAction::Typing);
         }
         // What could be shown now but for the pace has its time; what is not decided yet waits for more text.
@@ -133,15 +134,21 @@ impl Reply {
         None
     }
 
-    /// Something was shown at this time: the pace counts from here, not from the asking.
-    pub fn shown_at(&mut self, now: Instant) {
-        self.next_edit = now + self.pace.between_edits;
+    /// Shows nothing before this time.
+    pub fn not_before(&mut self, time: Instant) {
+        self.next_edit = self.next_edit.max(time);
     }
 
     /// When to ask again after [`Self::due`] had nothing, should nothing be written until then; `None` is never.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.next_due
+    }
+
+    /// How many messages the reply has by now, one that is being posted counted.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.part + usize::from(!self.content.is_empty())
     }
 
     /// Whether everything was shown and nothing more will come.
@@ -178,16 +185,17 @@ impl Reply {
 
     /// Shows more of the text, if that changes what the reader sees.
     fn show(&mut self) -> Option<ReplyAction> {
+        let links = self.manner.links;
         loop {
             let decided = if self.label.is_some() { 0 } else { self.decided().max(self.shown) };
-            let whole = split::content(&self.text, self.start, decided);
+            let whole = split::content(&self.text, self.start, decided, links);
             let fits = split::length(&whole) <= split::MESSAGE_MAX;
             let end = match (fits, self.finished) {
                 (true, true) => decided,
-                (true, false) => split::growth(&self.text, self.start, self.shown, decided),
-                (false, _) => split::cut(&self.text, self.start, self.shown, decided),
+                (true, false) => split::growth(&self.text, self.start, self.shown, decided, links),
+                (false, _) => split::cut(&self.text, self.start, self.shown, decided, links),
             };
-            let content = split::content(&self.text, self.start, end);
+            let content = split::content(&self.text, self.start, end, links);
             let changed = content != self.content && !sanitize::is_blank(&content);
             let action = changed.then(|| self.put(content));
             self.shown = self.shown.max(end);
@@ -209,8 +217,7 @@ impl Reply {
             return None;
         }
         let content = self.notice.take()?.to_string();
-        let part = self.part + usize::from(!self.content.is_empty());
-        Some(ReplyAction::Send { part, content })
+        Some(ReplyAction::Send { part: self.parts(), content })
     }
 
     fn put(&mut self, content: String) -> ReplyAction {
@@ -257,7 +264,7 @@ mod tests {
     impl Reader {
         fn new() -> Self {
             let now = Instant::now();
-            Self { reply: Reply::new("Ada", Pace::default(), now, now), now, messages: Vec::new(), typing: 0 }
+            Self { reply: Reply::new("Ada", Manner::default(), now), now, messages: Vec::new(), typing: 0 }
         }
 
         fn look(&mut self) {
@@ -349,11 +356,11 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_counts_from_when_something_was_shown() {
+    fn nothing_is_shown_before_its_time() {
         let mut reader = Reader::new();
         reader.reply.write("One");
         reader.look();
-        reader.reply.shown_at(reader.now + Duration::from_millis(500));
+        reader.reply.not_before(reader.now + Duration::from_millis(1_500));
         reader.reply.write(" two");
         reader.wait();
         assert_eq!(reader.last(), ["One"]);
@@ -405,19 +412,6 @@ mod tests {
         reader.reply.write(" \n\u{200b}");
         reader.end();
         assert!(reader.messages.is_empty());
-    }
-
-    #[test]
-    fn a_stopped_reply_keeps_what_was_shown() {
-        let mut reader = Reader::new();
-        reader.reply.write("Shown.");
-        reader.look();
-        reader.reply.write(" Not shown.");
-        reader.reply.stop();
-        reader.wait();
-        assert_eq!(reader.reply.text(), "Shown.");
-        assert_eq!(reader.last(), ["Shown."]);
-        assert!(reader.reply.is_over());
     }
 
     /// The text that a reader has read: without the fences (and the language 0) that splitting adds, escapes and

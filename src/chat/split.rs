@@ -2,7 +2,7 @@
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::markdown::{self, FENCE};
+use super::markdown::{self, FENCE, Links};
 
 /// Most characters (Unicode scalar values) of a message's content, by Discord's message resource.
 pub const MESSAGE_MAX: usize = 2_000;
@@ -15,9 +15,9 @@ pub const MESSAGE_SOFT: usize = 1_600;
 const FULL_ENOUGH: f64 = 0.6;
 
 /// Content of the message that shows `text[start..end]`: a block of code that is open at its start or end is
-/// reopened and closed, masked links are plain, and white space around it goes.
+/// reopened and closed, and white space around it goes.
 #[must_use]
-pub fn content(text: &str, start: usize, end: usize) -> String {
+pub fn content(text: &str, start: usize, end: usize, links: Links) -> String {
     let mut content = String::new();
     let inside = match markdown::open_block(&text[..start]) {
         Some(language) => {
@@ -30,7 +30,9 @@ pub fn content(text: &str, start: usize, end: usize) -> String {
         return String::new();
     }
     content.push_str(inside);
-    let mut content = markdown::unmask_links(&content);
+    if links == Links::Plain {
+        content = markdown::unmask_links(&content);
+    }
     if markdown::open_block(&content).is_some() {
         if !content.ends_with('\n') {
             content.push('\n');
@@ -49,25 +51,25 @@ pub fn length(content: &str) -> usize {
 /// How far the message that begins at `start` and shows up to `shown` may grow, when the text is decided up to
 /// `end` but is not finished: all of it while the message is short, then only to the end of a sentence or line.
 #[must_use]
-pub fn growth(text: &str, start: usize, shown: usize, end: usize) -> usize {
-    let fits_softly = |at: usize| length(&content(text, start, at)) <= MESSAGE_SOFT;
+pub fn growth(text: &str, start: usize, shown: usize, end: usize, links: Links) -> usize {
+    let fits_softly = |at: usize| length(&content(text, start, at, links)) <= MESSAGE_SOFT;
     if fits_softly(end) {
         return end;
     }
     breaks(text, shown.max(start), end)
         .filter(|(at, quality)| *quality >= Quality::CodeLine || fits_softly(*at))
         .map(|(at, _)| at)
-        .filter(|&at| length(&content(text, start, at)) <= MESSAGE_MAX)
+        .filter(|&at| length(&content(text, start, at, links)) <= MESSAGE_MAX)
         .last()
         .unwrap_or(shown)
 }
 
 /// Where the message that begins at `start` and shows up to `shown` ends, when the text up to `end` does not fit.
 #[must_use]
-pub fn cut(text: &str, start: usize, shown: usize, end: usize) -> usize {
-    let fits = |at: usize| length(&content(text, start, at)) <= MESSAGE_MAX;
+pub fn cut(text: &str, start: usize, shown: usize, end: usize, links: Links) -> usize {
+    let fits = |at: usize| length(&content(text, start, at, links)) <= MESSAGE_MAX;
     let full_enough = |at: usize| {
-        let share = length(&content(text, start, at)) as f64 / MESSAGE_MAX as f64;
+        let share = length(&content(text, start, at, links)) as f64 / MESSAGE_MAX as f64;
         share >= FULL_ENOUGH
     };
     let from = shown.max(start);
@@ -152,10 +154,13 @@ mod tests {
         let mut messages = Vec::new();
         let mut start = 0;
         while start < text.len() {
-            let whole = content(text, start, text.len());
-            let end =
-                if length(&whole) <= MESSAGE_MAX { text.len() } else { cut(text, start, start, text.len()) };
-            let content = content(text, start, end);
+            let whole = content(text, start, text.len(), Links::Plain);
+            let end = if length(&whole) <= MESSAGE_MAX {
+                text.len()
+            } else {
+                cut(text, start, start, text.len(), Links::Plain)
+            };
+            let content = content(text, start, end, Links::Plain);
             assert!(end > start && length(&content) <= MESSAGE_MAX, "{} at {start}", length(&content));
             if !content.is_empty() {
                 messages.push(content);
@@ -217,7 +222,7 @@ mod tests {
     fn a_growing_message_stops_at_sentences_before_it_is_full() {
         let text = format!("{}end. more and more", "a ".repeat(850));
         let sentence = text.find("more").expect("it is there");
-        assert_eq!(growth(&text, 0, 100, text.len()), sentence);
-        assert_eq!(growth(&text, 0, 100, 900), 900);
+        assert_eq!(growth(&text, 0, 100, text.len(), Links::Plain), sentence);
+        assert_eq!(growth(&text, 0, 100, 900, Links::Plain), 900);
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{assistant_settings, find_persona, library, loading};
+use super::{assistant_settings, find_persona, library, loading, refuse_misfit};
 use crate::assistant::{Assistant, Delivery, Outlet, Settings};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::TurnState;
-use crate::chat::markdown::FENCE;
-use crate::chat::reply::{Pace, ReplyAction};
-use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::chat::markdown::{FENCE, Links};
+use crate::chat::reply::{Manner, ReplyAction};
+use crate::chat::{ChannelId, MemberId, MessageId, notice, sanitize};
 use crate::config::Config;
 use crate::persona::{Persona, load_file};
 
@@ -40,13 +40,19 @@ const HERE: ChannelId = ChannelId(1);
 /// Whoever sits at the terminal.
 const MEMBER: MemberId = MemberId(1);
 
-/// Text appears at once here; there are no limits on edits.
-const PACE: Pace = Pace { between_edits: Duration::ZERO, between_typing: Duration::from_hours(1) };
+/// Text appears at once here, and nothing hides an address.
+const MANNER: Manner = Manner {
+    between_edits: Duration::ZERO,
+    between_typing: Duration::from_hours(1),
+    links: Links::AsWritten,
+};
 
-/// Talks until the input ends. Fails (exit code 1) when a message was not answered.
+/// Talks until the input ends. Where nobody sits at the terminal, a message that was not answered is a failure (exit
+/// code 1).
 pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let library = library(config)?;
-    let mut settings = Settings { pace: PACE, seed: arguments.seed, ..assistant_settings(config, &library)? };
+    let mut settings =
+        Settings { manner: MANNER, seed: arguments.seed, ..assistant_settings(config, &library)? };
     if let Some(wanted) = &arguments.persona {
         settings.default_persona = match persona_file(wanted) {
             Some(path) => Arc::new(load_file(path)?),
@@ -58,12 +64,20 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let _in_runtime = runtime.enter();
     let generator = loading::generator(config, dry_run)?;
     let assistant = Assistant::new(generator, settings);
-    let mut terminal =
-        Terminal { assistant, member: arguments.member.clone(), messages: 0, shown: Shown::default() };
+    refuse_misfit(&assistant)?;
+    let mut terminal = Terminal {
+        assistant,
+        member: sanitize::name(&arguments.member),
+        messages: 0,
+        shown: Shown::default(),
+    };
 
     let all_answered = match &arguments.once {
         Some(text) => runtime.block_on(terminal.say(text))?,
-        None if std::io::stdin().is_terminal() => converse(&runtime, &mut terminal, &persona)?,
+        None if std::io::stdin().is_terminal() => {
+            converse(&runtime, &mut terminal, &persona)?;
+            true
+        }
         None => answer_lines(&runtime, &mut terminal)?,
     };
     Ok(if all_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -80,7 +94,7 @@ fn converse(
     runtime: &tokio::runtime::Runtime,
     terminal: &mut Terminal,
     persona: &Persona,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<()> {
     let mut stderr = std::io::stderr();
     writeln!(stderr, "You are talking to {}. Ctrl-D ends.\n", persona.card.name)?;
     if !persona.card.greeting.trim().is_empty() {
@@ -90,7 +104,11 @@ fn converse(
     loop {
         write!(stderr, "\n{}: ", terminal.member)?;
         stderr.flush()?;
-        let Some(line) = lines.next().transpose()? else { return Ok(true) };
+        let Some(line) = lines.next() else {
+            writeln!(stderr)?;
+            return Ok(());
+        };
+        let line = line.context("standard input is not readable text")?;
         if !line.trim().is_empty() {
             runtime.block_on(terminal.say(&line))?;
         }
@@ -135,9 +153,11 @@ impl Terminal {
         if let Some(accepted) = self.assistant.accept(incoming) {
             accepted.answer(self).await;
         }
-        let mut stdout = std::io::stdout();
-        writeln!(stdout, "{}", self.shown.rest())?;
-        stdout.flush()?;
+        let rest = self.shown.rest();
+        if !self.shown.content.is_empty() {
+            let mut stdout = std::io::stdout();
+            writeln!(stdout, "{rest}").and_then(|()| stdout.flush()).context("standard output is gone")?;
+        }
         if let Some(error) = self.shown.error.take() {
             return Err(error).context("standard output is gone");
         }
@@ -160,6 +180,9 @@ impl Outlet for Terminal {
             ReplyAction::Send { content, .. } => (true, content),
             ReplyAction::Edit { content, .. } => (false, content),
         };
+        if is_new && notice::is_notice(&content) {
+            return note(&content);
+        }
         let more = self.shown.grow(is_new, &content);
         let mut stdout = std::io::stdout();
         if let Err(error) = stdout.write_all(more.as_bytes()).and_then(|()| stdout.flush()) {
@@ -172,6 +195,15 @@ impl Outlet for Terminal {
         // Numbers from above, so that they never meet those of the member's messages.
         self.shown.parts += 1;
         Delivery::Sent(MessageId(u64::MAX - self.messages * 1_000 - self.shown.parts))
+    }
+}
+
+/// A notice is no result: it goes to standard error.
+fn note(notice: &str) -> Delivery {
+    let plain = notice.trim_start_matches(notice::MARK);
+    match writeln!(std::io::stderr(), "{plain}") {
+        Ok(()) => Delivery::Done,
+        Err(_) => Delivery::Gone,
     }
 }
 
@@ -197,9 +229,7 @@ impl Shown {
             }
             self.printed.clear();
         }
-        // The escape that keeps Discord from hiding an address has no use here.
-        let (links, rest) = content.split_at(content.rfind("](").unwrap_or(0));
-        self.content = format!("{}{rest}", links.replace("\\[", "["));
+        content.clone_into(&mut self.content);
         let sure = self.content.strip_suffix(&format!("\n{FENCE}")).unwrap_or(&self.content);
         if let Some(more) = sure.strip_prefix(self.printed.as_str()) {
             print.push_str(more);
@@ -228,7 +258,7 @@ mod tests {
             (true, "Look:"),
             (false, "Look:\n```rust\nlet\n```"),
             (false, "Look:\n```rust\nlet x\n```"),
-            (false, "Look:\n```rust\nlet x\n```\nSee \\[here](https://x.y)"),
+            (false, "Look:\n```rust\nlet x\n```\nSee [here](https://x.y)"),
         ] {
             paper.push_str(&shown.grow(is_new, content));
             shown.parts = 1;

@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::{Mistake, loading};
 use crate::config::Config;
-use crate::generation::{Class, Event, Finish, Finished, Generator as _, Meta, Prompt, Request, Sampling};
+use crate::generation::{
+    Class, Event, Failure, FailureKind, Finish, Finished, Generator as _, Meta, Prompt, Request, Sampling,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -37,6 +39,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         return Err(Mistake("--temperature must be 0 to 5, and --max-tokens at least 1".to_owned()).into());
     }
     let bytes = read_prompt(&arguments.prompt_file)?;
+    if bytes.is_empty() {
+        return Err(Mistake(
+            "the prompt file is empty; write the text into it that is to be continued".to_owned(),
+        )
+        .into());
+    }
     let engine = loading::engine(config)?;
     // The generator writes the beginning-of-text token itself.
     let ids = engine.encode_bytes(&bytes).split_off(1);
@@ -64,6 +72,9 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
                     text.push_str(&more);
                 }
                 Event::Finished(finished) => return Ok(finished),
+                Event::Failed(Failure { kind: FailureKind::TooLong { have, limit }, .. }) => {
+                    bail!("the prompt takes {have} tokens, and this model reads {limit} at most; shorten it")
+                }
                 Event::Failed(failure) => return Err(failure.into()),
                 _ => {}
             }

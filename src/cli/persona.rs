@@ -9,6 +9,7 @@ use super::{find_persona, library};
 use crate::chat::history::{Conversation, ConversationId, Speaker, TurnState};
 use crate::chat::{MemberId, slots, template};
 use crate::config::Config;
+use crate::persona::macros::{self, Names};
 use crate::persona::{Kind, Persona, load_file};
 
 #[derive(Debug, clap::Subcommand)]
@@ -44,7 +45,7 @@ pub(super) fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode
         Command::Show { prompt, persona } => {
             let persona = match persona_file(persona) {
                 Some(path) => Arc::new(load_file(path)?),
-                None => find_persona(&library, persona, "the command")?,
+                None => find_persona(&library, persona, "the command line")?,
             };
             if *prompt {
                 // Byte for byte what the model reads: no newline of our own.
@@ -64,18 +65,30 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
+/// Everything that its author wrote, with names for the macros.
 fn description(persona: &Persona) -> String {
     let card = &persona.card;
+    let names = Names { char: persona.char_name(), user: "User" };
     let mut text = format!("{} ({}, version {})\n", card.name, kind_name(card.kind), persona.version);
-    let sections = [
-        ("", &card.description),
-        ("Personality: ", &card.personality),
-        ("Scenario: ", &card.scenario),
-        ("Greeting: ", &card.greeting),
-    ];
-    for (label, section) in sections.iter().filter(|(_, section)| !section.trim().is_empty()) {
-        text.extend(["\n", label, section.trim(), "\n"]);
+    let mut section = |label: &str, written: &str| {
+        if !written.trim().is_empty() {
+            text.extend(["\n", label, macros::expand(written.trim(), names).as_str(), "\n"]);
+        }
+    };
+    section("Nickname: ", &card.nickname);
+    section("Aliases: ", &card.aliases.join(", "));
+    section("Instruction: ", &card.system_prompt);
+    section("", &card.description);
+    section("Personality: ", &card.personality);
+    section("Scenario: ", &card.scenario);
+    section("Greeting: ", &card.greeting);
+    for greeting in &card.alternate_greetings {
+        section("Or: ", greeting);
     }
+    for example in &card.examples {
+        section("Example:\n", example);
+    }
+    section("After the transcript: ", &card.post_history);
     text
 }
 

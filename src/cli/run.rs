@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{assistant_settings, library, loading};
+use super::{assistant_settings, library, loading, refuse_misfit};
 use crate::assistant::Assistant;
 use crate::bot;
 use crate::config::Config;
@@ -21,6 +21,7 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     let generator = loading::generator(config, dry_run)?;
     let http = bot::http(&token, config.discord.api_base.as_deref());
     let assistant = Assistant::new(generator, settings);
+    refuse_misfit(&assistant)?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let signals = tokio::spawn(stop_on_signal(shutdown.clone()));

@@ -42,7 +42,7 @@ struct State {
     waiting: VecDeque<Grant>,
     granted: Vec<Grant>,
     running: usize,
-    prompts: Vec<Prompt>,
+    requests: Vec<Request>,
     cancelled: usize,
 }
 
@@ -82,10 +82,16 @@ impl Scripted {
         self.then([Step::Say(text.to_owned())]);
     }
 
+    /// All requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().requests.clone()
+    }
+
     /// The prompts of all requests so far.
     #[must_use]
     pub fn prompts(&self) -> Vec<Prompt> {
-        self.lock().prompts.clone()
+        self.lock().requests.iter().map(|request| request.prompt.clone()).collect()
     }
 
     /// How many generations were dropped before their end.
@@ -107,7 +113,7 @@ impl Scripted {
             Started::Gone => false,
             Started::Work(request, mailbox) => {
                 let steps = state.script.pop_front().unwrap_or_else(|| echo(&request.prompt));
-                state.prompts.push(request.prompt.clone());
+                state.requests.push((*request).clone());
                 state.running += 1;
                 let this = self.clone();
                 self.runtime.spawn(async move { this.perform(steps, &request, &mailbox).await });

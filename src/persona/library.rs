@@ -31,6 +31,14 @@ pub enum LibraryError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Two ids differ in case only, and people do not write case.
+    #[error("the persona file {} has the same name as {twin} but for capitals; rename it", path.display())]
+    Twin {
+        /// Which file.
+        path: PathBuf,
+        /// The id that was there.
+        twin: String,
+    },
     /// A file makes no sense.
     #[error("the persona file {} has a mistake: {source}", path.display())]
     Persona {
@@ -55,7 +63,12 @@ impl Library {
             library.insert(persona);
         }
         for path in directory.map(toml_files).transpose()?.unwrap_or_default() {
-            library.insert(load_file(&path)?);
+            let persona = load_file(&path)?;
+            let same = |id: &PersonaId| id.0.to_lowercase() == persona.id.0.to_lowercase();
+            if let Some(twin) = library.personas.keys().find(|&id| *id != persona.id && same(id)) {
+                return Err(LibraryError::Twin { twin: twin.0.clone(), path });
+            }
+            library.insert(persona);
         }
         Ok(library)
     }
@@ -140,6 +153,15 @@ mod tests {
         assert_eq!(name("ADA").as_deref(), Some("Ada"));
         assert_eq!(name("countess").as_deref(), Some("Ada"));
         assert_eq!(name("nobody"), None);
+    }
+
+    #[test]
+    fn ids_that_differ_in_capitals_only_are_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::write(directory.path().join("HERMES.toml"), "name = 'x'\ndescription = 'x'")
+            .expect("written");
+        let error = Library::load(Some(directory.path())).expect_err("there is hermes").to_string();
+        assert!(error.contains("HERMES.toml") && error.contains("rename"), "{error}");
     }
 
     #[test]

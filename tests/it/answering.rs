@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mummer::chat::history::{TurnKind, TurnState};
 use mummer::chat::notice::Notice;
-use mummer::chat::reply::Pace;
+use mummer::chat::reply::Manner;
 use mummer::generation::FailureKind;
 use mummer::generation::scripted::Step;
 use tokio::sync::Semaphore;
@@ -106,6 +106,7 @@ async fn nobody_else_is_answered() {
     discord.give_role(discord.bot_id(), role);
     let silent = [
         discord.send(Post::new(general, alice, "@everyone hello").pinging_everyone()),
+        discord.send(Post::new(general, alice, "@here hello").pinging_everyone()),
         discord.post(general, alice, format!("<@&{role}> hello")),
         discord.post(general, discord.other_bot("Rival"), format!("{mention} hello")),
         discord.post(general, discord.webhook("Hook"), format!("{mention} hello")),
@@ -230,7 +231,7 @@ async fn a_long_reply_arrives_whole_in_several_messages() {
 
 #[tokio::test]
 async fn what_is_shown_in_a_channel_is_at_least_a_second_apart() {
-    let setting = Setting { pace: Pace::default(), ..Setting::default() };
+    let setting = Setting { manner: Manner::default(), ..Setting::default() };
     let stage = Stage::set(FakeDiscord::start().await, setting).await;
     let discord = &stage.discord;
     let (general, alice) = (discord.channel("general"), discord.member("Alice"));
@@ -459,4 +460,92 @@ async fn history_never_outgrows_the_context() {
     let turns =
         stage.conversation(general).turns().iter().filter(|turn| turn.kind == TurnKind::Member).count();
     assert_eq!(turns, 24, "the history itself is whole");
+}
+
+#[tokio::test]
+async fn the_request_says_where_a_reply_ends_and_how_it_is_drawn() {
+    let stage = Stage::new().await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    for number in 0..2 {
+        let trigger = discord.post(general, alice, format!("{} {number}", discord.mention_bot()));
+        discord.reply_to(trigger).await;
+    }
+    let requests = stage.script.requests();
+    assert!(!requests[0].stop.contains(&"\nAlice:".to_owned()), "nobody has a line in a prompt of two parts");
+    for stop in ["\n### Instruction:", "\n### Input:", "\n### Response:", "\nAlice:"] {
+        assert!(requests[1].stop.contains(&stop.to_owned()), "{stop:?} in {:?}", requests[1].stop);
+    }
+    assert_ne!(requests[0].sampling.seed, requests[1].sampling.seed);
+    assert_eq!((requests[1].min_tokens, requests[1].max_tokens), (1, 512), "as Hermes wishes");
+}
+
+#[tokio::test]
+async fn what_was_generated_stands_in_the_next_prompt_in_its_own_tokens() {
+    let stage = Stage::new().await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    stage.script.then([say("One"), say(" two.")]);
+    let trigger = discord.post(general, alice, format!("{} count", discord.mention_bot()));
+    discord.reply_such_that(trigger, reads("One two.")).await;
+    let trigger = discord.post(general, alice, format!("{} go on", discord.mention_bot()));
+    discord.reply_to(trigger).await;
+    let generated = mummer::generation::Segment::Generated { text: "One two.".to_owned(), ids: vec![0, 1] };
+    assert!(stage.script.prompts()[1].segments.contains(&generated));
+}
+
+#[tokio::test]
+async fn the_pace_holds_from_one_reply_to_the_next() {
+    let setting = Setting { manner: Manner::default(), ..Setting::default() };
+    let stage = Stage::set(FakeDiscord::start().await, setting).await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let triggers = ["one", "two"].map(|text| {
+        stage.script.then_say(text);
+        discord.post(general, alice, format!("{} {text}", discord.mention_bot()))
+    });
+    let first = discord.reply_to(triggers[0]).await;
+    let second = discord.reply_to(triggers[1]).await;
+    assert!(second.versions[0].at - first.versions[0].at >= Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn two_empty_mentions_at_once_are_greeted_once() {
+    let stage = Stage::new().await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let triggers = [0, 1].map(|_| discord.post(general, alice, discord.mention_bot()));
+    let mut said = Vec::new();
+    for trigger in triggers {
+        said.push(discord.reply_to(trigger).await.content().to_owned());
+    }
+    assert_eq!(said.iter().filter(|said| **said == Notice::Nothing.to_string()).count(), 1, "{said:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_delivered_twice_is_answered_once() {
+    let stage = Stage::new().await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let trigger = discord.post(general, alice, format!("{} once", discord.mention_bot()));
+    discord.reply_to(trigger).await;
+    let again = mummer::chat::addressing::Incoming {
+        message: mummer::chat::MessageId(trigger.0),
+        channel: mummer::chat::ChannelId(general.0),
+        parent: None,
+        server: None,
+        author: mummer::chat::addressing::Author {
+            id: mummer::chat::MemberId(alice.0),
+            name: "Alice".to_owned(),
+            automated: false,
+        },
+        text: "once".to_owned(),
+        mentions_bot: true,
+        reply_to: None,
+    };
+    assert!(stage.assistant.accept(again.clone()).is_none(), "it is in the history");
+    let new = mummer::chat::addressing::Incoming { message: mummer::chat::MessageId(1), ..again };
+    let first = stage.assistant.accept(new.clone());
+    assert!(first.is_some());
+    assert!(stage.assistant.accept(new).is_none(), "it is being answered");
 }

@@ -128,6 +128,7 @@ fn personas_can_be_listed_and_shown() {
     assert!(list.lines().count() >= 5 && list.contains("hermes"), "{list}");
     let shown = stdout(&run(&["persona", "show", "CRAKE"], b""));
     assert!(shown.starts_with("Halloran Crake (roleplay, version "), "{shown}");
+    assert!(!shown.contains("{{") && shown.contains("Example:"), "{shown}");
     let prompt = stdout(&run(&["persona", "show", "--prompt", "crake"], b""));
     insta::assert_snapshot!(prompt);
     let prompt = stdout(&run(&["persona", "show", "--prompt", "hermes"], b""));
@@ -166,6 +167,15 @@ fn every_mistake_is_one_clear_sentence() {
     check(&["--config", "/nowhere.toml", "chat"], &[], 2, &["/nowhere.toml"]);
     check(&["complete", "--model", not_gguf, "--prompt-file", "/nowhere"], &[], 1, &["/nowhere"]);
     check(&["tokenize", "--dry-run"], &[], 2, &["needs a model"]);
+    let small = TinyModel::new(1).write();
+    let small = small.path().to_str().expect("a path");
+    check(&["chat", "--model", small], &[], 2, &["the persona Hermes alone takes", "longer context"]);
+    check(
+        &["complete", "--model", small, "--prompt-file", "-", "--max-tokens", "0"],
+        &[],
+        2,
+        &["--max-tokens"],
+    );
     check(
         &["run", "--dry-run"],
         &[("DISCORD_TOKEN", "x"), ("MUMMER__DISCORD__CHANNELS__1__PERSONA", "nobody")],

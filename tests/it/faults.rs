@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use mummer::bot;
 use mummer::chat::history::TurnState;
+use mummer::chat::notice::Notice;
 use mummer::generation::scripted::{Scripted, Step};
 use secrecy::SecretString;
 use serenity::http::HttpBuilder;
 use serenity::model::gateway::GatewayIntents;
 use tokio::sync::Semaphore;
 
-use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId};
+use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId, State};
 use crate::stage::{Setting, Stage};
 
 fn reads(text: &str) -> impl Fn(&Message) -> bool {
@@ -49,11 +50,57 @@ async fn deleting_the_trigger_stops_the_reply_and_the_message_is_forgotten() {
 }
 
 #[tokio::test]
-async fn losing_the_channel_stops_the_reply() {
+async fn losing_the_place_stops_the_reply() {
+    let lose: [fn(&FakeDiscord, ChannelId, ChannelId, MessageId); 4] = [
+        |discord, _, thread, _| discord.delete_channel(thread),
+        |discord, parent, _, _| discord.delete_channel(parent),
+        |discord, _, _, _| discord.kick_bot(),
+        |discord, _, thread, trigger| discord.delete_all(thread, &[trigger]),
+    ];
+    for lose in lose {
+        let stage = Stage::new().await;
+        let (parent, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+        let thread = stage.discord.thread(parent, "thread");
+        stage.script.then([Step::Say("Begun".to_owned()), Step::Hold(Arc::new(Semaphore::new(0)))]);
+        let trigger = stage.discord.post(thread, alice, format!("{} go", stage.discord.mention_bot()));
+        stage.discord.reply_such_that(trigger, reads("Begun")).await;
+        lose(&stage.discord, parent, thread, trigger);
+        // A direct message is out of reach of all of these.
+        let direct = stage.discord.direct(alice);
+        stage.script.then_say("Still here.");
+        let trigger = stage.discord.post(direct, alice, "still there?");
+        stage.discord.reply_such_that(trigger, reads("Still here.")).await;
+        assert_eq!(stage.script.cancelled(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_that_is_refused_is_said() {
+    let stage = Stage::new().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let go = Arc::new(Semaphore::new(0));
+    let say = |text: &str| Step::Say(text.to_owned());
+    stage.script.then([say("Begun"), Step::Hold(Arc::clone(&go)), say(" more")]);
+    let trigger = stage.discord.post(general, alice, format!("{} go", stage.discord.mention_bot()));
+    stage.discord.reply_such_that(trigger, reads("Begun")).await;
+    stage.discord.fail_next(1, Call::EditMessage, Failure::Refused { status: 400, code: 50_035 });
+    go.add_permits(1);
+    let cut_off = Notice::CutOff.to_string();
+    let said = |state: &State| state.world.said_by_bot(general).any(|message| message.content() == cut_off);
+    stage.discord.until("it says so", said).await;
+    answers_in(&stage, general).await;
+    assert!(stage.prompt(1).contains("Hermes: Begun\n"), "what was shown is remembered: {}", stage.prompt(1));
+}
+
+#[tokio::test]
+async fn members_who_wait_are_told_when_the_bot_leaves() {
     let (stage, general, _) = with_reply_in_flight().await;
-    stage.discord.delete_channel(general);
-    answers_in(&stage, stage.discord.channel("elsewhere")).await;
-    assert_eq!(stage.script.cancelled(), 1);
+    let bob = stage.discord.member("Bob");
+    let waiting = stage.discord.post(general, bob, format!("{} and me?", stage.discord.mention_bot()));
+    stage.discord.requested(Call::Typing, 2).await;
+    let (discord, ended) = stage.close().await;
+    ended.expect("it ends well");
+    assert_eq!(discord.reply_to(waiting).await.content(), Notice::Closing.to_string());
 }
 
 #[tokio::test]

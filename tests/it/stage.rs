@@ -8,7 +8,8 @@ use std::time::Duration;
 use mummer::assistant::{Assistant, Settings};
 use mummer::bot::{self, BotError};
 use mummer::chat::history::{Conversation, Turn, TurnKind};
-use mummer::chat::reply::Pace;
+use mummer::chat::markdown::Links;
+use mummer::chat::reply::Manner;
 use mummer::generation::Generator;
 use mummer::generation::scripted::Scripted;
 use mummer::persona::{Library, Persona, SamplingWish};
@@ -20,7 +21,11 @@ use tokio_util::sync::CancellationToken;
 use crate::discord::{ChannelId, FakeDiscord};
 
 /// Edits follow each other quickly, so that tests do not wait for them.
-const QUICK: Pace = Pace { between_edits: Duration::from_millis(30), between_typing: Duration::from_secs(8) };
+const QUICK: Manner = Manner {
+    between_edits: Duration::from_millis(30),
+    between_typing: Duration::from_secs(8),
+    links: Links::Plain,
+};
 
 /// A running bot.
 pub(crate) struct Stage {
@@ -35,7 +40,7 @@ pub(crate) struct Stage {
 pub(crate) struct Setting {
     pub(crate) persona: &'static str,
     pub(crate) channels: BTreeMap<ChannelId, &'static str>,
-    pub(crate) pace: Pace,
+    pub(crate) manner: Manner,
     pub(crate) message_content: bool,
     pub(crate) queue: usize,
     pub(crate) queue_per_conversation: usize,
@@ -47,7 +52,7 @@ impl Default for Setting {
         Self {
             persona: "hermes",
             channels: BTreeMap::new(),
-            pace: QUICK,
+            manner: QUICK,
             message_content: false,
             queue: 16,
             queue_per_conversation: 8,
@@ -91,13 +96,13 @@ impl Stage {
     ) -> Self {
         let library = Library::load(None).expect("the shipped personas load");
         let find = |id: &str| -> Arc<Persona> { Arc::clone(library.find(id).expect("it is shipped")) };
-        let Setting { persona, channels, pace, message_content, queue_per_conversation, .. } = setting;
+        let Setting { persona, channels, manner, message_content, queue_per_conversation, .. } = setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
         let settings = Settings {
             default_persona: find(persona),
             channel_personas: channels.collect(),
             sampling: SamplingWish::default(),
-            pace,
+            manner,
             queue_per_conversation,
             reads_everything: message_content,
             seed: Some(7),
