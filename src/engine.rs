@@ -208,8 +208,9 @@ fn load_tokenizer(
     let Some(json) = &options.tokenizer else {
         return Ok((Tokenizer::new(Vocabulary::from_gguf(header)?, &header.path)?, None));
     };
-    gguf::open(json)?;
-    let bytes = std::fs::read(json).map_err(|source| gguf::io(json, source))?;
+    let unusable =
+        |source: std::io::Error| LoadError::Tokenizer { path: json.clone(), problem: source.to_string() };
+    let bytes = std::fs::read(json).map_err(unusable)?;
     let vocabulary = Vocabulary::from_json(json, &bytes, header)?;
     Ok((Tokenizer::new(vocabulary, json)?, Some(bytes)))
 }

@@ -35,7 +35,7 @@ pub enum LoadError {
         version: u32,
     },
     /// The file ends before its content does.
-    #[error("{} is incomplete, at least {missing} bytes are missing at its end: download it again", path.display())]
+    #[error("{} is incomplete, bytes are missing at its end ({missing} or more): download it again", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
@@ -113,7 +113,7 @@ pub enum LoadError {
         kind: String,
     },
     /// A tokenizer that cannot be used.
-    #[error("the tokenizer in {} cannot be used ({problem}): take the model's own, or another file", path.display())]
+    #[error("the tokenizer in {} cannot be used ({problem}): leave the setting model.tokenizer empty to use the model's own, or name another file", path.display())]
     Tokenizer {
         /// The file.
         path: PathBuf,

@@ -169,6 +169,8 @@ fn every_mistake_is_one_clear_sentence() {
     check(&["tokenize", "--dry-run"], &[], 2, &["needs a model"]);
     let small = TinyModel::new(1).write();
     let small = small.path().to_str().expect("a path");
+    let tokenizer = [("MUMMER__MODEL__TOKENIZER", "/nowhere.json")];
+    check(&["chat", "--model", small], &tokenizer, 1, &["/nowhere.json", "model.tokenizer"]);
     check(&["chat", "--model", small], &[], 2, &["the persona Hermes alone takes", "longer context"]);
     check(
         &["complete", "--model", small, "--prompt-file", "-", "--max-tokens", "0"],
