@@ -50,11 +50,14 @@ pub struct EngineOptions {
     pub context_length: Option<usize>,
     /// How many requests may wait while one is answered.
     pub queue_capacity: usize,
+    /// Whether a reply may contain control tokens beside the end of text, as the bare model would have it. Not for
+    /// conversations: a second beginning of text in a prompt confuses a model.
+    pub control_tokens: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { tokenizer: None, context_length: None, queue_capacity: 32 }
+        Self { tokenizer: None, context_length: None, queue_capacity: 32, control_tokens: false }
     }
 }
 
@@ -82,6 +85,7 @@ impl Engine {
         weights::check_architecture(&header)?;
         let (tokenizer, json) = load_tokenizer(&header, &options)?;
         let id = weights::model_id(&header, json.as_deref())?;
+        let tokenizer = if options.control_tokens { tokenizer.with_control_tokens() } else { tokenizer };
         let model = weights::check(&header)?;
         if tokenizer.len() > model.vocabulary {
             let problem = format!("it has {} pieces for {} rows", tokenizer.len(), model.vocabulary);

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Mistake, loading};
 use crate::config::Config;
+use crate::engine::EngineOptions;
 use crate::generation::{
     Class, Event, Failure, FailureKind, Finish, Finished, Generator as _, Meta, Prompt, Request, Sampling,
 };
@@ -45,7 +46,9 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         )
         .into());
     }
-    let engine = loading::engine(config)?;
+    // The bare model: what it would write is printed, control tokens included.
+    let options = EngineOptions { control_tokens: true, ..loading::options(config) };
+    let engine = loading::engine(config, options)?;
     // The generator writes the beginning-of-text token itself.
     let ids = engine.encode_bytes(&bytes).split_off(1);
     let mut prompt = Prompt::default();

@@ -21,17 +21,17 @@ pub(super) fn generator(config: &Config, dry_run: bool) -> anyhow::Result<Arc<dy
         info!("dry run: answers follow a script, no model is loaded");
         return Ok(Arc::new(Scripted::new(config.generation.queue, DRY_RUN_PARALLEL)));
     }
-    Ok(Arc::new(engine(config)?))
+    Ok(Arc::new(engine(config, options(config))?))
 }
 
 /// Loads the model and starts its thread.
-pub(super) fn engine(config: &Config) -> anyhow::Result<Engine> {
+pub(super) fn engine(config: &Config, options: EngineOptions) -> anyhow::Result<Engine> {
     let path = model_path(config)?;
     // Drawn on standard error, and only where that is a terminal.
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("Loading {wide_bar} {bytes}/{total_bytes}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let loaded = Engine::load(path, options(config), |progress| {
+    let loaded = Engine::load(path, options, |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     });
@@ -54,7 +54,13 @@ pub(super) fn model_path(config: &Config) -> anyhow::Result<&Path> {
     })
 }
 
+/// How the settings want the model to be loaded.
 pub(super) fn options(config: &Config) -> EngineOptions {
     let Model { tokenizer, context_length, .. } = config.model.clone();
-    EngineOptions { tokenizer, context_length, queue_capacity: config.generation.queue }
+    EngineOptions {
+        tokenizer,
+        context_length,
+        queue_capacity: config.generation.queue,
+        ..EngineOptions::default()
+    }
 }

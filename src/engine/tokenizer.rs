@@ -82,6 +82,12 @@ impl Tokenizer {
         Ok(Self { bpe, bytes_of, byte_ids, specials, unspeakable, bos, eos, space_prefix })
     }
 
+    /// The same, but with control tokens that may be chosen like any other.
+    pub(crate) fn with_control_tokens(mut self) -> Self {
+        self.unspeakable.clear();
+        self
+    }
+
     /// Number of ids.
     pub(crate) fn len(&self) -> usize {
         self.bytes_of.len()

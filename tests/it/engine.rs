@@ -13,7 +13,8 @@ use mummer::generation::{
     Request, Sampling,
 };
 
-use crate::tiny_model::{Eos, TinyModel, vocabulary};
+use crate::cli::mummer;
+use crate::tiny_model::{Eos, Piece, TinyModel, vocabulary};
 
 /// Steps whose two likeliest tokens are nearer than this may go either way: the engine reads the prompt in
 /// chunks, the reference at once, and sums in another order differ in the last bits.
@@ -81,12 +82,12 @@ async fn ask(engine: &Engine, request: Request) -> Reply {
 }
 
 /// candle's own loop: the whole prompt at once, then token after token, always the likeliest. Ends before the
-/// first step that is too close to call.
-fn reference(path: &Path, prompt: &[u32], steps: usize) -> Vec<u32> {
+/// first step that is too close to call. Only pieces that it may choose are looked at.
+fn reference(path: &Path, prompt: &[u32], steps: usize, may_choose: impl Fn(&Piece) -> bool) -> Vec<u32> {
     let mut file = std::fs::File::open(path).expect("the file is there");
     let content = gguf_file::Content::read(&mut file).expect("candle reads it");
     let mut weights = ModelWeights::from_gguf(content, &mut file, &Device::Cpu).expect("candle loads it");
-    let speakable: Vec<bool> = vocabulary().iter().map(|piece| matches!(piece.kind, 1 | 6)).collect();
+    let speakable: Vec<bool> = vocabulary().iter().map(may_choose).collect();
     let mut input = prompt.to_vec();
     let mut position = 0;
     let mut ids = Vec::new();
@@ -129,13 +130,39 @@ async fn greedy_replies_are_those_of_candles_own_loop() {
             assert!(prompt.len() > 2 * 128, "{} tokens are too few", prompt.len());
             let reply = ask(&engine, request(&text, 24)).await;
             let ids = reply.end.expect("it ends well").ids;
-            let expected = reference(file.path(), &prompt, 24);
+            let expected = reference(file.path(), &prompt, 24, |piece| matches!(piece.kind, 1 | 6));
             assert_eq!(ids[..expected.len()], expected, "{dtype:?}, seed {seed}");
             assert_eq!(engine.decode(&ids), reply.text);
             compared += expected.len();
         }
         assert!(compared >= 24, "{dtype:?}: only {compared} steps were clear");
     }
+}
+
+#[test]
+fn the_complete_command_continues_as_candles_own_loop_does() {
+    let text = "### Instruction:\nSay <s> what you like, 日本.\n\n### Response:\n";
+    let prompt = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(prompt.path(), text).expect("it can be written");
+    let mut compared = 0;
+    for seed in 0..6 {
+        let file = TinyModel::new(seed).with_dtype(GgmlDType::Q8_0).write();
+        let output = mummer(std::env::temp_dir().as_path())
+            .args(["complete", "--json", "--temperature", "0", "--max-tokens", "24", "--model"])
+            .args([file.path(), Path::new("--prompt-file"), prompt.path()])
+            .output()
+            .expect("it runs");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        let ids: Vec<u64> =
+            report["ids"].as_array().expect("ids").iter().filter_map(serde_json::Value::as_u64).collect();
+        let read = load(file.path()).encode_bytes(text.as_bytes());
+        // Every row that has a piece, whatever its kind.
+        let expected: Vec<u64> =
+            reference(file.path(), &read, 24, |_| true).into_iter().map(u64::from).collect();
+        assert_eq!(ids[..expected.len()], expected, "seed {seed}");
+        compared += expected.len();
+    }
+    assert!(compared >= 24, "only {compared} steps were clear");
 }
 
 #[tokio::test]
