@@ -3,38 +3,33 @@
 
 mod answer;
 mod delivering;
+mod live;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dashmap::{DashMap, DashSet, Entry};
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
-use tokio::sync::OwnedMutexGuard;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::chat::addressing::{Incoming, is_addressed};
 use crate::chat::budget::{self, TooLong};
-use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
-use crate::chat::reply::{Manner, Reply, ReplyAction};
+use crate::chat::history::{Conversation, ConversationId};
+use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::{ChannelId, MemberId, MessageId};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 
 pub use answer::Accepted;
+use live::{Live, Place};
 
 /// Most conversations that are kept; beyond it the one that was unused for the longest time is dropped.
 const CONVERSATIONS_MAX: usize = 10_000;
-
-/// Most of its own notices that the bot remembers in a conversation.
-const NOTICES_MAX: usize = 32;
 
 /// How long running answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
@@ -48,7 +43,7 @@ pub struct Settings {
     pub channel_personas: BTreeMap<ChannelId, Arc<Persona>>,
     /// How replies are sampled where the persona does not say it.
     pub sampling: SamplingWish,
-    /// How often a reply that grows is shown.
+    /// How replies are shown.
     pub manner: Manner,
     /// Most messages that wait for a reply in one conversation.
     pub queue_per_conversation: usize,
@@ -123,64 +118,6 @@ struct Running {
     stop: CancellationToken,
 }
 
-/// A conversation that somebody may be speaking in right now.
-struct Live {
-    persona: Arc<Persona>,
-    state: Mutex<Conversation>,
-    /// Held by the reply that is being made; whoever waits for it waits in order.
-    gate: Arc<tokio::sync::Mutex<()>>,
-    /// How many hold the gate or wait for it.
-    line: AtomicUsize,
-    /// When something may next be shown here: the pace is the channel's, not the reply's.
-    next_edit: Mutex<Instant>,
-    /// The last messages in which the bot spoke for itself.
-    notices: Mutex<VecDeque<MessageId>>,
-    /// Number of the last message that was taken in here; the least of all is the longest unused.
-    last_used: AtomicU64,
-}
-
-impl Live {
-    fn lock(&self) -> MutexGuard<'_, Conversation> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What the reply has to do now, if the channel's pace allows it; showing something takes the channel's turn.
-    fn due(&self, reply: &mut Reply, manner: Manner) -> Option<ReplyAction> {
-        let now = Instant::now();
-        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
-        reply.not_before(next_edit.into_std());
-        let action = reply.due(now.into_std());
-        if action.as_ref().is_some_and(|action| *action != ReplyAction::Typing) {
-            *next_edit = now + manner.between_edits;
-        }
-        action
-    }
-
-    /// Something has been shown: the pace counts from here, not from the asking.
-    fn shown(&self, manner: Manner) {
-        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
-        *next_edit = Instant::now() + manner.between_edits;
-    }
-
-    /// The bot has spoken for itself in this message.
-    fn noticed(&self, message: MessageId) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.truncate(NOTICES_MAX - 1);
-        notices.push_front(message);
-    }
-
-    /// Whether the bot posted the message here, as its persona or for itself.
-    fn posted(&self, message: MessageId) -> bool {
-        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        let persona = |turn: &Turn| turn.kind == TurnKind::Persona;
-        notices.contains(&message) || self.lock().turn_of(message).is_some_and(persona)
-    }
-
-    fn speaker(&self) -> Speaker {
-        Speaker::Persona { id: self.persona.id.clone(), version: self.persona.version.clone() }
-    }
-}
-
 impl Assistant {
     /// An assistant that knows no conversation yet.
     #[must_use]
@@ -224,13 +161,7 @@ impl Assistant {
                 stop: stop.clone(),
             }),
         };
-        let mut gate = Box::pin(Arc::clone(&live.gate).lock_owned());
-        // Asking once takes the place in the line; the answer waits for its turn.
-        let gate = match gate.as_mut().now_or_never() {
-            Some(held) => futures_util::future::ready(held).boxed(),
-            None => gate,
-        };
-        let place = Place { in_line: InLine::new(&live), gate };
+        let place = Place::take(&live);
         let assistant = Arc::clone(self);
         let registration =
             Registration { assistant, live, message: incoming.message, _token: self.answers.token() };
@@ -271,12 +202,12 @@ impl Assistant {
     pub fn misfit(&self) -> Option<Misfit> {
         let personas = self.settings.channel_personas.values();
         std::iter::once(&self.settings.default_persona).chain(personas).find_map(|persona| {
-            let mut conversation = self.begin(ConversationId(0), Arc::clone(persona)).state;
-            let conversation = conversation.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let live = self.begin(ConversationId(0), Arc::clone(persona));
+            let mut conversation = live.lock();
             let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
             let room = self.room(persona);
             let count = |prompt: &_| self.generator.count(prompt).tokens();
-            let fitted = budget::fit(persona, conversation, "", room.prompt, greeting, count);
+            let fitted = budget::fit(persona, &mut conversation, "", room.prompt, greeting, count);
             fitted.err().map(|TooLong { have, room }| Misfit {
                 persona: persona.card.name.clone(),
                 have,
@@ -325,7 +256,7 @@ impl Assistant {
             self.channels.insert(channel, id);
             live
         });
-        live.last_used.store(self.next_use.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
         live
     }
 
@@ -334,8 +265,8 @@ impl Assistant {
         if self.conversations.len() < CONVERSATIONS_MAX {
             return;
         }
-        let idle = self.conversations.iter().filter(|live| live.line.load(Ordering::Relaxed) == 0);
-        let oldest = idle.min_by_key(|live| live.last_used.load(Ordering::Relaxed)).map(|live| *live.key());
+        let idle = self.conversations.iter().filter(|live| live.is_idle());
+        let oldest = idle.min_by_key(|live| live.last_used()).map(|live| *live.key());
         if let Some(id) = oldest {
             self.conversations.remove(&id);
             self.channels.retain(|channel, current| {
@@ -356,18 +287,7 @@ impl Assistant {
 
     fn begin(&self, id: ConversationId, persona: Arc<Persona>) -> Live {
         let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
-        let conversation = Conversation::new(id, seed, created, speaker, persona.char_name());
-        Live {
-            persona,
-            state: Mutex::new(conversation),
-            gate: Arc::default(),
-            line: AtomicUsize::new(0),
-            next_edit: Mutex::new(Instant::now()),
-            notices: Mutex::default(),
-            last_used: AtomicU64::new(0),
-        }
+        Live::new(id, seed, persona)
     }
 }
 
@@ -382,47 +302,5 @@ struct Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.assistant.running.remove(&self.message);
-    }
-}
-
-/// A place in a conversation's line. Dropping it gives it up.
-struct Place {
-    in_line: InLine,
-    gate: BoxFuture<'static, OwnedMutexGuard<()>>,
-}
-
-impl Place {
-    /// How many were before it in the line.
-    fn ahead(&self) -> usize {
-        self.in_line.ahead
-    }
-
-    /// Waits for the turn.
-    async fn turn(self) -> Speaking {
-        Speaking { _gate: self.gate.await, _in_line: self.in_line }
-    }
-}
-
-/// A conversation's turn to be answered. Dropping it lets the next one on.
-struct Speaking {
-    _gate: OwnedMutexGuard<()>,
-    _in_line: InLine,
-}
-
-/// One of those that a conversation's line counts.
-struct InLine {
-    live: Arc<Live>,
-    ahead: usize,
-}
-
-impl InLine {
-    fn new(live: &Arc<Live>) -> Self {
-        Self { ahead: live.line.fetch_add(1, Ordering::Relaxed), live: Arc::clone(live) }
-    }
-}
-
-impl Drop for InLine {
-    fn drop(&mut self) {
-        self.live.line.fetch_sub(1, Ordering::Relaxed);
     }
 }

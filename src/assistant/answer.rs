@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::delivering::{Delivering, Ending, Stopped};
-use super::{Assistant, Outlet, Place, Registration, Speaking};
+use super::live::{Place, Speaking};
+use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
 use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState};

@@ -7,7 +7,8 @@ use futures_util::StreamExt as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Delivery, Live, Outlet, Registration};
+use super::live::Live;
+use super::{Delivery, Outlet, Registration};
 use crate::chat::history::{Part, Tokens, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};

@@ -1,0 +1,161 @@
+//! A conversation in which somebody may be speaking right now: its line, its gate and its pace.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+
+use crate::chat::MessageId;
+use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
+use crate::chat::reply::{Manner, Reply, ReplyAction};
+use crate::persona::Persona;
+
+/// Most of its own notices that the bot remembers in a conversation.
+const NOTICES_MAX: usize = 32;
+
+/// A conversation that somebody may be speaking in right now.
+pub(super) struct Live {
+    pub(super) persona: Arc<Persona>,
+    state: Mutex<Conversation>,
+    /// Held by the reply that is being made; whoever waits for it waits in order.
+    gate: Arc<tokio::sync::Mutex<()>>,
+    /// How many hold the gate or wait for it.
+    line: AtomicUsize,
+    /// When something may next be shown here: the pace is the channel's, not the reply's.
+    next_edit: Mutex<Instant>,
+    /// The last messages in which the bot spoke for itself.
+    notices: Mutex<VecDeque<MessageId>>,
+    /// Number of the last message that was taken in here; the least of all is the longest unused.
+    last_used: AtomicU64,
+}
+
+impl Live {
+    /// An empty conversation with this persona.
+    pub(super) fn new(id: ConversationId, seed: u64, persona: Arc<Persona>) -> Self {
+        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
+        let conversation = Conversation::new(id, seed, created, speaker, persona.char_name());
+        Self {
+            persona,
+            state: Mutex::new(conversation),
+            gate: Arc::default(),
+            line: AtomicUsize::new(0),
+            next_edit: Mutex::new(Instant::now()),
+            notices: Mutex::default(),
+            last_used: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether nobody is being answered here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.line.load(Ordering::Relaxed) == 0
+    }
+
+    /// A message with this number was taken in here.
+    pub(super) fn used(&self, number: u64) {
+        self.last_used.store(number, Ordering::Relaxed);
+    }
+
+    /// Number of the last message that was taken in here.
+    pub(super) fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Conversation> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the reply has to do now, if the channel's pace allows it; showing something takes the channel's turn.
+    pub(super) fn due(&self, reply: &mut Reply, manner: Manner) -> Option<ReplyAction> {
+        let now = Instant::now();
+        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
+        reply.not_before(next_edit.into_std());
+        let action = reply.due(now.into_std());
+        if action.as_ref().is_some_and(|action| *action != ReplyAction::Typing) {
+            *next_edit = now + manner.between_edits;
+        }
+        action
+    }
+
+    /// Something has been shown: the pace counts from here, not from the asking.
+    pub(super) fn shown(&self, manner: Manner) {
+        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
+        *next_edit = Instant::now() + manner.between_edits;
+    }
+
+    /// The bot has spoken for itself in this message.
+    pub(super) fn noticed(&self, message: MessageId) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        notices.truncate(NOTICES_MAX - 1);
+        notices.push_front(message);
+    }
+
+    /// Whether the bot posted the message here, as its persona or for itself.
+    pub(super) fn posted(&self, message: MessageId) -> bool {
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        let persona = |turn: &Turn| turn.kind == TurnKind::Persona;
+        notices.contains(&message) || self.lock().turn_of(message).is_some_and(persona)
+    }
+
+    pub(super) fn speaker(&self) -> Speaker {
+        Speaker::Persona { id: self.persona.id.clone(), version: self.persona.version.clone() }
+    }
+}
+
+/// A place in a conversation's line. Dropping it gives it up.
+pub(super) struct Place {
+    in_line: InLine,
+    gate: BoxFuture<'static, OwnedMutexGuard<()>>,
+}
+
+impl Place {
+    /// The last place of the line.
+    pub(super) fn take(live: &Arc<Live>) -> Self {
+        let mut gate = Box::pin(Arc::clone(&live.gate).lock_owned());
+        // Asking once takes the place; the answer waits for its turn.
+        let gate = match gate.as_mut().now_or_never() {
+            Some(held) => futures_util::future::ready(held).boxed(),
+            None => gate,
+        };
+        Self { in_line: InLine::new(live), gate }
+    }
+
+    /// How many were before it in the line.
+    pub(super) fn ahead(&self) -> usize {
+        self.in_line.ahead
+    }
+
+    /// Waits for the turn.
+    pub(super) async fn turn(self) -> Speaking {
+        Speaking { _gate: self.gate.await, _in_line: self.in_line }
+    }
+}
+
+/// A conversation's turn to be answered. Dropping it lets the next one on.
+pub(super) struct Speaking {
+    _gate: OwnedMutexGuard<()>,
+    _in_line: InLine,
+}
+
+/// One of those that a conversation's line counts.
+pub(super) struct InLine {
+    live: Arc<Live>,
+    ahead: usize,
+}
+
+impl InLine {
+    pub(super) fn new(live: &Arc<Live>) -> Self {
+        Self { ahead: live.line.fetch_add(1, Ordering::Relaxed), live: Arc::clone(live) }
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        self.live.line.fetch_sub(1, Ordering::Relaxed);
+    }
+}
