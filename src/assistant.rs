@@ -19,7 +19,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::chat::addressing::{Incoming, is_addressed};
 use crate::chat::budget::{self, TooLong};
-use crate::chat::history::{Conversation, ConversationId};
+use crate::chat::history::{Conversation, ConversationId, Turn};
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::{ChannelId, MemberId, MessageId};
 use crate::generation::Generator;
@@ -149,7 +149,8 @@ impl Assistant {
         // to be spoken in.
         let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.conversation_in(incoming.channel, incoming.parent);
-        if live.lock().turn_of(incoming.message).is_some() {
+        let taken_before = |turn: &Turn| turn.trigger == Some(incoming.message);
+        if live.lock().turns().iter().any(taken_before) {
             return None;
         }
         let stop = CancellationToken::new();

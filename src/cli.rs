@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tracing::Level;
 
 use crate::assistant::{Assistant, Settings};
 use crate::chat::reply::Manner;
@@ -100,18 +101,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let command = cli.command.unwrap_or_else(|| {
         if config.discord.has_token() { Command::Run } else { Command::Chat(chat::Arguments::default()) }
     });
-    let level = match (&command, config.log.level) {
-        (Command::Run, level) => level,
-        // Beside a conversation or a result, what goes well needs no line in the log.
-        (_, level) => {
-            if level == tracing::Level::INFO {
-                tracing::Level::WARN
-            } else {
-                level
-            }
-        }
-    };
-    telemetry::init(level).context("the log could not be set up")?;
+    // Beside a conversation or a result, what goes well needs no line in the log.
+    let quiet = !matches!(command, Command::Run) && config.log.level == Level::INFO;
+    telemetry::init(if quiet { Level::WARN } else { config.log.level })
+        .context("the log could not be set up")?;
     match command {
         Command::Run => run::run(&config, dry_run),
         Command::Chat(arguments) => chat::run(&config, dry_run, &arguments),

@@ -188,11 +188,12 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         }
     }
 
-    /// A message was posted: it is a part of the turn, or a notice.
+    /// A message was posted: it is a part of the turn, or, while the persona has said nothing, a notice.
     fn posted(&self, message: MessageId) {
-        match self.turn {
-            Some(_) => self.record(|turn, _| turn.parts.push(Part { message, webhook: None })),
-            None => self.live.noticed(message),
+        if self.turn.is_none() || sanitize::is_blank(self.reply.shown_text()) {
+            self.live.noticed(message);
+        } else {
+            self.record(|turn, _| turn.parts.push(Part { message, webhook: None }));
         }
     }
 

@@ -523,10 +523,26 @@ async fn two_empty_mentions_at_once_are_greeted_once() {
 }
 
 #[tokio::test]
+async fn a_reply_to_a_notice_is_a_reply_to_the_bot() {
+    let setting = Setting { message_content: true, ..Setting::default() };
+    let stage = Stage::set(FakeDiscord::start().await, setting).await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    stage.script.then([say(" ")]);
+    let trigger = discord.post(general, alice, format!("{} well?", discord.mention_bot()));
+    let notice = discord.reply_to(trigger).await;
+    assert_eq!(notice.content(), Notice::Empty.to_string());
+    let again = discord.post_reply(notice.id, alice, false, "say something");
+    discord.reply_to(again).await;
+}
+
+#[tokio::test]
 async fn a_message_that_is_delivered_twice_is_answered_once() {
     let stage = Stage::new().await;
     let discord = &stage.discord;
     let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let greeted = discord.post(general, alice, discord.mention_bot());
+    discord.reply_to(greeted).await;
     let trigger = discord.post(general, alice, format!("{} once", discord.mention_bot()));
     discord.reply_to(trigger).await;
     let again = mummer::chat::addressing::Incoming {
@@ -544,6 +560,12 @@ async fn a_message_that_is_delivered_twice_is_answered_once() {
         reply_to: None,
     };
     assert!(stage.assistant.accept(again.clone()).is_none(), "it is in the history");
+    let empty = mummer::chat::addressing::Incoming {
+        message: mummer::chat::MessageId(greeted.0),
+        text: String::new(),
+        ..again.clone()
+    };
+    assert!(stage.assistant.accept(empty).is_none(), "it was greeted");
     let new = mummer::chat::addressing::Incoming { message: mummer::chat::MessageId(1), ..again };
     let first = stage.assistant.accept(new.clone());
     assert!(first.is_some());
