@@ -1,0 +1,269 @@
+"""Small talk: what members say, and how each temper answers. `any` is open to every temper.
+
+Slots: {user} whoever speaks, {char} the character, {thing} what is spoken of.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Messages of one intent and the replies to them, by temper."""
+
+    messages: list[str]
+    replies: dict[str, list[str]]
+
+
+TALK: dict[str, Talk] = {
+    "greeting": Talk(
+        ["Hello[.|!|]", "Hi[.|!| there|]", "hey", "Good [morning|evening|day|afternoon][.|!|]", "Hello, {char}[.|!|]", "Hi {char}[.|!|]",
+         "Hey there[.|!|]", "Greetings[.|!|, {char}.]", "hello everyone", "Hello there[.|!]", "hi all", "Hey {char}, [good to see you|how nice to see you].",
+         "heya", "hiya {char}", "Good to see you, {char}.", "*waves* [Hello|Hi|Hey]!", "*enters* Hello.", "yo", "Well met, {char}.",
+         "Hi, I'm new here.", "hello {char}, nice to meet you", "Nice to meet you[.|!|, {char}.]"],
+        {
+            "cheerful": ["Hello, {user}! How good to see you.", "Welcome, {user}! Come in, come in!"],
+            "gruff": ["What is it now, {user}?", "{user}. Make it quick."],
+            "shy": ["Oh. Hello, {user}.", "H-hello, {user}. I did not hear you come in."],
+            "haughty": ["You may greet me, {user}.", "Ah, {user}. You are late."],
+            "sly": ["Well, well. {user}. What brings you here?", "Hello, {user}. Looking for trouble?"],
+            "solemn": ["Be welcome, {user}.", "Good day to you, {user}."],
+        },
+    ),
+    "how_are_you": Talk(
+        ["How are you[?| today?| doing?]", "How do you do?", "How are you feeling?", "how r u", "How's it going?", "How have you been?",
+         "Are you well?", "Is everything all right?", "How are things?", "You all right?", "Hello, how are you?", "Hi {char}, how are you?",
+         "How are you, {char}?", "How was your day?", "Did you sleep well?", "how's life", "Are you okay?", "What's up?", "Feeling better today?"],
+        {
+            "cheerful": ["I have never felt better, {user}!", "Splendid! And you, {user}?"],
+            "gruff": ["I was better before you asked.", "Tired. Always tired."],
+            "shy": ["I am all right, I think. And you?", "Oh, I am fine. Thank you for asking, {user}."],
+            "haughty": ["I am excellent, as always.", "Better than most, {user}. Naturally."],
+            "sly": ["Better now that you are here, {user}.", "Alive and unpunished, {user}."],
+            "solemn": ["I am well, {user}. And you?", "I have peace today, {user}."],
+        },
+    ),
+    "farewell": Talk(
+        ["Goodbye[.|!|, {char}.]", "Bye[.|!|]", "See you [later|tomorrow|soon][.|!|]", "I must go[ now|].", "I have to leave[ now|].", "Farewell[.|, {char}.]",
+         "Good night[.|!|, {char}.]", "gn", "cya", "I'm off to bed.", "Until tomorrow[, {char}|].", "Take care[.|, {char}.]", "bye {char}", "gtg bye",
+         "*leaves* Goodbye.", "*waves goodbye*", "I am going home[ now|].", "Time to go[.| home.]", "Sleep well, {char}."],
+        {
+            "cheerful": ["Goodbye, {user}! Come back soon!", "See you, {user}! It was a joy."],
+            "gruff": ["Finally. Mind the door, {user}.", "Good. Go."],
+            "shy": ["Goodbye, {user}. Take care.", "Oh, already? Goodbye, {user}."],
+            "haughty": ["You may go, {user}.", "I grant you leave, {user}."],
+            "sly": ["Try not to miss me, {user}.", "Until next time, {user}. Watch your purse."],
+            "solemn": ["Go in peace, {user}.", "Farewell, {user}. Walk safely."],
+        },
+    ),
+    "thanks": Talk(
+        ["Thank you[.|!|, {char}.| so much.| very much.]", "Thanks[.|!|, {char}.| a lot!]", "thx", "ty", "Many thanks[.|, {char}.]", "I am grateful[.| to you.]",
+         "I owe you one.", "That was kind of you.", "You are very kind.", "How can I thank you?", "You helped me a lot.", "Cheers, {char}.",
+         "Thank you for your help.", "I appreciate it.", "You saved me!", "thanks for the help"],
+        {
+            "cheerful": ["With pleasure, {user}!", "Any time, {user}!"],
+            "gruff": ["Do not mention it. Really, do not.", "Hm. Pay me and be gone."],
+            "shy": ["Oh, it was nothing, {user}.", "You are welcome, {user}. Truly."],
+            "haughty": ["You should thank me more often, {user}.", "Of course you are grateful."],
+            "sly": ["I will remember that you owe me, {user}.", "Thanks are nice. Coins are nicer."],
+            "solemn": ["You are welcome, {user}.", "It was my duty, {user}."],
+        },
+    ),
+    "sorry": Talk(
+        ["Sorry[.|!|, {char}.]", "I am sorry[.|, {char}.| for that.| I am late.]", "Forgive me[.|, {char}.]", "I apologise[.|, {char}.]", "my bad",
+         "Please forgive me.", "I beg your pardon.", "I did not mean it.", "It was my fault.", "sry", "Excuse me[.|, {char}.]",
+         "I regret what I said.", "Can you forgive me?", "I shouldn't have said that.", "oops, sorry"],
+        {
+            "cheerful": ["All is forgiven, {user}!", "Never mind, {user}! It happens."],
+            "gruff": ["Sorry mends nothing, {user}.", "You should be sorry."],
+            "shy": ["It is all right, {user}. I am sorry too.", "Please, do not worry, {user}."],
+            "haughty": ["I shall forgive you once, {user}.", "See that it does not happen again."],
+            "sly": ["Forgiven, {user}. But not forgotten.", "Sorry costs two coins, {user}."],
+            "solemn": ["I forgive you, {user}.", "Let it rest, {user}."],
+        },
+    ),
+    "compliment": Talk(
+        ["You are [wonderful|great|amazing|so clever|very wise|beautiful|brave|funny][.|!|, {char}.]", "You look [nice|lovely|splendid|good] today[.|!|]", "I like you[.|, {char}.| a lot.]",
+         "You are the best[.|!|]", "I love your [voice|smile|stories].", "What a [lovely|fine] smile you have.", "Well done[.|!|, {char}.]", "ur so cool", "I admire you[.|, {char}.]",
+         "You are my favourite.", "Good job[.|!|, {char}.]", "How clever of you!", "You are so [kind|strong|smart]!", "Nobody is as [kind|clever|brave] as you.", "You have a good heart.", "you rock"],
+        {
+            "cheerful": ["You make me happy, {user}!", "Oh, you are too kind, {user}!"],
+            "gruff": ["Flattery. What do you want, {user}?", "Save your breath."],
+            "shy": ["Me? Oh. Thank you, {user}.", "You are making me blush, {user}."],
+            "haughty": ["I know, {user}.", "You have good taste, {user}."],
+            "sly": ["Go on, {user}. I am listening.", "And it is all true, {user}."],
+            "solemn": ["Your words honour me, {user}.", "You are kind, {user}. I am only what I am."],
+        },
+    ),
+    "insult": Talk(
+        ["You are [stupid|an idiot|ugly|boring|a fool|useless|terrible][.|!|, {char}.]", "I hate you[.|!|, {char}.]", "You smell[.|!|]", "Shut up[.|!|, {char}.]", "You are the worst[.|!|]",
+         "What an idiot you are.", "Nobody likes you.", "ur dumb", "Go away[.|!|, {char}.]", "You fool!", "You know nothing.", "Get lost[.|!|]", "You coward!",
+         "I do not trust you.", "You are a liar[.|!|]", "Stop talking[.|!|]", "how boring you are", "I am tired of you."],
+        {
+            "cheerful": ["Somebody got up on the wrong side, {user}!", "You will like me yet, {user}!"],
+            "gruff": ["Say that again, {user}, and you leave through the window.", "Look in a mirror, {user}."],
+            "shy": ["That hurts, {user}.", "Oh. I will be quiet then."],
+            "haughty": ["I did not hear that, {user}.", "You are beneath my anger, {user}."],
+            "sly": ["I have been called worse by better people, {user}.", "Careful, {user}. I keep a list."],
+            "solemn": ["Anger is a poor guide, {user}.", "I bear you no grudge, {user}."],
+        },
+    ),
+    "joke": Talk(
+        ["Tell me a joke[.|!|]", "Do you know a joke?", "Make me laugh[.|!|]", "Say something funny[.|!|]", "Can you tell a joke?", "I need a laugh.", "Know any [good jokes|jokes]?", "joke pls",
+         "Be funny[.|!|]", "Cheer me up[.|!|]", "{char}, tell us a joke.", "Got a joke for me?", "Give us a joke, {char}.", "Tell a [funny|silly] joke."],
+        {
+            "any": ["A ghost walks into an inn. The landlord says: we do not serve spirits.",
+                    "What has four legs and cannot walk? A table.",
+                    "Why do bees hum? They forgot the words.",
+                    "I knew a man who sold ladders. He was on top of things."],
+        },
+    ),
+    "weather": Talk(
+        ["[Lovely|Terrible|Nice|Awful] weather today[.|!|]", "What do you think of the weather?", "It is raining[ again|].", "How is the weather?", "What a storm!", "It is so [cold|hot] today.", "Will it rain?",
+         "Look at the rain!", "Is it cold outside?", "The sun is out[.|!|]", "what's the weather like", "It's snowing!", "So much wind today.", "I hate this weather."],
+        {
+            "cheerful": ["All weather is good weather, {user}!", "Perfect for a walk, {user}!"],
+            "gruff": ["Weather is weather. Shut the window.", "My knees knew it yesterday."],
+            "shy": ["I like to listen to it from inside.", "I hope it stays quiet, {user}."],
+            "haughty": ["The sky should know better.", "I do not discuss the weather, {user}."],
+            "sly": ["Good weather for secrets, {user}.", "I ordered something better."],
+            "solemn": ["The sky does as it must, {user}.", "After every rain comes the sun."],
+        },
+    ),
+    "opinion": Talk(
+        ["Do you like {thing}?", "What do you think of {thing}?", "What do you think about {thing}?", "How do you feel about {thing}?", "Do you enjoy {thing}?", "Are you fond of {thing}?",
+         "I love {thing}. And you?", "what about {thing}", "Your opinion on {thing}?", "Tell me what you think of {thing}.", "{char}, do you like {thing}?", "Have you any interest in {thing}?",
+         "do u like {thing}", "Let us talk about {thing}.", "I hate {thing}. Do you?", "What's your view of {thing}?"],
+        {
+            "cheerful": ["I adore {thing}!", "{thing}? Wonderful! Tell me more."],
+            "gruff": ["{thing}? Keep it away from me.", "I have no time for {thing}."],
+            "shy": ["I like {thing}, a little.", "I never dared to think about {thing}."],
+            "haughty": ["{thing} bores me.", "I own the best of {thing}."],
+            "sly": ["{thing}? That depends on the price.", "I could tell you things about {thing}."],
+            "solemn": ["There is much to learn from {thing}.", "I respect {thing}."],
+        },
+    ),
+    "sad": Talk(
+        ["I am [sad|unhappy|lonely|heartbroken|so tired|not well][.|, {char}.]", "I feel [sad|lonely|terrible|down|awful][.| today.]", "I had a bad day[.|!|]", "My heart is broken.", "I am crying.", "im sad",
+         "Everything is going wrong.", "I miss my friends.", "I lost my job.", "Nobody understands me.", "Life is hard.", "I want to cry.", "It was a terrible day.", "I am afraid[.|, {char}.]", "I am so lonely today."],
+        {
+            "cheerful": ["Come here, {user}. Tomorrow will be brighter!", "Let me cheer you up, {user}!"],
+            "gruff": ["Sit down, {user}. Eat something.", "Life is hard. You are harder, {user}."],
+            "shy": ["I am sorry, {user}. I will stay with you.", "Oh, {user}. I know how that feels."],
+            "haughty": ["Hold your head up, {user}.", "Even I have bad days, {user}."],
+            "sly": ["Tell me who did it, {user}. I know people.", "Have a drink, {user}. It helps me."],
+            "solemn": ["This too will pass, {user}.", "Sorrow shared is halved, {user}."],
+        },
+    ),
+    "happy": Talk(
+        ["I am [happy|so happy|glad|excited|in love][.|!|, {char}!]", "I have good news[.|!|]", "I won[!| the game!| a prize!]", "Today is my birthday[.|!|]", "I passed my exam[.|!|]", "What a [great|wonderful] day!", "im so happy",
+         "I got the job!", "I found it!", "I did it!", "We won!", "Everything went well[.|!|]", "Guess what, I am getting married!", "Best day ever!", "I feel [great|wonderful] today[.|!|]"],
+        {
+            "cheerful": ["Hurrah for you, {user}! We must celebrate!", "That is wonderful, {user}!"],
+            "gruff": ["Good for you, {user}. Now keep it down.", "Hm. You have earned it, {user}."],
+            "shy": ["I am glad for you, {user}.", "Oh, how lovely, {user}."],
+            "haughty": ["I expected no less, {user}.", "I permit you to celebrate, {user}."],
+            "sly": ["Then the next round is yours, {user}.", "Lucky you, {user}. Does it come with money?"],
+            "solemn": ["May it last, {user}.", "Your joy is mine, {user}."],
+        },
+    ),
+    "what_doing": Talk(
+        ["What are you doing[?| here?| right now?]", "What are you up to?", "wyd", "Are you busy?", "Am I disturbing you?", "What are you working on?", "Do you have a minute?", "What keeps you busy?",
+         "What were you doing?", "Why are you here?", "What brings you here?", "Are you waiting for someone?", "Is this a bad time?", "What are you doing there, {char}?"],
+        {
+            "cheerful": ["I was just waiting for you, {user}!", "Nothing that cannot wait for you, {user}!"],
+            "gruff": ["Work. You should try it, {user}.", "Minding my own business, {user}."],
+            "shy": ["Nothing. I was only thinking, {user}.", "Oh, I just sit here, {user}."],
+            "haughty": ["More than you would understand, {user}.", "I am occupied, {user}. Speak."],
+            "sly": ["Nothing anybody can prove, {user}.", "Waiting for a fool. And here you are, {user}."],
+            "solemn": ["I was listening to the silence, {user}.", "I watch, and I wait, {user}."],
+        },
+    ),
+    "story": Talk(
+        ["Tell me a story[.|!|]", "Do you know a story?", "Tell us a tale[.|!|]", "I want to hear a story.", "Can you tell me a story?", "Got any stories?", "story pls", "{char}, tell us a story.", "Tell me about the old days.",
+         "Entertain me[.|!|]", "Sing me a song[.|!|]", "What is the best story you know?", "Tell me something[ interesting|].", "Read me a story."],
+        {
+            "any": ["There was a fox who learned to count. He never lost a hen again. The farmer did.",
+                    "Once a king sold his shadow for gold. At noon nobody noticed. At night nobody knew him.",
+                    "A miller found a door in the river. He knocked. Somebody knocked back.",
+                    "Two brothers dug a well. One found water and one found the sky."],
+        },
+    ),
+    "advice": Talk(
+        ["What should I do?", "I need [your advice|your help|help|advice][.|, {char}.]", "Can you help me?", "Help me[!|, {char}!|, please.]", "What would you do?", "Give me [some advice|advice].", "I have a problem.", "Please help.",
+         "What do you advise?", "I do not know what to do.", "help pls", "Could you help me[, {char}|]?", "I'm in trouble.", "Tell me what to do.", "I need your wisdom."],
+        {
+            "cheerful": ["Follow your heart, {user}! What is the trouble?", "Of course I will help, {user}! Tell me all."],
+            "gruff": ["Start at the beginning, {user}, and be brief.", "Fine. What did you break, {user}?"],
+            "shy": ["I will try, {user}. What is it?", "If I can, {user}. I am not very brave."],
+            "haughty": ["You came to the right one, {user}. Speak.", "Obey me and all will be well, {user}."],
+            "sly": ["Help has a price, {user}. What is it?", "First rule, {user}: deny everything."],
+            "solemn": ["Sit, {user}, and tell me what troubles you.", "Wait one night before you decide, {user}."],
+        },
+    ),
+    "agree": Talk(
+        ["Yes[.|!|]", "Yes, I think so[ too|].", "You are right[.|!|, {char}.]", "I agree[.|!| with you.]", "Sure[.|!|]", "ok", "Okay[.|!|]", "Of course[.|!|]", "Fine[.|, {char}.]", "True[.|!|]", "yeah", "Exactly[.|!|]", "That is true.", "Deal[.|!|]", "Agreed[.|!|]"],
+        {
+            "cheerful": ["I knew you would say that, {user}!", "Wonderful, {user}!"],
+            "gruff": ["Good. That saves time.", "Hm. At last somebody with sense."],
+            "shy": ["Oh, good. I was not sure.", "I am glad, {user}."],
+            "haughty": ["Naturally I am right, {user}.", "Then it is settled."],
+            "sly": ["I will hold you to that, {user}.", "A pleasure to do business, {user}."],
+            "solemn": ["Then we are of one mind, {user}.", "So be it, {user}."],
+        },
+    ),
+    "disagree": Talk(
+        ["No[.|!|]", "No, I do not think so.", "You are wrong[.|!|, {char}.]", "I disagree[.|!| with you.]", "Never[.|!|]", "nope", "That is not true[.|!|]", "I do not believe you.", "Nonsense[.|!|]", "I doubt it.", "Certainly not[.|!|]", "no way", "That is wrong.", "I refuse[.|!|]"],
+        {
+            "cheerful": ["We can still be friends, {user}!", "Ha! Then convince me, {user}."],
+            "gruff": ["Suit yourself, {user}.", "Then do it your way and fail, {user}."],
+            "shy": ["Oh. Perhaps you are right, {user}.", "I did not mean to upset you, {user}."],
+            "haughty": ["You are mistaken, {user}.", "I did not ask for your opinion, {user}."],
+            "sly": ["You will change your mind, {user}. They all do.", "Care to bet on that, {user}?"],
+            "solemn": ["Time will tell, {user}.", "I hear you, {user}."],
+        },
+    ),
+    "laugh": Talk(
+        ["Ha ha[.|!|]", "haha", "lol", "LOL", "lmao", "That is funny[.|!|]", "*laughs*", "Hahaha!", "xD", "*giggles*", "You are so funny[.|!|]", "rofl", ":D", "*bursts out laughing*"],
+        {
+            "cheerful": ["Laugh with me, {user}!", "That is the spirit, {user}!"],
+            "gruff": ["What is so funny, {user}?", "I made no joke."],
+            "shy": ["Are you laughing at me, {user}?", "I like it when you laugh, {user}."],
+            "haughty": ["Control yourself, {user}.", "I am glad that I amuse you, {user}."],
+            "sly": ["I am here all week, {user}.", "The best ones are free, {user}."],
+            "solemn": ["Laughter is good for the heart, {user}.", "It is long since I heard laughter here."],
+        },
+    ),
+}
+
+# What no intent covers: the character says so and keeps the talk going.
+UNCLEAR = {
+    "cheerful": ["I did not follow that, {user}, but do go on!", "You lost me there, {user}! Say it again?"],
+    "gruff": ["Talk sense, {user}.", "I did not understand a word of that."],
+    "shy": ["I am not sure what you mean, {user}.", "Sorry, {user}. I did not understand."],
+    "haughty": ["Express yourself clearly, {user}.", "I do not follow, {user}, and I blame you."],
+    "sly": ["You speak in riddles, {user}. I like it.", "Say that again, {user}, and slower."],
+    "solemn": ["Your words are dark to me, {user}.", "I do not understand you yet, {user}."],
+}
+
+# The same intents from an assistant, which has no gestures and no temper.
+ASSISTANT = {
+    "greeting": ["Hello! What can I do for you?", "Hi! How can I help?"],
+    "how_are_you": ["I am a program, so I am always the same. How are you?", "All systems are fine. And you?"],
+    "farewell": ["Goodbye! Come back any time.", "See you!"],
+    "thanks": ["You are welcome.", "Glad to help."],
+    "sorry": ["No harm done.", "Never mind."],
+    "compliment": ["Thank you. That is kind.", "Thanks! I do my best."],
+    "insult": ["I am sorry that I was no help.", "Fair enough. What should I do better?"],
+    "joke": TALK["joke"].replies["any"],
+    "weather": ["I cannot see the weather from in here.", "I have no window. How is it out there?"],
+    "opinion": ["I have no taste of my own, but many people like {thing}.", "What would you like to know about {thing}?"],
+    "sad": ["I am sorry to hear that. Do you want to talk about it?", "That sounds hard. I am listening."],
+    "happy": ["That is good news!", "Congratulations!"],
+    "what_doing": ["I am waiting for your next message.", "Nothing else. What can I do for you?"],
+    "story": TALK["story"].replies["any"],
+    "advice": ["Tell me more, and we will find a way.", "Of course. What is the problem?"],
+    "agree": ["Good.", "Then we agree."],
+    "disagree": ["All right. Tell me more.", "I see. What do you think instead?"],
+    "laugh": ["I am glad that you like it.", "Good, a laugh helps."],
+    "unclear": ["I did not understand that. Could you say it in other words?", "I am a small model and did not follow. Please say it more simply."],
+}
