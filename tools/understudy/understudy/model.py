@@ -17,11 +17,11 @@ class Shape:
     vocabulary: int = 2048
     width: int = 256
     layers: int = 4
-    heads: int = 4
-    kv_heads: int = 2
+    heads: int = 8
+    kv_heads: int = 4
     hidden: int = 768
     context: int = 2048
-    rope_base: float = 10_000.0
+    rope_base: float = 100_000.0
     epsilon: float = 1e-5
 
     def as_dict(self) -> dict:
@@ -79,12 +79,11 @@ class Understudy(nn.Module):
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, shape.epsilon)
         self.register_buffer("rotation", rotations(shape), persistent=False)
-        for parameter in self.parameters():
+        for parameter in self.blocks.parameters():
             if parameter.dim() == 2:
                 nn.init.normal_(parameter, std=0.02)
-        for block in self.blocks:
-            for matrix in (block.attention.output, block.down):
-                nn.init.normal_(matrix.weight, std=0.02 / (2 * shape.layers) ** 0.5)
+        nn.init.normal_(self.embedding.weight, std=EMBEDDING_SCALE)
+        wire_copying(self)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """The hidden states [B, T, C] of token ids [B, T]; `logits` makes logits of those that are wanted."""
@@ -97,6 +96,52 @@ class Understudy(nn.Module):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits [N, vocabulary] of hidden states [N, C]."""
         return F.linear(hidden, self.embedding.weight)
+
+
+# Large enough that logits of a tied embedding can be sure of something from the start.
+EMBEDDING_SCALE = 0.08
+
+
+@torch.no_grad()
+def wire_copying(model: Understudy) -> None:
+    """Lays out the circuit that copies, which training would find by itself only after many millions of tokens.
+
+    An induction head (Olsson et al., "In-context Learning and Induction Heads", 2022): heads of the first block let each
+    position know the token before it; heads of the second look for positions that follow a token like the present one,
+    and say what stands there. Everything may change in training, and what it is used for is learned.
+    """
+    shape = model.shape
+    width, head = shape.width, shape.width // shape.heads
+    group = shape.heads // shape.kv_heads
+    # The first dimension is the same for all tokens: it serves as a bias.
+    model.embedding.weight[:, 0] = 8 * EMBEDDING_SCALE
+    bias = 1 / 7.2
+    # Directions that do not disturb each other: tokens as they are read, and where the token before is written.
+    basis = torch.zeros(width - 1, width)
+    basis[:, 1:] = torch.linalg.qr(torch.randn(width - 1, width - 1))[0]
+    token, before = basis[:head], basis[head : 2 * head]
+    angles = shape.rope_base ** (-torch.arange(0, head, 2) / head)
+
+    first = model.blocks[0].attention
+    sharp = 4  # Pairs that turn fast enough to tell neighbours apart.
+    for pair in range(sharp):
+        first.k.weight[2 * pair, 0] = 5 * bias
+        first.q.weight[2 * pair, 0] = 5 * bias * angles[pair].cos()
+        first.q.weight[2 * pair + 1, 0] = -5 * bias * angles[pair].sin()
+    first.v.weight[:head] = token
+    first.output.weight[:, :head] = 3 * EMBEDDING_SCALE * before.T
+
+    second = model.blocks[1].attention
+    for number in range(2):
+        content = slice(number * head // 2, (number + 1) * head // 2)
+        q_rows = slice(number * group * head + head // 2, number * group * head + head)
+        kv_rows = slice(number * head + head // 2, number * head + head)
+        # The pairs that turn slowly: likeness must not depend on distance.
+        second.q.weight[q_rows] = 2.0 * token[content]
+        second.k.weight[kv_rows] = 2.0 * before[content]
+        value = basis[(2 + number) * head : (3 + number) * head]
+        second.v.weight[number * head : (number + 1) * head] = value
+        second.output.weight[:, number * group * head : (number * group + 1) * head] = 0.6 * value.T
 
 
 def rotations(shape: Shape) -> torch.Tensor:
