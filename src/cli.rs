@@ -43,7 +43,7 @@ struct Cli {
 
 #[derive(Debug, Clone, Default, clap::Args)]
 struct ModelArguments {
-    /// GGUF model file, instead of the setting model.path
+    /// GGUF model file, instead of the setting model.path; without either the built-in understudy plays
     #[arg(long, global = true, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Run or chat without a model: answers follow a script
@@ -130,6 +130,12 @@ fn report(error: &anyhow::Error) {
     }
     // Nobody is left to be told when standard error is gone.
     let _ = writeln!(stderr, "{label} {sentence}");
+}
+
+/// Says something beside a conversation or a result, where the log would be out of place.
+fn remark(line: &str) {
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Says where a panic happened and not what it says: its text may quote what members wrote.

@@ -42,7 +42,7 @@ pub struct Config {
 /// Which model runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
-    /// A GGUF file.
+    /// A GGUF file; without one the understudy plays.
     pub path: Option<PathBuf>,
     /// A `tokenizer.json`.
     pub tokenizer: Option<PathBuf>,

@@ -6,6 +6,7 @@ mod detokenize;
 mod error;
 mod gguf;
 mod llama;
+mod origin;
 mod queue;
 mod sampling;
 mod sequence;
@@ -16,7 +17,7 @@ mod vocabulary;
 mod weights;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,6 +31,7 @@ use vocabulary::Vocabulary;
 use worker::Worker;
 
 pub use error::LoadError;
+pub use origin::{Origin, UNDERSTUDY};
 pub use threads::prepare_threads;
 
 /// Progress messages that may wait while the caller of [`Engine::load`] is busy.
@@ -71,17 +73,17 @@ pub struct LoadProgress {
 }
 
 impl Engine {
-    /// Loads a GGUF file and starts the engine's thread. Blocks until the model is ready; `progress` is
-    /// called on this thread meanwhile.
+    /// Loads a model, from a GGUF file or the one that is built in, and starts the engine's thread. Blocks until the
+    /// model is ready; `progress` is called on this thread meanwhile.
     ///
     /// # Errors
     /// A [`LoadError`], which says what is wrong with the file and what to do about it.
     pub fn load(
-        path: &Path,
+        origin: impl Into<Origin>,
         options: EngineOptions,
         mut progress: impl FnMut(LoadProgress) + Send,
     ) -> Result<Self, LoadError> {
-        let header = Header::read(path)?;
+        let header = Header::read(origin.into())?;
         weights::check_architecture(&header)?;
         let (tokenizer, json) = load_tokenizer(&header, &options)?;
         let id = weights::model_id(&header, json.as_deref())?;
@@ -89,7 +91,8 @@ impl Engine {
         let model = weights::check(&header)?;
         if tokenizer.len() > model.vocabulary {
             let problem = format!("it has {} pieces for {} rows", tokenizer.len(), model.vocabulary);
-            return Err(LoadError::Tokenizer { path: options.tokenizer.unwrap_or(header.path), problem });
+            let origin = options.tokenizer.map_or(header.origin, Origin::File);
+            return Err(LoadError::Tokenizer { origin, problem });
         }
         let trained = model.context_length.min(llama::MAX_CONTEXT);
         let context_length = options.context_length.map_or(trained, |asked| asked.min(trained));
@@ -100,10 +103,10 @@ impl Engine {
             Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
             _ => None,
         };
-        let file_name = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let origin = header.origin.clone();
         let info = ModelInfo {
             id,
-            name: text("general.name").unwrap_or_else(file_name),
+            name: text("general.name").unwrap_or_else(|| origin.name()),
             context_length,
             template: text("tokenizer.chat_template"),
             vocabulary: model.vocabulary,
@@ -112,7 +115,7 @@ impl Engine {
         let total = weights::total_bytes(&header);
         let load = move |report: &mut dyn FnMut(u64)| Llama::load(&header, &model, report);
         let progress = move |done| progress(LoadProgress { done, total });
-        Self::start(load, tokenizer, info, options.queue_capacity, path, progress)
+        Self::start(load, tokenizer, info, options.queue_capacity, origin, progress)
     }
 
     /// What is running.
@@ -158,7 +161,7 @@ impl Engine {
         tokenizer: Tokenizer,
         info: ModelInfo,
         queue_capacity: usize,
-        path: &Path,
+        origin: Origin,
         mut progress: impl FnMut(u64),
     ) -> Result<Self, LoadError> {
         let admission = Admission::new(queue_capacity);
@@ -186,37 +189,42 @@ impl Engine {
                 Ok(Loading::Failed(error)) => return Err(error),
                 Err(_) => {
                     let detail = "loading it panicked".to_owned();
-                    return Err(LoadError::Backend { path: path.to_owned(), detail });
+                    return Err(LoadError::Backend { origin, detail });
                 }
             }
         }
     }
 }
 
-/// The token ids of raw bytes as the model in this file would read them, the beginning-of-text token first, without
-/// loading its weights.
+/// The token ids of raw bytes as the model would read them, the beginning-of-text token first, without loading
+/// its weights.
 ///
 /// # Errors
-/// A [`LoadError`] when the file (or the `tokenizer.json` of the options) has no vocabulary that can be used.
-pub fn tokenize(path: &Path, options: &EngineOptions, bytes: &[u8]) -> Result<Vec<u32>, LoadError> {
-    let header = Header::read(path)?;
+/// A [`LoadError`] when the model (or the `tokenizer.json` of the options) has no vocabulary that can be used.
+pub fn tokenize(
+    origin: impl Into<Origin>,
+    options: &EngineOptions,
+    bytes: &[u8],
+) -> Result<Vec<u32>, LoadError> {
+    let header = Header::read(origin.into())?;
     let (tokenizer, _) = load_tokenizer(&header, options)?;
     Ok(tokenizer.encode_bytes(bytes))
 }
 
-/// The tokenizer of the model file, or of the `tokenizer.json` of the options, of which the bytes come back too.
+/// The tokenizer of the model, or of the `tokenizer.json` of the options, of which the bytes come back too.
 fn load_tokenizer(
     header: &Header,
     options: &EngineOptions,
 ) -> Result<(Tokenizer, Option<Vec<u8>>), LoadError> {
     let Some(json) = &options.tokenizer else {
-        return Ok((Tokenizer::new(Vocabulary::from_gguf(header)?, &header.path)?, None));
+        return Ok((Tokenizer::new(Vocabulary::from_gguf(header)?, &header.origin)?, None));
     };
+    let origin = Origin::from(json.as_path());
     let unusable =
-        |source: std::io::Error| LoadError::Tokenizer { path: json.clone(), problem: source.to_string() };
+        |source: std::io::Error| LoadError::Tokenizer { origin: origin.clone(), problem: source.to_string() };
     let bytes = std::fs::read(json).map_err(unusable)?;
-    let vocabulary = Vocabulary::from_json(json, &bytes, header)?;
-    Ok((Tokenizer::new(vocabulary, json)?, Some(bytes)))
+    let vocabulary = Vocabulary::from_json(&origin, &bytes, header)?;
+    Ok((Tokenizer::new(vocabulary, &origin)?, Some(bytes)))
 }
 
 impl Generator for Engine {
@@ -353,7 +361,7 @@ mod tests {
         pieces
             .extend((0..=255).map(|byte| Piece { text: format!("<0x{byte:02X}>"), kind: Kind::Byte(byte) }));
         let vocabulary = Vocabulary { pieces, merges: Vec::new(), bos: 1, eos: EOS, space_prefix: false };
-        Tokenizer::new(vocabulary, Path::new("test")).expect("it is sound")
+        Tokenizer::new(vocabulary, &Origin::Understudy).expect("it is sound")
     }
 
     fn engine_with(capacity: usize, step: impl FnMut(&[u32], usize) -> Logits + Send + 'static) -> Setting {
@@ -368,7 +376,7 @@ mod tests {
             vocabulary: ROWS,
             eos: EOS,
         };
-        let engine = Engine::start(move |_| Ok(fake), bytes(), info, capacity, Path::new("test"), |_| {});
+        let engine = Engine::start(move |_| Ok(fake), bytes(), info, capacity, Origin::Understudy, |_| {});
         Setting { engine: engine.expect("it starts"), cleared, dropped }
     }
 
@@ -640,7 +648,7 @@ mod tests {
             eos: EOS,
         };
         let load = |_: &mut dyn FnMut(u64)| -> Result<Llama, LoadError> { panic!("a test") };
-        let error = Engine::start(load, bytes(), info, 1, Path::new("x.gguf"), |_| {}).expect_err("it fails");
+        let error = Engine::start(load, bytes(), info, 1, Origin::Understudy, |_| {}).expect_err("it fails");
         assert!(matches!(error, LoadError::Backend { .. }), "{error}");
     }
 }

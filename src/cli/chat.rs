@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{assistant_settings, find_persona, library, loading, refuse_misfit};
+use super::{assistant_settings, find_persona, library, loading, refuse_misfit, remark};
 use crate::assistant::{Assistant, Delivery, Outlet, Settings};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::TurnState;
@@ -62,7 +62,7 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let persona = Arc::clone(&settings.default_persona);
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
-    let generator = loading::generator(config, dry_run)?;
+    let generator = loading::generator(config, dry_run, remark)?;
     let assistant = Assistant::new(generator, settings);
     refuse_misfit(&assistant)?;
     let mut terminal = Terminal {

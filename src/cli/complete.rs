@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use super::{Mistake, loading};
+use super::{Mistake, loading, remark};
 use crate::config::Config;
 use crate::engine::EngineOptions;
 use crate::generation::{
@@ -48,7 +48,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
     }
     // The bare model: what it would write is printed, control tokens included.
     let options = EngineOptions { control_tokens: true, ..loading::options(config) };
-    let engine = loading::engine(config, options)?;
+    let engine = loading::engine(config, options, remark)?;
     // The generator writes the beginning-of-text token itself.
     let ids = engine.encode_bytes(&bytes).split_off(1);
     let mut prompt = Prompt::default();

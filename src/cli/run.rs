@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{assistant_settings, library, loading, refuse_misfit};
 use crate::assistant::Assistant;
@@ -18,7 +18,7 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     let settings = assistant_settings(config, &library(config)?)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
-    let generator = loading::generator(config, dry_run)?;
+    let generator = loading::generator(config, dry_run, |line| warn!("{line}"))?;
     let http = bot::http(&token, config.discord.api_base.as_deref());
     let assistant = Assistant::new(generator, settings);
     refuse_misfit(&assistant)?;

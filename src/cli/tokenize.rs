@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::loading;
+use super::{loading, remark};
 use crate::config::Config;
 use crate::engine;
 
 /// Prints the token ids of every byte of standard input as a JSON array, the beginning-of-text token first.
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let path = loading::model_path(config)?;
+    let origin = loading::origin(config, remark);
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).context("standard input cannot be read")?;
-    let ids = engine::tokenize(path, &loading::options(config), &bytes)?;
+    let ids = engine::tokenize(origin, &loading::options(config), &bytes)?;
     writeln!(std::io::stdout(), "{}", serde_json::json!(ids)).context("standard output is gone")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::origin::Origin;
+
 /// A model that could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,110 +15,122 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The operating system refused.
-    #[error("{} cannot be read ({source}): check its permissions and the disk", path.display())]
+    #[error("{origin} cannot be read ({source}): check its permissions and the disk")]
     Io {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// What the system said.
         source: std::io::Error,
     },
     /// The first four bytes are not `GGUF`.
-    #[error("{} is not a GGUF file: choose a model file that ends in .gguf", path.display())]
+    #[error("{origin} is not a GGUF file: choose a model file that ends in .gguf")]
     NotGguf {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
     },
     /// A version of the format that is not read.
-    #[error("{} is GGUF version {version}, and versions 2 and 3 can be read: convert it again, or choose another file", path.display())]
+    #[error(
+        "{origin} is GGUF version {version}, and versions 2 and 3 can be read: convert it again, or choose another file"
+    )]
     Version {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// The version that it claims.
         version: u32,
     },
     /// The file ends before its content does.
-    #[error("{} is incomplete, bytes are missing at its end ({missing} or more): download it again", path.display())]
+    #[error("{origin} is incomplete, bytes are missing at its end ({missing} or more): download it again")]
     Truncated {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// Bytes that are known to be missing.
         missing: u64,
     },
     /// The file contradicts itself.
-    #[error("{} is damaged ({what}): download it again", path.display())]
+    #[error("{origin} is damaged ({what}): download it again")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// Where it does not make sense.
         what: String,
     },
     /// Another kind of model.
-    #[error("{} holds a model of architecture `{architecture}`, and only `llama` runs here: choose a Llama model in GGUF form", path.display())]
+    #[error(
+        "{origin} holds a model of architecture `{architecture}`, and only `llama` runs here: choose a Llama model in GGUF form"
+    )]
     Architecture {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// `general.architecture`.
         architecture: String,
     },
     /// Weights in a form that is not computed.
-    #[error("{} has weights of type {name}, which does not run here: choose a file of one of the types {supported}", path.display())]
+    #[error(
+        "{origin} has weights of type {name}, which does not run here: choose a file of one of the types {supported}"
+    )]
     Quantisation {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// ggml's name of the type.
         name: String,
         /// The types that run.
         supported: &'static str,
     },
     /// Something in the model that this engine would leave out, so that it would talk nonsense.
-    #[error("{} uses {what}, which does not run here: choose another file", path.display())]
+    #[error("{origin} uses {what}, which does not run here: choose another file")]
     Unsupported {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// What it uses.
         what: String,
     },
     /// A metadata key that must be there is not.
-    #[error("{} lacks the metadata `{key}`: convert it again, or choose another file", path.display())]
+    #[error("{origin} lacks the metadata `{key}`: convert it again, or choose another file")]
     MissingKey {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// The key.
         key: String,
     },
     /// A metadata value that makes no sense.
-    #[error("{} has a senseless value for the metadata `{key}` ({problem}): download it again, or choose another file", path.display())]
+    #[error(
+        "{origin} has a senseless value for the metadata `{key}` ({problem}): download it again, or choose another file"
+    )]
     Metadata {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// The key.
         key: String,
         /// Why it makes no sense.
         problem: String,
     },
     /// A tensor is missing or has another shape than the metadata say.
-    #[error("{} has a wrong tensor `{tensor}` ({problem}): download it again, or choose another file", path.display())]
+    #[error("{origin} has a wrong tensor `{tensor}` ({problem}): download it again, or choose another file")]
     Tensor {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// Its name.
         tensor: String,
         /// What is wrong.
         problem: String,
     },
     /// A vocabulary of another kind.
-    #[error("{} has a vocabulary of kind `{kind}`, and only SentencePiece BPE (`llama`) is read: choose a Llama-2 model", path.display())]
+    #[error(
+        "{origin} has a vocabulary of kind `{kind}`, and only SentencePiece BPE (`llama`) is read: choose a Llama-2 model"
+    )]
     Vocabulary {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// `tokenizer.ggml.model`.
         kind: String,
     },
     /// A tokenizer that cannot be used.
-    #[error("the tokenizer in {} cannot be used ({problem}): leave the setting model.tokenizer empty to use the model's own, or name another file", path.display())]
+    #[error(
+        "the tokenizer in {origin} cannot be used ({problem}): leave the setting model.tokenizer empty to use the model's own, or name another file"
+    )]
     Tokenizer {
-        /// The file.
-        path: PathBuf,
+        /// Where it stands.
+        origin: Origin,
         /// What is wrong.
         problem: String,
     },
@@ -127,10 +141,10 @@ pub enum LoadError {
         asked: usize,
     },
     /// Everything was read, and still it does not compute.
-    #[error("the model in {} does not compute ({detail}): download it again, or choose another file", path.display())]
+    #[error("{origin} does not compute ({detail}): download it again, or choose another file")]
     Backend {
-        /// The file.
-        path: PathBuf,
+        /// Which model.
+        origin: Origin,
         /// What happened.
         detail: String,
     },

@@ -3,13 +3,12 @@
 //! <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
-use std::path::{Path, PathBuf};
+use std::io::{BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
 
 use sha2::{Digest as _, Sha256};
 
 use super::error::LoadError;
+use super::origin::{Origin, ReadSeek};
 
 /// More than any real model has. A larger number is damage, and would cost memory before it is noticed.
 const MAX_ENTRIES: u64 = 1 << 16;
@@ -23,8 +22,8 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 /// The header of one file.
 #[derive(Debug)]
 pub(crate) struct Header {
-    /// The file.
-    pub(crate) path: PathBuf,
+    /// Where the file is.
+    pub(crate) origin: Origin,
     /// Its length in bytes.
     pub(crate) file_length: u64,
     /// Everything that is not a tensor, by key.
@@ -64,18 +63,12 @@ pub(crate) struct TensorEntry {
 }
 
 impl Header {
-    /// Reads the header of the file at `path`.
-    pub(crate) fn read(path: &Path) -> Result<Self, LoadError> {
-        let file = open(path)?;
-        let length = file.metadata().map_err(|source| io(path, source))?.len();
-        let reader = Reader {
-            inner: BufReader::with_capacity(1 << 16, file),
-            path,
-            position: 0,
-            length,
-            digest: Sha256::new(),
-        };
-        reader.header()
+    /// Reads the header of a file.
+    pub(crate) fn read(origin: Origin) -> Result<Self, LoadError> {
+        let mut inner = BufReader::with_capacity(1 << 16, origin.open()?);
+        let length = inner.seek(SeekFrom::End(0)).and_then(|length| inner.rewind().map(|()| length));
+        let length = length.map_err(|source| origin.unreadable(source))?;
+        Reader { inner, origin, position: 0, length, digest: Sha256::new() }.header()
     }
 
     /// A whole number, whatever its width in the file.
@@ -108,12 +101,12 @@ impl Header {
 
     /// The error that `key` should have been there.
     pub(crate) fn missing(&self, key: &str) -> LoadError {
-        LoadError::MissingKey { path: self.path.clone(), key: key.to_owned() }
+        LoadError::MissingKey { origin: self.origin.clone(), key: key.to_owned() }
     }
 
     /// The error that the value of `key` makes no sense.
     pub(crate) fn wrong(&self, key: &str, problem: impl Into<String>) -> LoadError {
-        LoadError::Metadata { path: self.path.clone(), key: key.to_owned(), problem: problem.into() }
+        LoadError::Metadata { origin: self.origin.clone(), key: key.to_owned(), problem: problem.into() }
     }
 }
 
@@ -130,39 +123,22 @@ impl Value {
     }
 }
 
-/// Opens a file for reading.
-pub(crate) fn open(path: &Path) -> Result<File, LoadError> {
-    let file = File::open(path).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => LoadError::NotFound { path: path.to_owned() },
-        _ => io(path, source),
-    })?;
-    if file.metadata().map_err(|source| io(path, source))?.is_dir() {
-        return Err(LoadError::NotGguf { path: path.to_owned() });
-    }
-    Ok(file)
-}
-
-/// The error of a system call on `path`.
-pub(crate) fn io(path: &Path, source: std::io::Error) -> LoadError {
-    LoadError::Io { path: path.to_owned(), source }
-}
-
-struct Reader<'a> {
-    inner: BufReader<File>,
-    path: &'a Path,
+struct Reader {
+    inner: BufReader<Box<dyn ReadSeek>>,
+    origin: Origin,
     position: u64,
     length: u64,
     digest: Sha256,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn header(mut self) -> Result<Header, LoadError> {
         if self.length < 4 || self.array()? != *b"GGUF" {
-            return Err(LoadError::NotGguf { path: self.path.to_owned() });
+            return Err(LoadError::NotGguf { origin: self.origin.clone() });
         }
         let version = self.u32()?;
         if !matches!(version, 2 | 3) {
-            return Err(LoadError::Version { path: self.path.to_owned(), version });
+            return Err(LoadError::Version { origin: self.origin.clone(), version });
         }
         let tensor_count = self.count(MAX_ENTRIES, "tensors")?;
         let metadata_count = self.count(MAX_ENTRIES, "metadata entries")?;
@@ -190,7 +166,7 @@ impl Reader<'_> {
         };
         let data_start = self.position.next_multiple_of(alignment);
         Ok(Header {
-            path: self.path.to_owned(),
+            origin: self.origin,
             file_length: self.length,
             metadata,
             tensors,
@@ -311,7 +287,7 @@ impl Reader<'_> {
         }
         self.inner.read_exact(bytes).map_err(|source| match source.kind() {
             ErrorKind::UnexpectedEof => self.truncated(1),
-            _ => io(self.path, source),
+            _ => self.origin.unreadable(source),
         })?;
         self.digest.update(&*bytes);
         self.position = end;
@@ -319,10 +295,10 @@ impl Reader<'_> {
     }
 
     fn truncated(&self, missing: u64) -> LoadError {
-        LoadError::Truncated { path: self.path.to_owned(), missing }
+        LoadError::Truncated { origin: self.origin.clone(), missing }
     }
 
     fn damaged(&self, what: impl Into<String>) -> LoadError {
-        LoadError::Damaged { path: self.path.to_owned(), what: what.into() }
+        LoadError::Damaged { origin: self.origin.clone(), what: what.into() }
     }
 }

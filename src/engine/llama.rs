@@ -2,7 +2,6 @@
 //!
 //! This version drives candle-transformers' `quantized_llama`, one sequence at a time.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use candle_core::quantized::gguf_file::{Content, TensorInfo, Value, VersionedMagic};
@@ -10,7 +9,8 @@ use candle_core::{Device, Shape, Tensor};
 use candle_transformers::models::quantized_llama::{self, ModelWeights};
 
 use super::error::LoadError;
-use super::gguf::{self, Header};
+use super::gguf::Header;
+use super::origin::ReadSeek;
 use super::weights::{self, Hyperparameters};
 
 /// Most tokens that this implementation can attend to.
@@ -54,21 +54,22 @@ impl Llama {
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, LoadError> {
         let backend = |error: candle_core::Error| LoadError::Backend {
-            path: header.path.clone(),
+            origin: header.origin.clone(),
             detail: error.to_string(),
         };
         let device = Device::cuda_if_available(0).map_err(backend)?;
-        let mut reader = CountingReader { file: gguf::open(&header.path)?, read: 0, progress };
+        let mut reader = CountingReader { inner: header.origin.open()?, read: 0, progress };
         let content = content(header, hyperparameters)?;
         let pristine = ModelWeights::from_gguf(content, &mut reader, &device).map_err(backend)?;
         let mut llama = Self { weights: pristine.clone(), pristine, device };
         // candle packs weights when they are used first; the first member should not wait for that.
-        let logits = llama
-            .forward(&[0], 0)
-            .map_err(|error| LoadError::Backend { path: header.path.clone(), detail: error.to_string() })?;
+        let logits = llama.forward(&[0], 0).map_err(|error| LoadError::Backend {
+            origin: header.origin.clone(),
+            detail: error.to_string(),
+        })?;
         if logits.len() != hyperparameters.vocabulary {
             return Err(LoadError::Backend {
-                path: header.path.clone(),
+                origin: header.origin.clone(),
                 detail: format!("{} logits for {} rows", logits.len(), hyperparameters.vocabulary),
             });
         }
@@ -113,7 +114,7 @@ fn content(header: &Header, model: &Hyperparameters) -> Result<Content, LoadErro
             tensor.shape.iter().map(|&length| usize::try_from(length)).collect();
         let (Ok(shape), Some(ggml_dtype)) = (shape, weights::dtype(tensor.dtype)) else {
             return Err(LoadError::Damaged {
-                path: header.path.clone(),
+                origin: header.origin.clone(),
                 what: format!("the tensor `{name}` is too large for this machine"),
             });
         };
@@ -130,14 +131,14 @@ fn content(header: &Header, model: &Hyperparameters) -> Result<Content, LoadErro
 
 /// Tells how many bytes were read so far.
 struct CountingReader<'a> {
-    file: File,
+    inner: Box<dyn ReadSeek>,
     read: u64,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl Read for CountingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.inner.read(buffer)?;
         self.read += count as u64;
         (self.progress)(self.read);
         Ok(count)
@@ -146,6 +147,6 @@ impl Read for CountingReader<'_> {
 
 impl Seek for CountingReader<'_> {
     fn seek(&mut self, position: SeekFrom) -> std::io::Result<u64> {
-        self.file.seek(position)
+        self.inner.seek(position)
     }
 }

@@ -6,13 +6,13 @@
 //! spaces and specials.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use tokenizers::Model as _;
 use tokenizers::models::bpe::{BPE, Vocab};
 
 use super::detokenize::Detokenizer;
 use super::error::LoadError;
+use super::origin::Origin;
 use super::vocabulary::{Kind, Vocabulary};
 use crate::generation::{Prompt, Segment};
 
@@ -40,8 +40,8 @@ impl Tokenizer {
     /// Builds the tables.
     ///
     /// # Errors
-    /// [`LoadError::Tokenizer`] when the vocabulary contradicts itself; `path` is for its text.
-    pub(crate) fn new(vocabulary: Vocabulary, path: &Path) -> Result<Self, LoadError> {
+    /// [`LoadError::Tokenizer`] when the vocabulary contradicts itself; `origin` is for its text.
+    pub(crate) fn new(vocabulary: Vocabulary, origin: &Origin) -> Result<Self, LoadError> {
         let mut vocab = Vocab::default();
         let mut bytes_of = Vec::with_capacity(vocabulary.pieces.len());
         let mut byte_ids = [vocabulary.bos; 256];
@@ -77,7 +77,7 @@ impl Tokenizer {
             BPE::builder().vocab_and_merges(vocab, vocabulary.merges).byte_fallback(true).cache_capacity(0);
         let bpe = bpe
             .build()
-            .map_err(|error| LoadError::Tokenizer { path: path.to_owned(), problem: error.to_string() })?;
+            .map_err(|error| LoadError::Tokenizer { origin: origin.clone(), problem: error.to_string() })?;
         let (bos, eos, space_prefix) = (vocabulary.bos, vocabulary.eos, vocabulary.space_prefix);
         Ok(Self { bpe, bytes_of, byte_ids, specials, unspeakable, bos, eos, space_prefix })
     }

@@ -2,12 +2,12 @@
 //! `tokenizer.json`. It encodes nothing.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use serde_json::Value as Json;
 
 use super::error::LoadError;
 use super::gguf::{Header, Value};
+use super::origin::Origin;
 
 /// Longest piece that a vocabulary may have, in bytes; Llama's longest has 48.
 const PIECE_MAX: usize = 1_024;
@@ -68,7 +68,7 @@ impl Vocabulary {
         let kind_key = "tokenizer.ggml.model";
         let kind = header.string(kind_key)?.ok_or_else(|| header.missing(kind_key))?;
         if kind != "llama" {
-            return Err(LoadError::Vocabulary { path: header.path.clone(), kind: kind.to_owned() });
+            return Err(LoadError::Vocabulary { origin: header.origin.clone(), kind: kind.to_owned() });
         }
         let Some(Value::Strings(tokens)) = header.metadata.get("tokenizer.ggml.tokens") else {
             return Err(header.missing("tokenizer.ggml.tokens"));
@@ -97,14 +97,14 @@ impl Vocabulary {
         };
         let (bos, eos) = bos_and_eos(header)?;
         let vocabulary = Self { pieces, merges, bos: bos.unwrap_or(1), eos: eos.unwrap_or(2), space_prefix };
-        vocabulary.checked(&header.path)
+        vocabulary.checked(&header.origin)
     }
 
     /// The vocabulary in a `tokenizer.json` of the Llama kind: its model with vocabulary and merges, and its
     /// added tokens. What else the file asks for (post-processing, templates) is not applied.
-    pub(crate) fn from_json(path: &Path, bytes: &[u8], header: &Header) -> Result<Self, LoadError> {
+    pub(crate) fn from_json(origin: &Origin, bytes: &[u8], header: &Header) -> Result<Self, LoadError> {
         let wrong =
-            |problem: &str| LoadError::Tokenizer { path: path.to_owned(), problem: problem.to_owned() };
+            |problem: &str| LoadError::Tokenizer { origin: origin.clone(), problem: problem.to_owned() };
         let json: Json = serde_json::from_slice(bytes).map_err(|error| wrong(&error.to_string()))?;
         let model = &json["model"];
         if model["type"].as_str().is_some_and(|kind| kind != "BPE")
@@ -163,13 +163,13 @@ impl Vocabulary {
             eos: eos.or(ids.get("</s>").copied()).ok_or_else(|| wrong("it has no token </s>"))?,
             space_prefix: prepends(&json["normalizer"]) || prepends(&json["pre_tokenizer"]),
         };
-        vocabulary.checked(path)
+        vocabulary.checked(origin)
     }
 
     /// Refuses what could not encode every text, and drops merges that would make a piece that text may not
     /// become.
-    fn checked(mut self, path: &Path) -> Result<Self, LoadError> {
-        let wrong = |problem: String| LoadError::Tokenizer { path: path.to_owned(), problem };
+    fn checked(mut self, origin: &Origin) -> Result<Self, LoadError> {
+        let wrong = |problem: String| LoadError::Tokenizer { origin: origin.clone(), problem };
         if self.pieces.len() > MAX_PIECES {
             return Err(wrong(format!("it has {} pieces", self.pieces.len())));
         }

@@ -7,7 +7,7 @@ use candle_core::quantized::GgmlDType;
 use sha2::Digest as _;
 
 use super::error::LoadError;
-use super::gguf::{self, Header, TensorEntry};
+use super::gguf::{Header, TensorEntry};
 
 /// The types of weights that run, as their files are named.
 const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K";
@@ -56,7 +56,7 @@ pub(crate) fn check_architecture(header: &Header) -> Result<(), LoadError> {
     if architecture == "llama" {
         return Ok(());
     }
-    Err(LoadError::Architecture { path: header.path.clone(), architecture: architecture.to_owned() })
+    Err(LoadError::Architecture { origin: header.origin.clone(), architecture: architecture.to_owned() })
 }
 
 /// Checks everything about a Llama file that can be checked without computing.
@@ -74,9 +74,9 @@ pub(crate) fn check(header: &Header) -> Result<Hyperparameters, LoadError> {
 pub(crate) fn model_id(header: &Header, tokenizer: Option<&[u8]>) -> Result<String, LoadError> {
     let mut digest = header.digest.clone();
     digest.update(header.file_length.to_le_bytes());
-    let mut file = gguf::open(&header.path)?;
+    let mut file = header.origin.open()?;
     let data = header.file_length.saturating_sub(header.data_start);
-    let io = |source| gguf::io(&header.path, source);
+    let io = |source| header.origin.unreadable(source);
     for sample in 0..SAMPLES {
         let start = header.data_start.saturating_add(data / SAMPLES * sample);
         file.seek(SeekFrom::Start(start)).map_err(io)?;
@@ -152,7 +152,7 @@ fn check_extents(header: &Header) -> Result<(), LoadError> {
     for (name, tensor) in &header.tensors {
         if dtype(tensor.dtype).is_none() {
             return Err(LoadError::Quantisation {
-                path: header.path.clone(),
+                origin: header.origin.clone(),
                 name: dtype_name(tensor.dtype),
                 supported: SUPPORTED,
             });
@@ -167,11 +167,17 @@ fn check_extents(header: &Header) -> Result<(), LoadError> {
         total = total.saturating_add(length);
     }
     if end > header.file_length {
-        return Err(LoadError::Truncated { path: header.path.clone(), missing: end - header.file_length });
+        return Err(LoadError::Truncated {
+            origin: header.origin.clone(),
+            missing: end - header.file_length,
+        });
     }
     // A small file could otherwise claim the same bytes many times over, and fill the memory.
     if total > header.file_length - header.data_start {
-        return Err(LoadError::Damaged { path: header.path.clone(), what: "its tensors overlap".to_owned() });
+        return Err(LoadError::Damaged {
+            origin: header.origin.clone(),
+            what: "its tensors overlap".to_owned(),
+        });
     }
     Ok(())
 }
@@ -242,7 +248,7 @@ fn read_hyperparameters(header: &Header) -> Result<Hyperparameters, LoadError> {
 
 /// What would be left out silently, and so would give fluent nonsense, is an error.
 fn refuse_what_is_not_computed(header: &Header) -> Result<(), LoadError> {
-    let unsupported = |what: String| LoadError::Unsupported { path: header.path.clone(), what };
+    let unsupported = |what: String| LoadError::Unsupported { origin: header.origin.clone(), what };
     if header.integer("llama.expert_count")?.unwrap_or(0) > 1 {
         return Err(unsupported("a mixture of experts".to_owned()));
     }
@@ -298,7 +304,7 @@ fn check_tensors(header: &Header, model: &Hyperparameters) -> Result<(), LoadErr
         };
         let stranger = header.tensors.keys().find(|name| !known(name)).cloned().unwrap_or_default();
         return Err(LoadError::Unsupported {
-            path: header.path.clone(),
+            origin: header.origin.clone(),
             what: format!("the tensor `{stranger}`"),
         });
     }
@@ -313,5 +319,5 @@ fn is_block_tensor(name: &str, layers: usize) -> bool {
 }
 
 fn wrong(header: &Header, tensor: &str, problem: String) -> LoadError {
-    LoadError::Tensor { path: header.path.clone(), tensor: tensor.to_owned(), problem }
+    LoadError::Tensor { origin: header.origin.clone(), tensor: tensor.to_owned(), problem }
 }

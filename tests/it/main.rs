@@ -12,3 +12,4 @@ mod faults;
 mod main_job;
 mod stage;
 mod tiny_model;
+mod understudy;
