@@ -1,14 +1,21 @@
-//! The understudy through the real binary: whoever names no model meets it, and is told so. What it says is not
-//! looked at here.
+//! The understudy through the real binary: whoever names no model meets it, and is told so. And the text that it was
+//! trained on is laid out as Mummer lays out prompts.
 
-use std::process::Output;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Output};
 
+use mummer::chat::history::{Conversation, ConversationId, Speaker, TurnState};
+use mummer::chat::slots::Slots;
+use mummer::chat::{MemberId, template};
 use mummer::engine::{Engine, EngineOptions, Origin, UNDERSTUDY};
-use mummer::persona::Library;
+use mummer::persona::{Library, Persona};
 use serde_json::Value;
 
 use crate::cli::{mummer, run, stdout};
-use crate::discord::FakeDiscord;
+use crate::discord::{ChannelId, FakeDiscord};
+use crate::engine;
+use crate::main_job::Running;
 
 /// Standard output of a run that says once on standard error that the understudy plays.
 fn played(output: &Output) -> String {
@@ -19,7 +26,7 @@ fn played(output: &Output) -> String {
 /// The one line on standard error that names the understudy, its size, and the way to a real model.
 fn notice(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("understudy")).collect();
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("the understudy plays")).collect();
     let [line] = lines[..] else { panic!("{stderr}") };
     assert!(line.contains(" MB ") && line.contains("--model"), "{line}");
     line.to_owned()
@@ -48,7 +55,7 @@ fn the_binary_alone_is_enough() {
     let directory = tempfile::tempdir().expect("a directory");
     let alone = directory.path().join("mummer");
     std::fs::copy(env!("CARGO_BIN_EXE_mummer"), &alone).expect("it can be copied");
-    let mut command = std::process::Command::new(alone);
+    let mut command = Command::new(alone);
     command.args(["chat", "--once", "Hello."]).current_dir(&directory).env_clear();
     assert!(!played(&command.output().expect("it runs")).trim().is_empty());
 }
@@ -86,4 +93,132 @@ fn it_is_the_same_model_as_its_file() {
     std::fs::write(file.path(), UNDERSTUDY).expect("it can be written");
     let load = |origin: Origin| Engine::load(origin, EngineOptions::default(), |_| {}).expect("it loads");
     assert_eq!(load(Origin::Understudy).info(), load(file.path().into()).info());
+}
+
+/// Scenes that `tools/understudy/generate --count 12 --json` has written.
+const GOLDEN: &str = include_str!("../../tools/understudy/golden.jsonl");
+
+#[test]
+fn the_text_it_learns_from_is_laid_out_as_prompts_are() {
+    for scene in GOLDEN.lines() {
+        let scene: Value = serde_json::from_str(scene).expect("it is JSON");
+        let wanted = scene["prompt"].as_str().expect("there is a prompt");
+        assert_eq!(prompt_of(&scene), wanted);
+    }
+}
+
+/// The prompt that Mummer builds from the parts of a scene.
+fn prompt_of(scene: &Value) -> String {
+    let toml = toml::to_string(&scene["persona"]).expect("it is a table");
+    let persona = Persona::from_toml("golden", &toml).expect("it is a persona");
+    let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
+    let name = persona.char_name();
+    let mut conversation = Conversation::new(ConversationId(1), 0, 0, speaker.clone(), name);
+    let mut members: Vec<&str> = Vec::new();
+    for line in scene["transcript"].as_array().expect("there is a transcript") {
+        let (who, text) = (line["name"].as_str().expect("a name"), line["text"].as_str().expect("a text"));
+        if who == name {
+            let reply = conversation.begin_reply(speaker.clone(), name, None);
+            let turn = conversation.turn_mut(reply).expect("it is there");
+            turn.state = TurnState::Complete;
+            text.clone_into(&mut turn.shown_mut().text);
+        } else {
+            let member = members.iter().position(|known| *known == who).unwrap_or_else(|| {
+                members.push(who);
+                members.len() - 1
+            });
+            conversation.hear(MemberId(member as u64 + 1), who, text, None);
+        }
+    }
+    template::alpaca(&Slots::fill(&persona, &conversation, "")).render()
+}
+
+#[test]
+fn the_generator_still_writes_the_golden_scenes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut generate = Command::new("python3");
+    let output =
+        generate.arg(root.join("tools/understudy/generate")).args(["--count", "12", "--json"]).output();
+    match output {
+        Ok(output) if output.status.success() => assert_eq!(String::from_utf8_lossy(&output.stdout), GOLDEN),
+        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        Err(error) => eprintln!("not checked: python3 does not run here ({error})"),
+    }
+}
+
+/// Two characters that nobody has trained for.
+const PERSONAS: [(&str, &str); 2] = [
+    (
+        "bravik",
+        "name = \"Bravik\"\ndescription = \"Bravik is a clockmaker. He lives in Tarnholm. He is afraid of geese. \
+         His dog is called Zilla.\"\npersonality = \"Bravik is calm and patient.\"\n",
+    ),
+    (
+        "oshenna",
+        "name = \"Oshenna\"\ndescription = \"Oshenna is a ferryman. She lives in Quenwick. She is afraid of thunder. \
+         Her cat is called Mubo.\"\npersonality = \"Oshenna is merry and warm.\"\n",
+    ),
+];
+
+/// The bot with the understudy and both characters, the second in a channel of its own, always taking the likeliest
+/// token.
+async fn two_characters(directory: &Path, discord: &FakeDiscord, second: ChannelId) -> Running {
+    for (id, text) in PERSONAS {
+        std::fs::write(directory.join(format!("{id}.toml")), text).expect("it can be written");
+    }
+    let settings = format!(
+        "[personas]\ndirectory = \".\"\ndefault = \"bravik\"\n[sampling]\ntemperature = 0.0\n\
+         [discord.channels.{}]\npersona = \"oshenna\"\n",
+        second.0
+    );
+    std::fs::create_dir(directory.join("settings")).expect("it can be made");
+    let file = directory.join("settings/mummer.toml");
+    std::fs::write(&file, settings).expect("it can be written");
+    Running::start(directory, &["--config", file.to_str().expect("a path")], discord).await
+}
+
+#[tokio::test]
+async fn two_channels_talk_to_two_characters_who_know_who_they_are() {
+    let (discord, directory) = (FakeDiscord::start().await, tempfile::tempdir().expect("a directory"));
+    let (workshop, quay) = (discord.channel("workshop"), discord.channel("quay"));
+    let member = discord.member("Robin");
+    let _bot = two_characters(directory.path(), &discord, quay).await;
+    for (channel, own, other) in [(workshop, "Bravik", "Oshenna"), (quay, "Oshenna", "Bravik")] {
+        let question = format!("{} What is your name?", discord.mention_bot());
+        let trigger = discord.post(channel, member, question);
+        let answer = discord.reply_such_that(trigger, |message| message.content().contains(own)).await;
+        assert!(!answer.content().contains(other), "{}", answer.content());
+    }
+}
+
+/// Where the two likeliest tokens are nearer than this, another order of the same sums may choose otherwise.
+const MARGIN: f32 = 0.1;
+
+/// A change in tokenizer, template, positions or sampling shows here at once.
+#[tokio::test]
+async fn greedy_answers_to_the_golden_scenes() {
+    let file = tempfile::Builder::new().suffix(".gguf").tempfile().expect("a file");
+    std::fs::write(file.path(), UNDERSTUDY).expect("it can be written");
+    let engine = engine::load(file.path());
+    let mut picture = String::new();
+    for scene in GOLDEN.lines() {
+        let scene: Value = serde_json::from_str(scene).expect("it is JSON");
+        let text = scene["prompt"].as_str().expect("there is a prompt");
+        let message =
+            &scene["transcript"].as_array().and_then(|lines| lines.last()).expect("it has lines")["text"];
+        let reply = engine::ask(&engine, engine::request(text, 40)).await;
+        let mut ids = reply.end.expect("it ends well").ids;
+        // The engine never chooses a control token but the end.
+        let clear =
+            engine::reference(file.path(), &engine.encode(&engine::text_prompt(text)), 40, MARGIN, |id| {
+                id > 1
+            });
+        let end = clear.iter().position(|id| *id == engine.info().eos);
+        let (steps, cut) = end.map_or((clear.len(), "unclear"), |end| (end, "its end"));
+        assert_eq!(ids.get(..steps), clear.get(..steps), "{text}");
+        ids.truncate(steps);
+        writeln!(picture, "{message}\n    {:?}, {cut} after {steps} tokens", engine.decode(&ids))
+            .expect("memory");
+    }
+    insta::assert_snapshot!(picture);
 }

@@ -263,13 +263,13 @@ KINDS: dict[str, Kind] = {
 
 # What is said of somebody else, so that the right sentence must be found and not the only one.
 OTHERS = [
-    ("{Other}, the {trade}, lives in {town}.", True),
-    ("{Their} {relative} {Other} was born in {town}.", True),
-    ("{Other} is afraid of {fear}.", True),
-    ("{Other} always wears a {colour} {garment}.", True),
-    ("{Other} the {trade} hates {hate}.", True),
-    ("{Other} drinks {drink}.", True),
-    ("{Other} loves {food}.", True),
+    "{Other}, the {trade}, lives in {town}.",
+    "{Their} {relative} {Other} was born in {town}.",
+    "{Other} is afraid of {fear}.",
+    "{Other} always wears a {colour} {garment}.",
+    "{Other} the {trade} hates {hate}.",
+    "{Other} drinks {drink}.",
+    "{Other} loves {food}.",
 ]
 
 # Colour without a question.

@@ -3,14 +3,15 @@
 import re
 from dataclasses import dataclass, field
 
-from . import acts, facts, smalltalk, tasks, words
+from . import acts, facts, shipped, smalltalk, tasks, words
 from .layout import Line, Persona, indented, instruction, prompt
-from .templates import Source, article, pattern, tidy
 from .temper import TEMPERS
+from .templates import Source, article, pattern, tidy
 
 PRONOUNS = {
     "he": {"They": "He", "they": "he", "their": "his", "Their": "His", "them": "him"},
     "she": {"They": "She", "they": "she", "their": "her", "Their": "Her", "them": "her"},
+    "it": {"They": "It", "they": "it", "their": "its", "Their": "Its", "them": "it"},
 }
 NARRATION = r"(?:\*[^*\n]+\* )?"
 
@@ -39,7 +40,7 @@ class Stage:
         self.source = source
         self.kind = kind
         self.char = words.character_name(source)
-        self.pronouns = PRONOUNS[source.any(list(PRONOUNS))]
+        self.pronouns = PRONOUNS[source.any(["he", "she"])]
         self.temper = source.any(list(TEMPERS))
         self.narrates = kind == "roleplay" and source.chance(0.6)
         self.members = [self.fresh_member() for _ in range(source.any([1, 1, 2, 2, 3]))]
@@ -107,8 +108,7 @@ class Stage:
     def about_somebody_else(self) -> str:
         """A fact that belongs to another: the wrong answer to a question about the character."""
         source = self.source
-        template, _ = source.any(facts.OTHERS)
-        return source.fill(template, self.slots() | {
+        return source.fill(source.any(facts.OTHERS), self.slots() | {
             "Other": words.character_name(source), "trade": source.pick(words.TRADES), "town": words.town(source),
             "relative": source.pick(words.PEOPLE), "fear": source.pick(words.FEARS), "hate": source.pick(words.HATES),
             "colour": source.pick(words.COLOURS), "garment": source.pick(words.GARMENTS),
@@ -375,13 +375,16 @@ def joined(written: Persona, stage: Stage, pieces: list[tuple[str, bool]], line:
 
 
 def adopt(stage: Stage, persona: Persona) -> None:
-    """Puts a shipped persona on the stage: its facts are not known to the generator, its name is."""
+    """Puts a shipped persona on the stage, with what is known of it."""
+    known, text = shipped.KNOWN[persona.name], instruction(persona).lower()
     stage.char, stage.kind, stage.setting = persona.name, persona.kind, ""
-    text = instruction(persona)
-    she = len(re.findall(r"\b(?:She|she|her)\b", text)) > len(re.findall(r"\b(?:He|he|his)\b", text))
-    stage.pronouns = PRONOUNS["she" if she else "he"]
+    stage.pronouns, stage.temper = PRONOUNS[known.pronoun], known.temper
     stage.narrates = "*" in "".join(persona.examples)
+    # Where several facts are of one kind, this scene knows one of them.
     stage.facts = {}
+    for kind, key, value in stage.source.random.sample(known.facts, len(known.facts)):
+        assert value.lower() in text, f"{persona.name} no longer says {value!r}"
+        stage.facts[kind] = {"key": key, "value": value, "Value": tidy(value)}
     stage.members = [name for name in stage.members if name.lower() != persona.name.lower()] or ["Robin"]
 
 
