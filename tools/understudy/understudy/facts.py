@@ -14,7 +14,11 @@ from .words import character_name, syllables, town
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of fact. `choose` gives (key, value)."""
+    """One kind of fact. `choose` gives (key, value).
+
+    A character answers with the sentence of its text, in the first person: that can be learned, since it copies. The
+    `answers` are for a fact whose sentence is not known to the generator.
+    """
 
     choose: Callable[[Source], tuple[str, str]]
     statements: list[str]
@@ -129,7 +133,7 @@ KINDS: dict[str, Kind] = {
     ),
     "age": Kind(
         one_of(words.NUMBERS),
-        ["{They} is {value} years old.", "{Char} is {value} years old.", "{They} is {value}, [and feels it|and looks younger|or so {they} says].",
+        ["{They} is {value} years old.", "{Char} is {value} years old.", "{They} is {value}, [and {they} feels it|and {they} looks younger|or so {they} says].",
          "{They} turned {value} [last winter|in spring].", "At {value}, {they} has seen a lot.", "{Their} age is {value}."],
         ["How old are you?", "What is your age?", "What's your age?", "How many years do you have?", "How old r u",
          "May I ask how old you are?", "Tell me your age.", "{Char}, how old are you?", "How old are you now?",
@@ -218,7 +222,7 @@ KINDS: dict[str, Kind] = {
     "collection": Kind(
         one_of(words.COLLECTIONS),
         ["{They} collects {value}.", "{They} has a large collection of {value}.", "{Their} house is full of {value}.",
-         "{They} collects {value} [and counts them every night|from all over the world].", "{They} never throws away {value}."],
+         "{They} collects {value} [and {they} counts them every night|from all over the world].", "{They} never throws away {value}."],
         ["What do you collect?", "Do you collect [anything|something]?", "What is in your collection?",
          "What is your house full of?", "Tell me about your collection.", "{Char}, what do you collect?",
          "What sort of things do you collect?", "Are you a collector?", "what do u collect"],

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from . import acts, facts, shipped, smalltalk, tasks, words
 from .layout import Line, Persona, indented, instruction, prompt
+from .person import FIRST, first_person, second_person
 from .temper import TEMPERS
-from .templates import Source, article, pattern, tidy
+from .templates import Source, article, pattern, put, tidy
 
 PRONOUNS = {
     "he": {"They": "He", "they": "he", "their": "his", "Their": "His", "them": "him"},
@@ -60,7 +61,11 @@ class Stage:
         chosen = {}
         for name in self.source.random.sample(list(facts.KINDS), count):
             key, value = facts.KINDS[name].choose(self.source)
-            chosen[name] = {"key": key, "value": value, "Value": tidy(value)}
+            fact = {"key": key, "value": value, "Value": tidy(value)}
+            statement = self.source.choose(self.source.pick(facts.KINDS[name].statements))
+            fact["statement"] = put(statement, self.slots() | fact)
+            fact["own words"] = first_person(put(statement, FIRST | fact))
+            chosen[name] = fact
         return chosen
 
     def slots(self, user: str = "") -> dict[str, str]:
@@ -74,9 +79,7 @@ class Stage:
     def persona(self) -> Persona:
         """The persona's text: its facts among other sentences, its temper, the place, sometimes examples."""
         source, slots = self.source, self.slots()
-        sentences = [
-            source.fill(source.pick(facts.KINDS[name].statements), slots | fact) for name, fact in self.facts.items()
-        ]
+        sentences = [fact["statement"] for fact in self.facts.values()]
         for _ in range(source.any([0, 0, 1, 2])):
             sentences.append(source.fill(source.pick(facts.DECORATION), slots))
         for _ in range(source.any([0, 1, 1, 2])):
@@ -205,7 +208,8 @@ def own_fact(stage: Stage, user: str) -> Exchange:
     if stage.facts and source.chance(1.0 if source.held_out else 0.9):
         name = source.any(list(stage.facts))
         fact, kind = stage.facts[name], facts.KINDS[name]
-        exchange = made(stage, "own_fact", user, kind.questions, kind.answers, fact)
+        own_words = [fact["own words"]] if "own words" in fact else kind.answers
+        exchange = made(stage, "own_fact", user, kind.questions, own_words, fact, kind.answers + own_words)
         exchange.copies = [fact["value"]]
         exchange.excludes = [other["value"] for key, other in stage.facts.items() if key != name]
         return exchange
@@ -229,7 +233,9 @@ def tell(stage: Stage, user: str, kind: str | None = None) -> Exchange:
     stage.told.setdefault(user, {})[kind] = value
     stage.told[user][f"{kind} key"] = key
     messages, _, _, replies = TOLD[kind]
-    return made(stage, "tell", user, messages, replies, {"told": value, "key": key})
+    exchange = made(stage, "tell", user, messages, replies, {"told": value, "key": key})
+    stage.told[user][f"{kind} back"] = second_person(exchange.message)
+    return exchange
 
 
 def asked_back(stage: Stage, user: str) -> Exchange:
@@ -239,7 +245,9 @@ def asked_back(stage: Stage, user: str) -> Exchange:
     kind = stage.source.any(kinds)
     value = known.get(kind, user)
     _, messages, replies, _ = TOLD[kind]
-    exchange = made(stage, f"your_{kind}", user, messages, replies, {"told": value, "key": known.get(f"{kind} key", "")})
+    slots = {"told": value, "key": known.get(f"{kind} key", "")}
+    back = [known[f"{kind} back"]] if kind in known else ["You are {told}."]
+    exchange = made(stage, f"your_{kind}", user, messages, back, slots, replies + back)
     exchange.copies = [value]
     return exchange
 
@@ -304,7 +312,7 @@ def role(stage: Stage, user: str) -> Exchange:
 
 # What scenes are made of: about a third recall, a quarter small talk.
 SHARES = [
-    (own_name, 8), (own_fact, 17), (asked_back, 10), (small_talk, 24), (act, 17), (task, 11), (role, 8), (unclear, 5),
+    (own_name, 5), (own_fact, 21), (asked_back, 12), (small_talk, 23), (act, 16), (task, 10), (role, 8), (unclear, 5),
 ]
 
 

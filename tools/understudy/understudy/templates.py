@@ -44,10 +44,18 @@ class Source:
         side = [item for item in items if is_held_out(item) == self.held_out]
         return self.random.sample(side, min(count, len(side)))
 
+    def choose(self, template: str) -> str:
+        """The template with its alternatives chosen."""
+        return ALTERNATIVES.sub(lambda match: self.random.choice(match[1].split("|")), template)
+
     def fill(self, template: str, slots: dict[str, str]) -> str:
         """The template with its alternatives chosen and its slots filled."""
-        chosen = ALTERNATIVES.sub(lambda match: self.random.choice(match[1].split("|")), template)
-        return tidy(SLOT.sub(lambda match: slots[match[1]], chosen))
+        return put(self.choose(template), slots)
+
+
+def put(template: str, slots: dict[str, str]) -> str:
+    """A template without alternatives, its slots filled."""
+    return tidy(SLOT.sub(lambda match: slots[match[1]], template))
 
 
 def pattern(template: str, slots: dict[str, str]) -> str:
