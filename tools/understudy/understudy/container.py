@@ -4,10 +4,11 @@ from pathlib import Path
 
 import gguf
 import numpy
-from gguf import GGMLQuantizationType, TokenType
+from gguf import GGMLQuantizationType
 from sentencepiece import sentencepiece_model_pb2 as proto
 
 from .model import Understudy
+from .vocabulary import KINDS
 
 DTYPES = {"q8_0": GGMLQuantizationType.Q8_0, "f16": GGMLQuantizationType.F16}
 
@@ -46,7 +47,7 @@ def write(path: Path, model: Understudy, vocabulary: proto.ModelProto, dtype: st
 
 
 def write_vocabulary(writer: gguf.GGUFWriter, vocabulary: proto.ModelProto) -> None:
-    kinds = {1: TokenType.NORMAL, 2: TokenType.UNKNOWN, 3: TokenType.CONTROL, 6: TokenType.BYTE}
+    kinds = {piece_kind: kind for kind, piece_kind in KINDS.items()}
     writer.add_tokenizer_model("llama")
     writer.add_token_list([piece.piece for piece in vocabulary.pieces])
     writer.add_token_scores([piece.score for piece in vocabulary.pieces])

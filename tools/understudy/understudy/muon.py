@@ -1,4 +1,4 @@
-"""Muon: momentum whose step is made orthogonal. torch has one too, in bfloat16, which old CPUs compute 50 times slower.
+"""Muon: momentum whose step is made orthogonal. torch has one too, in bfloat16, whose steps take seconds on older CPUs.
 
 Source: Keller Jordan, "Muon: An optimizer for hidden layers in neural networks",
 <https://kellerjordan.github.io/posts/muon/>; the scale is that of Moonlight (arXiv 2502.16982), so that rates are AdamW's.

@@ -44,7 +44,9 @@ class Stage:
         self.pronouns = PRONOUNS[source.any(["he", "she"])]
         self.temper = source.any(list(TEMPERS))
         self.narrates = kind == "roleplay" and source.chance(0.6)
-        self.members = [self.fresh_member() for _ in range(source.any([1, 1, 2, 2, 3]))]
+        self.members: list[str] = []
+        for _ in range(source.any([1, 1, 2, 2, 3])):
+            self.members.append(self.fresh_member())
         self.other = words.character_name(source)
         self.setting, self.time = source.pick(words.SETTINGS), source.pick(words.TIMES)
         self.facts = self.choose_facts(source.random.randint(2, 6))
@@ -54,7 +56,7 @@ class Stage:
     def fresh_member(self) -> str:
         while True:
             name = words.member_name(self.source)
-            if name.lower() not in {self.char.lower(), *(m.lower() for m in getattr(self, "members", []))}:
+            if name.lower() not in {self.char.lower(), *(member.lower() for member in self.members)}:
                 return name
 
     def choose_facts(self, count: int) -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from gguf import GGUFReader, TokenType
 from sentencepiece import sentencepiece_model_pb2 as proto
 
 BOS, EOS = 1, 2
-# SentencePiece's kinds of pieces have other numbers in GGUF for none of these.
+# What GGUF calls SentencePiece's kinds of pieces.
 KINDS = {
     TokenType.NORMAL: proto.ModelProto.SentencePiece.NORMAL,
     TokenType.UNKNOWN: proto.ModelProto.SentencePiece.UNKNOWN,
@@ -74,7 +74,7 @@ class Encoder:
         return [*ids, EOS], [*by_character, True]
 
 
-def shuffled_names(seed: int, count: int) -> list[str]:
+def random_words(seed: int, count: int) -> list[str]:
     """Random letters, so that rare pairs of letters have pieces too."""
     generator = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
