@@ -176,10 +176,11 @@ fn find_persona(library: &Library, wanted: &str, asked_by: &str) -> anyhow::Resu
 fn assistant_settings(config: &Config, library: &Library) -> anyhow::Result<Settings> {
     let channel_personas = config.discord.channels.iter().map(|(channel, wanted)| {
         let asked_by = format!("the setting discord.channels.{channel}.persona");
-        Ok((*channel, find_persona(library, wanted, &asked_by)?))
+        Ok((*channel, loading::playable(config, find_persona(library, wanted, &asked_by)?)))
     });
+    let default = find_persona(library, &config.personas.default, "the setting personas.default")?;
     Ok(Settings {
-        default_persona: find_persona(library, &config.personas.default, "the setting personas.default")?,
+        default_persona: loading::playable(config, default),
         channel_personas: channel_personas.collect::<anyhow::Result<_>>()?,
         sampling: config.sampling,
         manner: Manner::default(),

@@ -54,10 +54,11 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let mut settings =
         Settings { manner: MANNER, seed: arguments.seed, ..assistant_settings(config, &library)? };
     if let Some(wanted) = &arguments.persona {
-        settings.default_persona = match persona_file(wanted) {
+        let wanted = match persona_file(wanted) {
             Some(path) => Arc::new(load_file(path)?),
             None => find_persona(&library, wanted, "--persona")?,
         };
+        settings.default_persona = loading::playable(config, wanted);
     }
     let persona = Arc::clone(&settings.default_persona);
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;

@@ -1,4 +1,4 @@
-//! Loading the model, with progress on a terminal. It decides which model that is.
+//! Loading the model, with progress on a terminal. It decides which model that is, and what the understudy needs to play.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use crate::config::{Config, Model};
 use crate::engine::{Engine, EngineOptions, Origin, UNDERSTUDY};
 use crate::generation::Generator;
 use crate::generation::scripted::Scripted;
+use crate::persona::{Persona, SamplingWish};
 
 /// How many scripted answers a dry run makes at a time.
 const DRY_RUN_PARALLEL: usize = 4;
@@ -56,11 +57,33 @@ pub(super) fn origin(config: &Config, tell: impl FnOnce(&str)) -> Origin {
     }
     tell(&format!(
         "No model is set, so the understudy plays: a built-in model of {} that knows a closed set of phrases and \
-         copies names and facts from its prompt. It is there to try Mummer out, not to converse with. For the real \
+         copies names from its prompt. It is there to try Mummer out, not to converse with. For the real \
          one: --model nous-hermes-llama2-13b.Q4_K_M.gguf (see README)",
         DecimalBytes(UNDERSTUDY.len() as u64)
     ));
     Origin::Understudy
+}
+
+/// The understudy is unsure of much; above this temperature it says what it does not mean.
+const UNDERSTUDY_TEMPERATURE: f32 = 0.5;
+
+/// The persona as the model that plays can play it. The understudy copies names and facts from its prompt, which the
+/// penalties that keep large models from repeating themselves would forbid.
+pub(super) fn playable(config: &Config, persona: Arc<Persona>) -> Arc<Persona> {
+    if config.model.path.is_some() {
+        return persona;
+    }
+    let wish = persona.card.sampling.or(config.sampling);
+    let needed = SamplingWish {
+        temperature: wish.temperature.map(|temperature| temperature.min(UNDERSTUDY_TEMPERATURE)),
+        repetition_penalty: Some(1.0),
+        frequency_penalty: Some(0.0),
+        presence_penalty: Some(0.0),
+        ..SamplingWish::default()
+    };
+    let mut persona = Arc::unwrap_or_clone(persona);
+    persona.card.sampling = needed.or(persona.card.sampling);
+    Arc::new(persona)
 }
 
 /// How the settings want the model to be loaded.
@@ -71,5 +94,37 @@ pub(super) fn options(config: &Config) -> EngineOptions {
         context_length,
         queue_capacity: config.generation.queue,
         ..EngineOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn persona(sampling: &str) -> Arc<Persona> {
+        let text = format!("name = 'Ada'\ndescription = 'An engineer.'\n[sampling]\n{sampling}");
+        Arc::new(Persona::from_toml("ada", &text).expect("it parses"))
+    }
+
+    #[test]
+    fn the_understudy_is_not_punished_for_copying_and_keeps_its_temper() {
+        let config = Config::load(None).expect("the defaults are sound");
+        let played = |sampling| playable(&config, persona(sampling)).card.sampling;
+        let hot = played("temperature = 1.1\nrepetition_penalty = 1.2\nmax_tokens = 50\n");
+        assert_eq!((hot.temperature, hot.repetition_penalty), (Some(UNDERSTUDY_TEMPERATURE), Some(1.0)));
+        assert_eq!((hot.presence_penalty, hot.max_tokens), (Some(0.0), Some(50)));
+        assert_eq!(played("temperature = 0.1\n").temperature, Some(0.1));
+        assert_eq!(
+            played("").temperature,
+            config.sampling.temperature.map(|t| t.min(UNDERSTUDY_TEMPERATURE))
+        );
+    }
+
+    #[test]
+    fn another_model_plays_personas_as_they_are() {
+        let mut config = Config::load(None).expect("the defaults are sound");
+        config.model.path = Some("model.gguf".into());
+        let persona = persona("repetition_penalty = 1.2\n");
+        assert_eq!(playable(&config, Arc::clone(&persona)), persona);
     }
 }
