@@ -13,7 +13,7 @@ use mummer::persona::{Library, Persona};
 use serde_json::Value;
 
 use crate::cli::{mummer, run, stdout};
-use crate::discord::{ChannelId, FakeDiscord};
+use crate::discord::{ChannelId, FakeDiscord, UserId};
 use crate::engine;
 use crate::main_job::Running;
 
@@ -95,7 +95,11 @@ fn it_is_the_same_model_as_its_file() {
     assert_eq!(load(Origin::Understudy).info(), load(file.path().into()).info());
 }
 
-/// Scenes that `tools/understudy/generate --count 12 --json` has written.
+/// How the golden scenes are made. This seed has all forms: assistants with and without a transcript, notes behind it,
+/// messages of several lines.
+const GENERATE: [&str; 5] = ["--count", "24", "--seed", "1", "--json"];
+
+/// Scenes that `tools/understudy/generate` has written.
 const GOLDEN: &str = include_str!("../../tools/understudy/golden.jsonl");
 
 #[test]
@@ -137,13 +141,17 @@ fn prompt_of(scene: &Value) -> String {
 #[expect(clippy::print_stderr, reason = "whoever runs the tests should know what was not checked")]
 fn the_generator_still_writes_the_golden_scenes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut generate = Command::new("python3");
-    let output =
-        generate.arg(root.join("tools/understudy/generate")).args(["--count", "12", "--json"]).output();
-    match output {
-        Ok(output) if output.status.success() => assert_eq!(String::from_utf8_lossy(&output.stdout), GOLDEN),
-        Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => eprintln!("not checked: python3 does not run here ({error})"),
+    let python = |arguments: &[&str]| {
+        // Without -B it would leave files in the source tree.
+        Command::new("python3").arg("-B").args(arguments).current_dir(root.join("tools/understudy")).output()
+    };
+    let is_new_enough = python(&["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]);
+    if is_new_enough.is_ok_and(|output| output.status.success()) {
+        let output = python(&[&["generate"][..], &GENERATE].concat()).expect("it ran before");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), GOLDEN);
+    } else {
+        eprintln!("not checked: there is no Python 3.11 or newer here");
     }
 }
 
@@ -151,13 +159,13 @@ fn the_generator_still_writes_the_golden_scenes() {
 const PERSONAS: [(&str, &str); 2] = [
     (
         "bravik",
-        "name = \"Bravik\"\ndescription = \"Bravik is a clockmaker. He lives in Tarnholm. He is afraid of geese. \
-         His dog is called Zilla.\"\npersonality = \"Bravik is calm and patient.\"\n",
+        "name = \"Bravik\"\ndescription = \"Bravik is a clockmaker. He lives in Tarnholm. Yolanth, the baker, lives in \
+         Gorsewick. Bravik is afraid of geese. His dog is called Zilla.\"\npersonality = \"Bravik is calm and patient.\"\n",
     ),
     (
         "oshenna",
-        "name = \"Oshenna\"\ndescription = \"Oshenna is a ferryman. She lives in Quenwick. She is afraid of thunder. \
-         Her cat is called Mubo.\"\npersonality = \"Oshenna is merry and warm.\"\n",
+        "name = \"Oshenna\"\ndescription = \"Drimm the miller comes from Gorsewick. Oshenna lives in Quenwick. She is afraid \
+         of thunder. Her cat is called Mubo.\"\npersonality = \"Oshenna is merry and warm.\"\n",
     ),
 ];
 
@@ -178,22 +186,31 @@ async fn two_characters(directory: &Path, discord: &FakeDiscord, second: Channel
     Running::start(directory, &["--config", file.to_str().expect("a path")], discord).await
 }
 
+/// Says something to the bot, and gives the whole answer: the next message there is answered only when it is over.
+async fn answer(discord: &FakeDiscord, channel: ChannelId, member: UserId, message: &str) -> String {
+    let say = |text: &str| discord.post(channel, member, format!("{} {text}", discord.mention_bot()));
+    let reply = discord.reply_to(say(message)).await;
+    discord.reply_to(say("Thank you.")).await;
+    discord.message(reply.id).content().to_owned()
+}
+
 #[tokio::test]
 async fn two_channels_talk_to_two_characters_who_know_who_they_are() {
     let (discord, directory) = (FakeDiscord::start().await, tempfile::tempdir().expect("a directory"));
     let (workshop, quay) = (discord.channel("workshop"), discord.channel("quay"));
     let member = discord.member("Robin");
     let _bot = two_characters(directory.path(), &discord, quay).await;
-    for (channel, own, other) in [(workshop, "Bravik", "Oshenna"), (quay, "Oshenna", "Bravik")] {
-        let question = format!("{} What is your name?", discord.mention_bot());
-        let trigger = discord.post(channel, member, question);
-        let answer = discord.reply_such_that(trigger, |message| message.content().contains(own)).await;
-        assert!(!answer.content().contains(other), "{}", answer.content());
+    for (channel, own) in [(workshop, "Bravik"), (quay, "Oshenna")] {
+        let answer = answer(&discord, channel, member, "What is your name?").await;
+        assert!(answer.contains(own), "{answer}");
     }
 }
 
 /// Where the two likeliest tokens are nearer than this, another order of the same sums may choose otherwise.
 const MARGIN: f32 = 0.1;
+
+/// Most tokens of an answer that are compared.
+const STEPS: usize = 40;
 
 /// A change in tokenizer, template, positions or sampling shows here at once.
 #[tokio::test]
@@ -202,24 +219,31 @@ async fn greedy_answers_to_the_golden_scenes() {
     std::fs::write(file.path(), UNDERSTUDY).expect("it can be written");
     let engine = engine::load(file.path());
     let mut picture = String::new();
+    let mut compared = 0;
     for scene in GOLDEN.lines() {
         let scene: Value = serde_json::from_str(scene).expect("it is JSON");
         let text = scene["prompt"].as_str().expect("there is a prompt");
         let message =
             &scene["transcript"].as_array().and_then(|lines| lines.last()).expect("it has lines")["text"];
-        let reply = engine::ask(&engine, engine::request(text, 40)).await;
+        let reply = engine::ask(&engine, engine::request(text, STEPS)).await;
         let mut ids = reply.end.expect("it ends well").ids;
         // The engine never chooses a control token but the end.
         let clear =
-            engine::reference(file.path(), &engine.encode(&engine::text_prompt(text)), 40, MARGIN, |id| {
+            engine::reference(file.path(), &engine.encode(&engine::text_prompt(text)), STEPS, MARGIN, |id| {
                 id > 1
             });
         let end = clear.iter().position(|id| *id == engine.info().eos);
-        let (steps, cut) = end.map_or((clear.len(), "unclear"), |end| (end, "its end"));
+        let (steps, cut) = match end {
+            Some(end) => (end, "its end"),
+            None if clear.len() == STEPS => (STEPS, "the last step"),
+            None => (clear.len(), "unclear"),
+        };
+        compared += steps;
         assert_eq!(ids.get(..steps), clear.get(..steps), "{text}");
         ids.truncate(steps);
         writeln!(picture, "{message}\n    {:?}, {cut} after {steps} tokens", engine.decode(&ids))
             .expect("memory");
     }
+    assert!(compared > 60, "the model is sure of {compared} steps only");
     insta::assert_snapshot!(picture);
 }

@@ -13,6 +13,8 @@ class Act:
 
     messages: list[str]
     replies: list[str]
+    # The slot that a good answer repeats.
+    copies: str = ""
 
 
 VERBS = {
@@ -29,35 +31,42 @@ ACTS: dict[str, Act] = {
          "*points at {a_object}*", "i found {a_object} outside"],
         ["*{They} looks at the {object}.* Where did you find it, {user}?", "*{They} picks up the {object} and turns it over.* Curious.",
          "*{They} bends over the {object}.* I have seen one like it before."],
+        "object",
     ),
     "give": Act(
         ["*gives you {a_object}*", "*hands {char} {a_object}* [This is for you.|For you.|]", "I brought you {a_object}.", "This {object} is for you.", "*offers you {a_object}*", "Please take this {object}.", "Here, have {a_object}.",
          "I have a present for you: {a_object}.", "*presents {char} with {a_object}*", "You can have my {object}.", "i got u {a_object}", "Take this {object}[, it is yours|, {char}|]."],
         ["*{They} takes the {object}.* Thank you, {user}.", "*{They} holds the {object} close.* For me? Thank you, {user}."],
+        "object",
     ),
     "ask_for": Act(
         ["Give me the {object}[.|, please.|!]", "Can I have the {object}?", "Hand me the {object}[.|, please.]", "Could you pass me the {object}?", "May I borrow your {object}?", "I need the {object}[.|, {char}.]", "*reaches for the {object}*",
          "Lend me the {object}[.|, please.]", "{char}, give me that {object}.", "Let me have the {object}.", "pass the {object}"],
         ["*{They} hands {user} the {object}.* Be careful with it.", "*{They} gives {user} the {object}.* I want it back."],
+        "object",
     ),
     "command": Act(
         ["{Verb} the {object}[.|!|, please.]", "Could you {verb} the {object}?", "Please {verb} the {object}.", "{char}, {verb} the {object}[.|!]", "I want you to {verb} the {object}.", "Would you {verb} the {object} for me?", "You must {verb} the {object}[.|!]",
          "Go and {verb} the {object}.", "Can you {verb} that {object}?", "Quick, {verb} the {object}!", "It is time to {verb} the {object}.", "{verb} the {object} pls"],
         ["*{They} {verbs} the {object}.* [There.|Done.|As you wish.]", "*{They} {verbs} the {object} without a word.* Is that what you wanted, {user}?"],
+        "object",
     ),
     "go": Act(
         ["Come with me to the {place}[.|!|, {char}.]", "Let us go to the {place}[.|!]", "Follow me to the {place}[.|!]", "Shall we go to the {place}?", "We must go to the {place}[.|!| at once!]", "Take me to the {place}[.|, please.]", "I am going to the {place}. [Are you coming?|Come along!]",
          "*walks towards the {place}* Come!", "How about a walk to the {place}?", "Meet me at the {place}.", "lets go to the {place}", "Will you come to the {place} with me?"],
         ["*{They} follows {user} to the {place}.* [Lead on.|After you.]", "*{They} looks towards the {place}.* To the {place}, then.", "*{They} gets up.* I know the way to the {place}."],
+        "place",
     ),
     "where": Act(
         ["Where are we[?| now?]", "What is this place?", "*looks around* Where am I?", "Where am I?", "What kind of place is this?", "Tell me where we are.", "Do you know where we are[?|, {char}?]", "where r we", "I am lost. Where are we?", "What place is this[?|, {char}?]",
          "*wakes up* Where am I?", "Describe this place."],
-        ["This is {setting}, {user}.", "We are in {setting}.", "*{They} looks around.* You are in {setting}."],
+        ["We are {setting}, {user}.", "We must be {setting}.", "*{They} looks around.* You are {setting}."],
+        "setting",
     ),
     "when": Act(
-        ["What time is it?", "What time of day is it?", "How late is it?", "Do you know what time it is?", "When is it?", "Is it late[ already|]?", "what time is it", "Is it morning or evening?", "{char}, what time is it?"],
+        ["What time is it?", "What time of day is it?", "Is it very late?", "Do you know what time it is?", "When is it?", "Is it late[ already|]?", "what time is it", "Is it morning or evening?", "{char}, what time is it?"],
         ["It is {time}, {user}.", "*{They} glances outside.* It is {time}."],
+        "time",
     ),
     "event": Act(
         ["*{event}*", "*Suddenly {event}.*", "*Then {event}.*", "*Outside, {event}.*", "*At that moment {event}.*", "Did you notice? {Event}!", "Listen, {event}!", "*{event}, and nobody speaks*", "*For a moment {event}.*", "Look, {event}!"],
@@ -68,7 +77,7 @@ ACTS: dict[str, Act] = {
         ["*{They} looks up.* Come in, {user}.", "*{They} makes room.* Sit with me, {user}.", "*{They} turns to {user}.* I have been expecting you."],
     ),
     "attack": Act(
-        ["*draws a [sword|knife|dagger]*", "*attacks {char}*", "*swings a {object} at you*", "*throws a {object} at {char}*", "*punches {char}*", "I will kill you[!|, {char}!]", "Fight me[!|, {char}!]", "*raises a fist*", "*pushes {char}*", "*aims at you*", "*kicks {char}*", "Draw your weapon!"],
+        ["*draws a [sword|knife|dagger]*", "*attacks {char}*", "*swings {a_object} at you*", "*throws a {object} at {char}*", "*punches {char}*", "I will kill you[!|, {char}!]", "Fight me[!|, {char}!]", "*raises a fist*", "*pushes {char}*", "*aims at you*", "*kicks {char}*", "Draw your weapon!"],
         ["*{They} steps aside.* Not today, {user}.", "*{They} catches {user} by the wrist.* Think again.", "*{They} does not move.* Put that away, {user}."],
     ),
     "affection": Act(
@@ -76,7 +85,8 @@ ACTS: dict[str, Act] = {
         ["*{They} smiles at {user}.* You are good company.", "*{They} stands still for a moment.* That was kind, {user}."],
     ),
     "beast": Act(
-        ["*{a_animal} runs into the room*", "Look, {a_animal}!", "There is {a_animal} outside.", "*brings in {a_animal}*", "I saw {a_animal} in the garden.", "*points at {a_animal}* Whose is that?", "Is that {a_animal}?", "Watch out, {a_animal}!", "*{a_animal} appears at the door*", "My {animal} is sick.", "theres {a_animal} behind u"],
+        ["*{a_animal} runs into the room*", "Look, {a_animal}!", "There is {a_animal} outside.", "*brings in {a_animal}*", "I saw {a_animal} in the garden.", "*points at {a_animal}* Whose is that?", "Is that {a_animal}?", "Watch out, {a_animal}!", "*{a_animal} appears at the door*", "theres {a_animal} behind u"],
         ["*{They} watches the {animal}.* It will not hurt us, {user}.", "*{They} kneels beside the {animal}.* Be gentle with it, {user}.", "*{They} points at the {animal}.* Whose {animal} is this?"],
+        "animal",
     ),
 }

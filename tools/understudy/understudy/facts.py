@@ -1,15 +1,15 @@
 """Facts: what a persona's text says of the character, how it is asked for, and how the character answers.
 
 Slots: {Char} the name, {They} {they} {their} {them} the pronouns, {value} the fact, {key} what it is about (the kind
-of animal, the relative), {user} whoever asks.
+of animal, the relative), {a_value} and {a_key} the same with an article, {is} the verb after {key}, {user} whoever asks.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import words
-from .templates import Source, article
-from .words import character_name, syllables, town
+from .templates import Source, article, tidy
+from .words import character_name, syllables, town, value
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,33 @@ class Kind:
 
 def one_of(items: list[str]) -> Callable[[Source], tuple[str, str]]:
     """A value without a key."""
-    return lambda source: ("", source.pick(items))
+    return lambda source: ("", value(source, items))
 
 
 def a_or_an(items: list[str]) -> Callable[[Source], tuple[str, str]]:
     """A value with its article."""
-    return lambda source: ("", article(source.pick(items)))
+    return lambda source: ("", article(value(source, items)))
 
 
-def keyed(keys: list[str], value: Callable[[Source], str]) -> Callable[[Source], tuple[str, str]]:
+def keyed(keys: list[str], named: Callable[[Source], str]) -> Callable[[Source], tuple[str, str]]:
     """A value and what it belongs to."""
-    return lambda source: (source.pick(keys), value(source))
+    return lambda source: (value(source, keys), named(source))
+
+
+def relative(source: Source) -> tuple[str, str]:
+    """Somebody's place in the character's life, and a name that fits it."""
+    place = source.pick(list(words.PEOPLE))
+    return place, character_name(source, source.any(words.PEOPLE[place].split()))
+
+
+def eyes_or_hair(source: Source) -> tuple[str, str]:
+    """What has a colour on everybody, and the colour."""
+    return source.any(["eyes", "hair"]), value(source, words.COLOURS)
+
+
+def tidy_words(name: str) -> str:
+    """A name with a capital at every word but the article."""
+    return " ".join(word if word == "the" else tidy(word) for word in name.split(" "))
 
 
 KINDS: dict[str, Kind] = {
@@ -58,10 +74,10 @@ KINDS: dict[str, Kind] = {
         ["{They} was born in {value}.", "Born in {value}, {they} left [early|young|at twelve].", "{They} comes from {value}.",
          "{They} grew up in {value}.", "{They} was born [on a farm|in a storm|on a barge] in {value}.",
          "{Their} birthplace is {value}."],
-        ["Where were you born?", "Where do you come from?", "Where are you from?", "Where did you grow up?",
-         "What is your birthplace?", "Are you from around here?", "where r u from", "Which town do you come from?",
-         "Tell me where you were born.", "{Char}, where were you born?", "So where do you come from[ originally]?",
-         "In which town were you born?"],
+        ["Where were you born?", "Where did you grow up?", "What is your birthplace?", "where were u born",
+         "Which town were you born in?", "Tell me where you were born.", "{Char}, where were you born?",
+         "Where did your life begin?", "In which town were you born?", "And where were you born?",
+         "Do you know where you were born?"],
         ["I was born in {value}.", "I come from {value}.", "From {value}."],
     ),
     "trade": Kind(
@@ -77,13 +93,13 @@ KINDS: dict[str, Kind] = {
     ),
     "animal": Kind(
         keyed(words.ANIMALS, syllables),
-        ["{They} has a {key} called {value}.", "{Their} {key} is called {value}.", "{They} owns a {key} named {value}.",
-         "A {key} called {value} follows {them} everywhere.", "{They} keeps a {key}, {value}.",
-         "{They} shares {their} bed with a {key} named {value}.", "Never far away is {value}, {their} {key}."],
+        ["{They} has {a_key} called {value}.", "{Their} {key} is called {value}.", "{They} owns {a_key} named {value}.",
+         "{a_key} called {value} follows {them} everywhere.", "{They} keeps {a_key}, {value}.",
+         "{They} shares {their} bed with {a_key} named {value}.", "Never far away is {value}, {their} {key}."],
         ["What is your {key} called?", "What's your {key} called?", "What's the name of your {key}?",
          "What is your {key}'s name?", "What do you call your {key}?", "Does your {key} have a name?",
-         "Who is that {key}?", "What a nice {key}. What is it called?", "Tell me the name of your {key}.",
-         "{Char}, what is your {key} called?", "How is your {key} called?", "and ur {key}, whats its name",
+         "What a nice {key}. What is it called?", "Tell me the name of your {key}.",
+         "{Char}, what is your {key} called?", "and ur {key}, whats its name",
          "What name did you give your {key}?"],
         ["My {key} is called {value}.", "{value}. That is my {key}.", "I call my {key} {value}."],
     ),
@@ -135,18 +151,18 @@ KINDS: dict[str, Kind] = {
         one_of(words.NUMBERS),
         ["{They} is {value} years old.", "{Char} is {value} years old.", "{They} is {value}, [and {they} feels it|and {they} looks younger|or so {they} says].",
          "{They} turned {value} [last winter|in spring].", "At {value}, {they} has seen a lot.", "{Their} age is {value}."],
-        ["How old are you?", "What is your age?", "What's your age?", "How many years do you have?", "How old r u",
+        ["How old are you?", "What is your age?", "What's your age?", "How many years have you lived?", "How old r u",
          "May I ask how old you are?", "Tell me your age.", "{Char}, how old are you?", "How old are you now?",
          "And how old might you be?", "What age are you?"],
         ["I am {value} years old.", "I am {value}.", "{value} years."],
     ),
     "relative": Kind(
-        keyed(words.PEOPLE, character_name),
-        ["{Their} {key} is called {value}.", "{They} has a {key} called {value}.", "{Their} {key}, {value}, [lives far away|writes every month|is never home].",
+        relative,
+        ["{Their} {key} is called {value}.", "{They} has {a_key} called {value}.", "{Their} {key}, {value}, [lives far away|writes every month|is never home].",
          "{They} has not seen {their} {key} {value} for years.", "{They} quarrels with {their} {key} {value}.",
          "{Their} {key}'s name is {value}.", "{They} speaks often of {value}, {their} {key}."],
         ["What is your {key} called?", "What's your {key}'s name?", "What is the name of your {key}?",
-         "Who is your {key}?", "How is your {key} called?", "Do you have a {key}?", "Tell me about your {key}.",
+         "Who is your {key}?", "Do you have {a_key}?", "Tell me about your {key}.",
          "What is your {key}'s name?", "whats ur {key}s name", "{Char}, what is your {key} called?",
          "What do you call your {key}?", "Remind me of your {key}'s name."],
         ["My {key} is called {value}.", "{value} is my {key}.", "That is {value}, my {key}."],
@@ -176,36 +192,36 @@ KINDS: dict[str, Kind] = {
          "{They} learned the {value} as a child.", "When {they} is sad {they} plays the {value}.",
          "{They} is never seen without {their} {value}."],
         ["What instrument do you play?", "Do you play an instrument?", "Which instrument do you play?",
-         "Do you play any music?", "Can you play something?", "What do you play?", "Are you a musician?",
+         "Do you play any music?", "Can you play something?", "Are you a musician?",
          "{Char}, which instrument do you play?", "Tell me, what instrument is yours?", "Do you make music?"],
         ["I play the {value}.", "The {value} is my instrument.", "Yes, the {value}."],
     ),
     "garment": Kind(
-        keyed(words.GARMENTS, lambda source: source.pick(words.COLOURS)),
-        ["{They} wears a {value} {key}.", "{They} always wears a {value} {key}.", "{They} is known for {their} {value} {key}.",
-         "{They} is dressed in a {value} {key}.", "{Their} {key} is {value}.", "Nobody has seen {them} without {their} {value} {key}."],
-        ["What colour is your {key}?", "Which colour has your {key}?", "Tell me the colour of your {key}.",
+        keyed(words.GARMENTS, lambda source: value(source, words.COLOURS)),
+        ["{They} wears {a_value} {key}.", "{They} always wears {a_value} {key}.", "{They} is known for {their} {value} {key}.",
+         "{They} is dressed in {a_value} {key}.", "{Their} {key} is {value}.", "Nobody has seen {them} without {their} {value} {key}."],
+        ["What colour is your {key}?", "What colour do you call your {key}?", "Tell me the colour of your {key}.",
          "What is the colour of your {key}?", "Nice {key}. What colour is it?", "{Char}, what colour is your {key}?",
          "Your {key}, what colour is it?", "I cannot see well. What colour is your {key}?"],
         ["My {key} is {value}.", "It is {value}.", "{value}, as you can see."],
     ),
     "eyes": Kind(
-        keyed(["eyes", "hair"], lambda source: source.pick(words.COLOURS)),
-        ["{They} has {value} {key}.", "{Their} {key} [is|are] {value}.", "People remember {their} {value} {key}.",
+        eyes_or_hair,
+        ["{They} has {value} {key}.", "{Their} {key} {is} {value}.", "People remember {their} {value} {key}.",
          "{They} has long lashes and {value} {key}." , "{They} is tall, with {value} {key}."],
-        ["What colour [is|are] your {key}?", "Tell me the colour of your {key}.", "Which colour [is|are] your {key}?",
-         "What is the colour of your {key}?", "Your {key}, what colour?", "{Char}, what colour are your {key}?"],
+        ["What colour {is} your {key}?", "Tell me the colour of your {key}.", "Which colour {is} your {key}?",
+         "What is the colour of your {key}?", "Your {key}, what colour?", "{Char}, what colour {is} your {key}?"],
         ["I have {value} {key}.", "My {key}? They say {value}.", "{value}, like my mother's."],
     ),
     "vessel": Kind(
-        keyed(words.VESSELS, lambda source: f"the {source.pick(words.ADJECTIVES)} {source.pick(words.NOUNS)}"),
-        ["{Their} {key} is called {value}.", "{They} owns a {key} called {value}.", "{They} has a {key}, {value}.",
+        keyed(words.VESSELS, lambda source: tidy_words(f"the {value(source, words.ADJECTIVES)} {value(source, words.NOUNS)}")),
+        ["{Their} {key} is called {value}.", "{They} owns {a_key} called {value}.", "{They} has {a_key}, {value}.",
          "{Their} {key} is {value}.", "{They} loves {their} {key}, {value}, more than anything.",
-         "{They} bought a {key} and named it {value}."],
+         "{They} bought {a_key} and named it {value}."],
         ["What is your {key} called?", "What's the name of your {key}?", "What is your {key}'s name?",
-         "How is your {key} called?", "Does your {key} have a name?", "Tell me the name of your {key}.",
+         "Does your {key} have a name?", "Tell me the name of your {key}.",
          "What do you call your {key}?", "{Char}, what is your {key} called?", "What's your {key} called?",
-         "Which name has your {key}?"],
+         "What name does your {key} have?"],
         ["My {key} is called {value}.", "She is called {value}.", "{value}. There is no better {key}."],
     ),
     "wish": Kind(
@@ -229,7 +245,7 @@ KINDS: dict[str, Kind] = {
         ["I collect {value}.", "I have a collection of {value}.", "Mostly {value}."],
     ),
     "lost": Kind(
-        lambda source: (source.pick(words.OBJECTS), town(source)),
+        lambda source: (value(source, words.OBJECTS), town(source)),
         ["{They} lost {their} {key} in {value}.", "Last year {they} lost {their} {key} in {value}.",
          "{They} left {their} {key} behind in {value}.", "{Their} {key} was stolen in {value}.",
          "{They} still looks for the {key} that {they} lost in {value}."],
@@ -239,7 +255,7 @@ KINDS: dict[str, Kind] = {
         ["I lost it in {value}.", "My {key} stayed in {value}.", "In {value}, to my sorrow."],
     ),
     "price": Kind(
-        lambda source: ("", f"{source.pick(words.PRICES)} {source.pick(words.COINS)}"),
+        lambda source: ("", f"{value(source, words.PRICES)} {source.pick(words.COINS)}"),
         ["{They} charges {value} [a day|an hour|for {their} work].", "{They} asks {value} for a day's work.",
          "{Their} price is {value}.", "{They} works for {value} and a hot meal.", "Hiring {them} costs {value}."],
         ["What do you charge?", "What is your price?", "How much do you [charge|cost|want|ask]?", "What does it cost?",
@@ -249,8 +265,7 @@ KINDS: dict[str, Kind] = {
     ),
     "rest": Kind(
         one_of(words.WEEKDAYS),
-        ["{They} never works on {value}.", "On {value} {they} rests.", "{They} takes a bath every {value}.",
-         "{Value} is {their} day of rest.", "{They} closes the shop on {value}."],
+        ["{They} never works on {value}.", "On {value} {they} rests.", "{Value} is {their} day of rest.", "{They} closes the shop on {value}."],
         ["When do you rest?", "Which day do you rest?", "What is your day of rest?", "When are you free?",
          "Which day are you free?", "On which day do you not work?", "{Char}, when do you rest?", "When is your day off?"],
         ["I rest on {value}.", "On {value}.", "{value} is my day of rest."],
@@ -265,15 +280,28 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
+# What a sentence about the character may begin and end with. The character says it too.
+LEADS = [
+    "These days", "To this day", "Most of the time", "As everybody knows,", "Since the {word} war", "Ever since the {word} fair",
+    "In {town} they say that", "It is said that", "Oddly enough,", "For reasons of which nobody speaks,", "Like most people in {town},",
+    "After a bad winter in {town}", "Rumour has it that", "Whatever the weather,", "By the grace of {word},", "In truth",
+]
+TAILS = [
+    ", even now", ", or so it is said", ", come what may", ", believe it or not", ", for better or worse", ", to everybody's surprise",
+    " to this day", ", whatever they say in {town}", ", as it should be", ", more or less", ", on most days", ", since the {word} flood",
+]
+
+# What a question may begin with.
+OPENINGS = [
+    "Tell me, ", "Say, ", "One question: ", "I wonder: ", "By the way, ", "Be honest, ", "Just between us, ", "Quick, ", "I forgot, ",
+    "{word} wants to know: ", "Excuse me, ", "Now, ", "Hm, ",
+]
+
 # What is said of somebody else, so that the right sentence must be found and not the only one.
 OTHERS = [
-    "{Other}, the {trade}, lives in {town}.",
-    "{Their} {relative} {Other} was born in {town}.",
-    "{Other} is afraid of {fear}.",
-    "{Other} always wears a {colour} {garment}.",
-    "{Other} the {trade} hates {hate}.",
-    "{Other} drinks {drink}.",
-    "{Other} loves {food}.",
+    "{Other}, the {trade}, lives in {town}.", "{Other} comes from {town}.", "{Other} is afraid of {fear}.",
+    "{Other} always wears {a_colour} {garment}.", "{Other} the {trade} hates {hate}.", "{Other} drinks {drink}.",
+    "{Other} loves {food}.", "{Other}'s dog is called {word}.",
 ]
 
 # Colour without a question.
@@ -288,7 +316,10 @@ DECORATION = [
 ]
 
 # A question about something the persona's text does not say.
-UNKNOWN = [
-    "That is nothing I talk about, {user}.", "I would rather not say.", "That I cannot tell you, {user}.",
-    "I do not know, {user}.",
-]
+UNKNOWN = {
+    "roleplay": [
+        "That is nothing I talk about, {user}.", "I would rather not say.", "That I cannot tell you, {user}.",
+        "I do not know, {user}.",
+    ],
+    "assistant": ["I have nothing of the kind.", "That I do not know."],
+}

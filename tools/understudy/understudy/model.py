@@ -113,9 +113,10 @@ def wire_copying(model: Understudy) -> None:
     shape = model.shape
     width, head = shape.width, shape.width // shape.heads
     group = shape.heads // shape.kv_heads
-    # The first dimension is the same for all tokens: it serves as a bias.
-    model.embedding.weight[:, 0] = 8 * EMBEDDING_SCALE
-    bias = 1 / 7.2
+    # The first dimension is the same for all tokens: it serves as a bias. `bias` is what makes 1 of it behind a norm.
+    common = 8.0
+    model.embedding.weight[:, 0] = common * EMBEDDING_SCALE
+    bias = ((common**2 + width - 1) / width) ** 0.5 / common
     # Directions that do not disturb each other: tokens as they are read, and where the token before is written.
     basis = torch.zeros(width - 1, width)
     basis[:, 1:] = torch.linalg.qr(torch.randn(width - 1, width - 1))[0]
@@ -124,12 +125,13 @@ def wire_copying(model: Understudy) -> None:
 
     first = model.blocks[0].attention
     sharp = 4  # Pairs that turn fast enough to tell neighbours apart.
+    attention, copied, said = 5 * bias, 3 * EMBEDDING_SCALE, 0.6  # How sure each part is of itself; found by trying.
     for pair in range(sharp):
-        first.k.weight[2 * pair, 0] = 5 * bias
-        first.q.weight[2 * pair, 0] = 5 * bias * angles[pair].cos()
-        first.q.weight[2 * pair + 1, 0] = -5 * bias * angles[pair].sin()
+        first.k.weight[2 * pair, 0] = attention
+        first.q.weight[2 * pair, 0] = attention * angles[pair].cos()
+        first.q.weight[2 * pair + 1, 0] = -attention * angles[pair].sin()
     first.v.weight[:head] = token
-    first.output.weight[:, :head] = 3 * EMBEDDING_SCALE * before.T
+    first.output.weight[:, :head] = copied * before.T
 
     second = model.blocks[1].attention
     for number in range(2):
@@ -141,7 +143,7 @@ def wire_copying(model: Understudy) -> None:
         second.k.weight[kv_rows] = 2.0 * before[content]
         value = basis[(2 + number) * head : (3 + number) * head]
         second.v.weight[number * head : (number + 1) * head] = value
-        second.output.weight[:, number * group * head : (number * group + 1) * head] = 0.6 * value.T
+        second.output.weight[:, number * group * head : (number * group + 1) * head] = said * value.T
 
 
 def rotations(shape: Shape) -> torch.Tensor:

@@ -5,15 +5,13 @@ import re
 # For the slots of a statement, where the character speaks itself.
 FIRST = {"They": "I", "they": "I", "Their": "My", "their": "my", "them": "me", "Char": "I", "char": "I"}
 
-IRREGULAR = {"is": "am", "has": "have", "does": "do", "goes": "go", "dies": "die", "was": "was"}
-SECOND = {"was": "were", "i": "you", "my": "your", "me": "you", "am": "are", "you": "I", "i'm": "you are"}
+IRREGULAR = {"is": "am", "has": "have", "dies": "die", "was": "was"}
 
 
 def first_person(sentence: str) -> str:
     """Mends the verbs after `I` in a sentence that was written for `he` or `she`."""
-    adverbs = "always|never|secretly|still|once|often|only"
     return re.sub(
-        rf"\bI ((?:{adverbs}) )?([a-z]+)", lambda match: f"I {match[1] or ''}{plain(match[2])}", sentence
+        r"\bI ((?:always|never|still) )?([a-z]+)", lambda match: f"I {match[1] or ''}{plain(match[2])}", sentence
     )
 
 
@@ -26,11 +24,3 @@ def plain(verb: str) -> str:
     if re.search(r"(ch|sh|ss|x)es$", verb):
         return verb[:-2]
     return verb[:-1] if verb.endswith("s") and not verb.endswith("ss") else verb
-
-
-def second_person(sentence: str) -> str:
-    """What a member said of itself, said back to it."""
-    sentence = sentence.removeprefix("By the way, ")
-    words = [SECOND.get(word.lower(), word) for word in sentence.rstrip(".").split(" ")]
-    back = " ".join(words)
-    return back[:1].upper() + back[1:] + "."

@@ -3,18 +3,18 @@
 import re
 from dataclasses import dataclass, field
 
-from . import acts, facts, shipped, smalltalk, tasks, words
+from . import acts, facts, memories, shipped, smalltalk, tasks, words
 from .layout import Line, Persona, indented, instruction, prompt
-from .person import FIRST, first_person, second_person
+from .person import FIRST, first_person
 from .temper import TEMPERS
-from .templates import Source, article, pattern, put, tidy
+from .templates import NAMES, SLOT, Source, article, pattern, put, tidy
 
 PRONOUNS = {
-    "he": {"They": "He", "they": "he", "their": "his", "Their": "His", "them": "him"},
-    "she": {"They": "She", "they": "she", "their": "her", "Their": "Her", "them": "her"},
-    "it": {"They": "It", "they": "it", "their": "its", "Their": "Its", "them": "it"},
+    "he": {"They": "He", "they": "he", "Their": "His", "their": "his", "them": "him"},
+    "she": {"They": "She", "they": "she", "Their": "Her", "their": "her", "them": "her"},
+    "it": {"They": "It", "they": "it", "Their": "Its", "their": "its", "them": "it"},
 }
-NARRATION = r"(?:\*[^*\n]+\* )?"
+NOUNS = {"he": ["man", "person", "figure"], "she": ["woman", "person", "figure"]}
 
 
 @dataclass
@@ -24,14 +24,44 @@ class Exchange:
     intent: str
     message: str
     reply: str
+    # Patterns of the right answers, and of the gestures that may stand before them.
     accepts: list[str]
+    gestures: list[str]
     # What must stand in the answer word for word, and what must not.
     copies: list[str] = field(default_factory=list)
     excludes: list[str] = field(default_factory=list)
 
     def fits(self, answer: str) -> bool:
-        """Whether the answer is one that the grammar could have given to this message."""
-        return any(re.fullmatch(NARRATION + each, answer.strip(), re.IGNORECASE) for each in self.accepts)
+        """Whether this grammar could have given the answer to this message, in this character's temper."""
+        gesture = rf"(?:\*(?:{'|'.join(self.gestures)})\* )?" if self.gestures else ""
+        return any(re.fullmatch(gesture + each, answer.strip()) for each in self.accepts)
+
+
+@dataclass
+class Fact:
+    """One thing that the persona's text says of the character."""
+
+    kind: str
+    key: str
+    value: str
+    # The sentence of the text, and the same as the character says it, whole and without what it begins and ends with;
+    # empty where the text is not of this grammar.
+    statement: str = ""
+    own_words: str = ""
+    core: str = ""
+
+    def slots(self) -> dict[str, str]:
+        return with_articles({"key": self.key, "value": self.value}) | {"is": "are" if self.key == "eyes" else "is"}
+
+
+@dataclass
+class Told:
+    """What a member has told: its kind, and how it is said back."""
+
+    kind: str
+    key: str
+    value: str
+    back: str
 
 
 class Stage:
@@ -40,17 +70,20 @@ class Stage:
     def __init__(self, source: Source, kind: str):
         self.source = source
         self.kind = kind
-        self.char = words.character_name(source)
-        self.pronouns = PRONOUNS[source.any(["he", "she"])]
+        self.pronoun = source.any(["he", "she"])
+        self.pronouns = PRONOUNS[self.pronoun]
+        self.char = words.character_name(source, self.pronoun)
         self.temper = source.any(list(TEMPERS))
         self.narrates = kind == "roleplay" and source.chance(0.6)
         self.members: list[str] = []
         for _ in range(source.any([1, 1, 2, 2, 3])):
             self.members.append(self.fresh_member())
-        self.other = words.character_name(source)
+        self.other = words.character_name(source, source.any(["he", "she"]))
         self.setting, self.time = source.pick(words.SETTINGS), source.pick(words.TIMES)
         self.facts = self.choose_facts(source.random.randint(2, 6))
-        self.told: dict[str, dict[str, str]] = {}
+        # Whether the facts are all that the persona's text says.
+        self.knows_all = True
+        self.told: dict[str, list[Told]] = {}
         self.transcript: list[Line] = []
 
     def fresh_member(self) -> str:
@@ -59,16 +92,35 @@ class Stage:
             if name.lower() not in {self.char.lower(), *(member.lower() for member in self.members)}:
                 return name
 
-    def choose_facts(self, count: int) -> dict[str, dict[str, str]]:
-        chosen = {}
-        for name in self.source.random.sample(list(facts.KINDS), count):
-            key, value = facts.KINDS[name].choose(self.source)
-            fact = {"key": key, "value": value, "Value": tidy(value)}
-            statement = self.source.choose(self.source.pick(facts.KINDS[name].statements))
-            fact["statement"] = put(statement, self.slots() | fact)
-            fact["own words"] = first_person(put(statement, FIRST | fact))
-            chosen[name] = fact
+    def choose_facts(self, count: int) -> list[Fact]:
+        """Facts of different kinds that do not speak of the same thing."""
+        chosen, things = [], set()
+        for kind in self.source.random.sample(list(facts.KINDS), count):
+            key, value = facts.KINDS[kind].choose(self.source)
+            if {key, value, article(key or value)} & things:
+                continue
+            things |= {key, value, article(key)} if key else {value}
+            fact = Fact(kind, key, value)
+            core = self.source.choose(self.source.pick(facts.KINDS[kind].statements))
+            statement = self.dressed(core)
+            fact.statement = put(statement, self.slots() | fact.slots())
+            fact.own_words, fact.core = (first_person(put(each, FIRST | fact.slots())) for each in (statement, core))
+            chosen.append(fact)
         return chosen
+
+    def dressed(self, statement: str) -> str:
+        """A statement with words before and behind it, so that no two are alike and only copying helps."""
+        source = self.source
+        slots = {"word": words.syllables(source), "town": words.town(source)}
+        often = 0.1 if source.held_out else 0.3
+        if source.chance(often):
+            lead = put(source.pick(facts.LEADS), slots)
+            first = SLOT.match(statement)
+            rest = statement if first and first[1] in ("Char", "value") else statement[0].lower() + statement[1:]
+            statement = f"{lead} {re.sub(r'^{(They|Their)}', lambda match: '{' + match[1].lower() + '}', rest)}"
+        if source.chance(often):
+            statement = statement.rstrip(".") + put(source.pick(facts.TAILS), slots) + "."
+        return statement
 
     def slots(self, user: str = "") -> dict[str, str]:
         """What every template may use."""
@@ -80,50 +132,70 @@ class Stage:
 
     def persona(self) -> Persona:
         """The persona's text: its facts among other sentences, its temper, the place, sometimes examples."""
-        source, slots = self.source, self.slots()
-        sentences = [fact["statement"] for fact in self.facts.values()]
-        for _ in range(source.any([0, 0, 1, 2])):
-            sentences.append(source.fill(source.pick(facts.DECORATION), slots))
-        for _ in range(source.any([0, 1, 1, 2])):
-            sentences.append(self.about_somebody_else())
-        source.random.shuffle(sentences)
-        if not sentences[0].startswith(self.char):
-            sentences[0] = re.sub(rf"^{self.pronouns['They']}\b", self.char, sentences[0])
-        if source.chance(0.5):
-            sentences.insert(0, f"{self.char} is a {source.any(['man', 'woman', 'person', 'figure'])} of few words.")
-        persona = Persona(name=self.char, kind=self.kind, description=" ".join(sentences))
+        source = self.source
+        persona = Persona(name=self.char, kind=self.kind, description=self.description())
         if self.kind == "assistant":
             persona.system_prompt = source.any([
                 "You are {{char}}, a helpful assistant in a Discord chat. Answer the latest message.",
                 "You are {{char}}, an assistant. Be correct and brief.",
                 "You are {{char}}. Help whoever writes to you.",
             ])
+            return persona
+        traits = source.random.sample(TEMPERS[self.temper].traits, 2)
+        if source.chance(0.3):
+            persona.system_prompt = source.any(OWN_INSTRUCTIONS)
+        persona.personality = f"{self.char} is {traits[0]} and {traits[1]}."
+        if source.chance(0.8):
+            place = {"char": "{{char}}", "user": "{{user}}", "setting": self.setting, "time": self.time}
+            persona.scenario = source.fill(source.pick(SCENARIOS), place)
         else:
-            traits = source.random.sample(TEMPERS[self.temper].traits, 2)
-            if source.chance(0.3):
-                persona.system_prompt = source.any(OWN_INSTRUCTIONS)
-            persona.personality = f"{self.char} is {traits[0]} and {traits[1]}."
-            if source.chance(0.8):
-                persona.scenario = source.fill(source.pick(SCENARIOS), slots | {"setting": self.setting, "time": self.time})
-            else:
-                self.setting = ""
-            persona.examples = [self.example() for _ in range(source.any([0, 1, 1, 2]))]
+            self.setting = ""
+        persona.examples = [self.example() for _ in range(source.any([0, 1, 1, 2]))]
+        if source.chance(0.05):
+            persona.post_history = source.any(NOTES)
         return persona
+
+    def description(self) -> str:
+        """The facts and sentences of no consequence about the character, and a fact of somebody else's between them."""
+        source = self.source
+        own = [fact.statement for fact in self.facts]
+        own += [put(source.choose(each), self.slots()) for each in source.sample(facts.DECORATION, source.any([0, 0, 1, 2]))]
+        source.random.shuffle(own)
+        others = [self.about_somebody_else() for _ in range(source.any([0, 1, 1, 2]))]
+        sentences = []
+        if source.chance(0.5) or self.named(own[0]) == own[0]:
+            sentences.append(f"{self.char} is a {source.any(NOUNS[self.pronoun])} of few words.")
+        else:
+            own[0] = self.named(own[0])
+        for index, sentence in enumerate(own):
+            sentences.append(sentence)
+            # After somebody else's sentence a pronoun would be theirs.
+            following = own[index + 1] if index + 1 < len(own) else ""
+            if others and (not following or self.named(following) != following) and source.chance(0.6):
+                sentences.append(others.pop())
+                if following:
+                    own[index + 1] = self.named(following)
+        return " ".join(sentences + others)
+
+    def named(self, sentence: str) -> str:
+        """The sentence with the character's name for the pronoun that it begins with; as it is when there is none."""
+        sentence = re.sub(rf"^{self.pronouns['Their']}\b(?! is| was)", f"{self.char}'s", sentence)
+        return re.sub(rf"^{self.pronouns['They']}\b", self.char, sentence)
 
     def about_somebody_else(self) -> str:
         """A fact that belongs to another: the wrong answer to a question about the character."""
         source = self.source
-        return source.fill(source.any(facts.OTHERS), self.slots() | {
-            "Other": words.character_name(source), "trade": source.pick(words.TRADES), "town": words.town(source),
-            "relative": source.pick(words.PEOPLE), "fear": source.pick(words.FEARS), "hate": source.pick(words.HATES),
-            "colour": source.pick(words.COLOURS), "garment": source.pick(words.GARMENTS),
-            "drink": source.pick(words.DRINKS), "food": source.pick(words.FOODS),
-        })
+        return source.fill(source.any(facts.OTHERS), self.slots() | with_articles({
+            "other": words.character_name(source, source.any(["he", "she"])), "trade": words.value(source, words.TRADES),
+            "town": words.town(source), "fear": words.value(source, words.FEARS), "hate": words.value(source, words.HATES),
+            "colour": words.value(source, words.COLOURS), "garment": source.pick(words.GARMENTS),
+            "drink": words.value(source, words.DRINKS), "food": words.value(source, words.FOODS), "word": words.syllables(source),
+        }))
 
     def example(self) -> str:
         """A block of example dialogue, as persona files have them."""
-        made = small_talk(self, "User")
-        return f"User: {made.message}\n{self.char}: {made.reply}"
+        exchange = small_talk(self, "{{user}}")
+        return f"{{{{user}}}}: {exchange.message}\n{{{{char}}}}: {exchange.reply}"
 
     def speaker(self, maker) -> str:
         """Who says the next message: the first member often, and always where a plan has its own idea."""
@@ -131,10 +203,10 @@ class Stage:
 
 
 SCENARIOS = [
-    "{char} is in {setting}. It is {time}.", "It is {time} in {setting}.", "{Char} waits in {setting}. It is {time}.",
-    "{char} and User meet in {setting}. It is {time}.", "The scene is {setting}. It is {time}.",
-    "User has come to {setting} to see {char}. It is {time}.", "It is {time}. {Char} sits in {setting}.",
-    "It is {time}, and {char} is alone in {setting}.",
+    "{char} is {setting}. It is {time}.", "It is {time}, {setting}.", "{char} waits {setting}. It is {time}.",
+    "{char} and {user} meet {setting}. It is {time}.", "The scene plays {setting}. It is {time}.",
+    "{user} has come to see {char}, who is {setting}. It is {time}.", "It is {time}. {char} sits {setting}.",
+    "It is {time}, and {char} is alone {setting}.",
 ]
 
 # Some personas bring an instruction of their own.
@@ -143,61 +215,67 @@ OWN_INSTRUCTIONS = [
     "You are {{char}}. Stay in character.", "Be {{char}} and nobody else.",
 ]
 
-# The two halves of a memory: what a member says, how it is asked for later, and the answer.
-TOLD = {
-    "name": (
-        ["My name is {told}.", "I am called {told}.", "Call me {told}.", "Everybody calls me {told}.", "By the way, my name is {told}.",
-         "My real name is {told}.", "People call me {told}.", "You can call me {told}.", "my name's {told}", "The name is {told}.", "I go by {told}."],
-        ["What is my name?", "Do you remember my name?", "What's my name?", "Do you know my name?", "Tell me my name.",
-         "What did I say my name was?", "Who am I?", "whats my name", "Can you tell me what I am called?", "What am I called?",
-         "Say my name.", "{char}, what is my name?", "Do you still know my name?", "How am I called?", "Do you know who I am?"],
-        ["You are {told}.", "Your name is {told}."],
-        ["I will remember that, {told}.", "{told}. A good name."],
-    ),
-    "animal": (
-        ["I have a {key} called {told}.", "My {key} is called {told}.", "This is my {key}, {told}.", "I own a {key} named {told}.", "My {key}'s name is {told}.", "I got a new {key}. I call it {told}."],
-        ["What is my {key} called?", "Do you remember my {key}'s name?", "What's the name of my {key}?", "What do I call my {key}?", "What was my {key}'s name?", "How is my {key} called?", "what's my {key} called"],
-        ["Your {key} is called {told}."],
-        ["{told}. A good name for a {key}.", "I would like to meet your {key}."],
-    ),
-    "home": (
-        ["I live in {told}.", "I come from {told}.", "I am from {told}.", "My home is in {told}.", "I have come all the way from {told}.", "I was born in {told}."],
-        ["Where do I live?", "Where do I come from?", "Where am I from?", "Do you remember where I am from?", "What did I say where I live?", "Where is my home?", "where am I from"],
-        ["You come from {told}.", "You said {told}."],
-        ["{told} is far from here.", "I have never been to {told}."],
-    ),
-    "likes": (
-        ["I love {told}.", "My favourite food is {told}.", "I like {told} best.", "I could eat {told} every day.", "Nothing is better than {told}.", "I am in the mood for {told}."],
-        ["What is my favourite food?", "What do I like to eat?", "What food do I love?", "Do you remember what I like to eat?", "What's my favourite food?", "What do I like best?"],
-        ["You like {told} best.", "You said {told}."],
-        ["I will remember the {told}.", "{told}? A fine choice."],
-    ),
-}
+# And some a reminder behind the transcript.
+NOTES = ["{{char}} answers in one or two sentences.", "Stay in the role of {{char}}.", "Keep it short."]
 
 
-def made(stage: Stage, intent: str, user: str, messages: list[str], replies: list[str], slots: dict[str, str],
-         all_replies: list[str] | None = None, gesture: bool = True) -> Exchange:
-    """An exchange of templates. A reply that brings no narration gets one where the character narrates."""
-    source, slots = stage.source, stage.slots(user) | slots
-    slots |= {tidy(key): tidy(value) for key, value in slots.items() if key.islower() and tidy(key) not in slots}
-    message = source.fill(source.pick(messages), slots)
+def with_articles(slots: dict[str, str]) -> dict[str, str]:
+    """The slots, and for each a second one with an article, and both with a capital."""
+    articles = {f"a_{name}": article(value) for name, value in slots.items() if value}
+    capitals = {tidy(name): tidy(value) for name, value in slots.items()}
+    return slots | articles | capitals
+
+
+def exchange_of(stage: Stage, intent: str, user: str, messages: list[str], replies: list[str], slots: dict[str, str],
+                also_right: list[str] | None = None) -> Exchange:
+    """An exchange of templates; `also_right` are answers that this one would not give. A reply that brings no narration
+    gets one where the character narrates."""
+    source, slots = stage.source, stage.slots(user) | with_articles(slots)
+    message = as_typed(source, source.fill(source.pick(messages), slots), stage.char)
     template = source.any(replies)
     reply = source.fill(template, slots)
-    if gesture and stage.narrates and not template.startswith("*") and source.chance(0.85):
+    if stage.narrates and not template.startswith("*") and source.chance(0.85):
         reply = f"{stage.gesture()} {reply}"
-    # Either dress is right: whether the character narrates is no matter of the intent.
-    bare = [re.sub(r"^\*[^*]*\* ", "", each) for each in all_replies or replies]
-    return Exchange(intent, message, reply, [pattern(each, slots) for each in [*(all_replies or replies), *bare]])
+    right = [*replies, *(also_right or [])]
+    # Whether a character shows what it feels is no matter of the intent. What it does with a thing is.
+    right += [words_alone for each in right if (words_alone := without_gesture(each))]
+    gestures = TEMPERS[stage.temper].gestures if stage.kind == "roleplay" else []
+    return Exchange(intent, message, reply, [accepted(each, slots) for each in right],
+                    [pattern(gesture, slots) for gesture in gestures])
+
+
+def accepted(template: str, slots: dict[str, str]) -> str:
+    """The pattern of a reply, with a capital where `put` writes one."""
+    first = SLOT.match(template)
+    if first and first[1] not in NAMES:
+        return pattern(template, slots | {first[1]: tidy(slots[first[1]])})
+    return pattern(template, slots)
+
+
+def without_gesture(template: str) -> str:
+    """What is said in a reply that begins with a deed; nothing when it has none, or when the deed is the answer."""
+    deed = re.match(r"\*([^*]*)\* (.+)", template)
+    if not deed or set(SLOT.findall(deed[1])) - {"They", "they", "Their", "their", "them", "user"}:
+        return ""
+    return deed[2]
+
+
+def as_typed(source: Source, message: str, char: str) -> str:
+    """The message as people type it: often without a capital."""
+    if source.chance(0.2) and not message.startswith((char, "I ", "I'")):
+        return message[:1].lower() + message[1:]
+    return message
 
 
 def own_name(stage: Stage, user: str) -> Exchange:
-    exchange = made(stage, "own_name", user, OWN_NAME[0], OWN_NAME[1], {})
+    exchange = exchange_of(stage, "own_name", user, OWN_NAME[0], OWN_NAME[1], {})
     exchange.copies = [stage.char]
+    exchange.excludes = stage.members
     return exchange
 
 
 OWN_NAME = (
-    ["What is your name?", "What's your name?", "Who are you?", "And who are you?", "What are you called?", "How are you called?", "May I ask your name?", "Tell me your name.", "whats ur name", "Your name?", "What do people call you?",
+    ["What is your name?", "What's your name?", "Who are you?", "And who are you?", "What are you called?", "What do they call you?", "May I ask your name?", "Tell me your name.", "whats ur name", "Your name?", "What do people call you?",
      "What should I call you?", "I did not catch your name.", "Do you have a name?", "Introduce yourself.", "Who am I talking to?", "And you are?", "State your name.", "With whom do I have the honour?", "who r u", "What was your name again?",
      "I'm {user}. What's your name?", "My name is {user}. And yours?", "Sorry, what was your name?", "Please tell me who you are.", "I am {user}. Who are you?", "Can you tell me your name?", "Could you say your name once more?"],
     ["I am {char}.", "My name is {char}.", "{char} is my name."],
@@ -205,19 +283,31 @@ OWN_NAME = (
 
 
 def own_fact(stage: Stage, user: str) -> Exchange:
-    """A fact of the persona's text, or the admission that the text does not say."""
-    source = stage.source
-    if stage.facts and source.chance(1.0 if source.held_out else 0.9):
-        name = source.any(list(stage.facts))
-        fact, kind = stage.facts[name], facts.KINDS[name]
-        own_words = [fact["own words"]] if "own words" in fact else kind.answers
-        exchange = made(stage, "own_fact", user, kind.questions, own_words, fact, kind.answers + own_words)
-        exchange.copies = [fact["value"]]
-        exchange.excludes = [other["value"] for key, other in stage.facts.items() if key != name]
-        return exchange
-    name = source.any([name for name in facts.KINDS if name not in stage.facts])
-    key, value = facts.KINDS[name].choose(source)
-    return made(stage, "unknown_fact", user, facts.KINDS[name].questions, facts.UNKNOWN, {"key": key, "value": value})
+    """A fact of the persona's text."""
+    if not stage.facts:
+        return unknown_fact(stage, user)
+    fact = stage.source.any(stage.facts)
+    kind = facts.KINDS[fact.kind]
+    own_words = [fact.own_words] if fact.own_words else kind.answers
+    also_right = [*kind.answers, fact.core] if fact.core else kind.answers
+    exchange = exchange_of(stage, "own_fact", user, kind.questions, own_words, fact.slots(), also_right)
+    if stage.source.chance(0.1 if stage.source.held_out else 0.25):
+        opening = put(stage.source.pick(facts.OPENINGS), {"word": words.syllables(stage.source)})
+        exchange.message = opening + exchange.message[0].lower() + exchange.message[1:]
+    exchange.copies = [fact.value]
+    exchange.excludes = [other.value for other in stage.facts if other is not fact and other.value not in fact.value]
+    return exchange
+
+
+def unknown_fact(stage: Stage, user: str) -> Exchange:
+    """What the persona's text does not say."""
+    known = {fact.kind for fact in stage.facts}
+    kind = stage.source.any([kind for kind in facts.KINDS if kind not in known])
+    key, value = facts.KINDS[kind].choose(stage.source)
+    slots = Fact(kind, key, value).slots()
+    exchange = exchange_of(stage, "unknown_fact", user, facts.KINDS[kind].questions, facts.UNKNOWN[stage.kind], slots)
+    exchange.excludes = [fact.value for fact in stage.facts]
+    return exchange
 
 
 def tell_name(stage: Stage, user: str) -> Exchange:
@@ -229,28 +319,25 @@ def tell(stage: Stage, user: str, kind: str | None = None) -> Exchange:
     """A member tells something that may be asked for later."""
     source = stage.source
     kind = kind or source.any(["name", "name", "animal", "home", "likes"])
-    told = {"name": words.member_name, "animal": words.syllables, "home": words.town}.get(kind)
-    value = told(source) if told else source.pick(words.FOODS)
-    key = source.pick(words.ANIMALS) if kind == "animal" else ""
-    stage.told.setdefault(user, {})[kind] = value
-    stage.told[user][f"{kind} key"] = key
-    messages, _, _, replies = TOLD[kind]
-    exchange = made(stage, "tell", user, messages, replies, {"told": value, "key": key})
-    stage.told[user][f"{kind} back"] = second_person(exchange.message)
-    return exchange
+    memory = memories.MEMORIES[kind]
+    key, value = memory.choose(source)
+    said = source.pick([said for said, _ in memory.tells])
+    slots = stage.slots(user) | with_articles({"told": value, "key": key})
+    back = put(dict(memory.tells)[said], slots)
+    stage.told.setdefault(user, []).append(Told(kind, key, value, back))
+    return exchange_of(stage, "tell", user, [said], memory.replies, {"told": value, "key": key})
 
 
 def asked_back(stage: Stage, user: str) -> Exchange:
     """What the member told before; without that, the name that stands before the message."""
-    known = stage.told.get(user, {})
-    kinds = [kind for kind in TOLD if kind in known] or ["name"]
-    kind = stage.source.any(kinds)
-    value = known.get(kind, user)
-    _, messages, replies, _ = TOLD[kind]
-    slots = {"told": value, "key": known.get(f"{kind} key", "")}
-    back = [known[f"{kind} back"]] if kind in known else ["You are {told}."]
-    exchange = made(stage, f"your_{kind}", user, messages, back, slots, replies + back)
-    exchange.copies = [value]
+    told = stage.source.any(stage.told.get(user) or [Told("name", "", user, f"You are {user}.")])
+    # Of two things of one kind the last one holds.
+    told = [each for each in stage.told.get(user, [told]) if each.kind == told.kind][-1]
+    memory = memories.MEMORIES[told.kind]
+    slots = {"told": told.value, "key": told.key, "back": told.back}
+    exchange = exchange_of(stage, f"your_{told.kind}", user, memory.questions, ["{back}"], slots, memory.answers)
+    exchange.copies = [told.value]
+    exchange.excludes = [] if told.value == user else [user]
     return exchange
 
 
@@ -260,42 +347,37 @@ def small_talk(stage: Stage, user: str, intent: str | None = None) -> Exchange:
     talk = smalltalk.TALK[intent]
     if stage.kind == "assistant":
         replies = smalltalk.ASSISTANT[intent]
-        return made(stage, intent, user, talk.messages, replies, {"thing": source.pick(words.THINGS)})
-    replies = talk.replies.get(stage.temper) or talk.replies["any"]
-    every = [reply for some in talk.replies.values() for reply in some]
-    return made(stage, intent, user, talk.messages, replies, {"thing": source.pick(words.THINGS)}, every)
+    else:
+        replies = talk.replies.get(stage.temper) or talk.replies["any"]
+    return exchange_of(stage, intent, user, talk.messages, replies, {"thing": words.value(source, words.THINGS)})
 
 
 def unclear(stage: Stage, user: str) -> Exchange:
     """A message that no intent covers: words in no order."""
     source = stage.source
     pool = words.TRADES + words.OBJECTS + words.WISHES + words.HOBBIES + words.FEARS + words.THINGS + words.EVENTS
-    jumble = " ".join(" ".join(source.pick(pool) for _ in range(source.random.randint(1, 4))).split()[:7]).split()
-    source.random.shuffle(jumble)
     if source.chance(0.5):
         jumble = [words.syllables(source).lower() for _ in range(source.random.randint(1, 5))]
-    every = [reply for some in smalltalk.UNCLEAR.values() for reply in some]
-    replies = smalltalk.UNCLEAR[stage.temper]
-    if stage.kind == "assistant":
-        replies = every = smalltalk.ASSISTANT["unclear"]
-    return made(stage, "unclear", user, [" ".join(jumble) + source.any(["", ".", "?", "!"])], replies, {}, every)
+    else:
+        jumble = [word for _ in range(source.random.randint(1, 4)) for word in source.pick(pool).split()]
+        source.random.shuffle(jumble)
+    message = " ".join(jumble[:7]) + source.any(["", ".", "?", "!"])
+    replies = smalltalk.ASSISTANT["unclear"] if stage.kind == "assistant" else smalltalk.UNCLEAR[stage.temper]
+    return exchange_of(stage, "unclear", user, [message], replies, {})
 
 
 def act(stage: Stage, user: str) -> Exchange:
     """Narration: a deed is answered by a deed."""
     source = stage.source
-    names = [name for name in acts.ACTS if stage.setting or name not in ("where", "when")]
-    name = source.any(names)
+    name = source.any([name for name in acts.ACTS if stage.setting or name not in ("where", "when")])
     verb = source.any(list(acts.VERBS))
-    noun, beast = source.pick(words.OBJECTS), source.pick(words.ANIMALS)
     slots = {
-        "object": noun, "a_object": article(noun), "place": source.pick(words.PLACES_TO_GO), "setting": stage.setting,
-        "time": stage.time, "event": source.pick(words.EVENTS), "verb": verb, "verbs": acts.VERBS[verb],
-        "animal": beast, "a_animal": article(beast),
+        "object": words.value(source, words.OBJECTS), "place": words.value(source, words.PLACES_TO_GO),
+        "setting": stage.setting, "time": stage.time, "event": source.pick(words.EVENTS), "verb": verb,
+        "verbs": acts.VERBS[verb], "animal": words.value(source, words.ANIMALS),
     }
-    exchange = made(stage, name, user, acts.ACTS[name].messages, acts.ACTS[name].replies, slots)
-    copied = {"show": noun, "give": noun, "ask_for": noun, "command": noun, "go": slots["place"], "where": stage.setting,
-              "when": stage.time, "beast": beast}.get(name)
+    exchange = exchange_of(stage, name, user, acts.ACTS[name].messages, acts.ACTS[name].replies, slots)
+    copied = slots.get(acts.ACTS[name].copies, "")
     exchange.copies = [copied] if copied and copied in exchange.reply else []
     return exchange
 
@@ -303,25 +385,27 @@ def act(stage: Stage, user: str) -> Exchange:
 def task(stage: Stage, user: str) -> Exchange:
     name = stage.source.any(list(tasks.TASKS))
     chosen = tasks.TASKS[name]
-    return made(stage, f"task_{name}", user, chosen.messages, chosen.answers, chosen.slots(stage.source))
+    return exchange_of(stage, f"task_{name}", user, chosen.messages, chosen.answers, chosen.slots(stage.source))
 
 
 def role(stage: Stage, user: str) -> Exchange:
     name = stage.source.any(list(tasks.ROLE))
     messages, character, assistant = tasks.ROLE[name]
-    return made(stage, f"role_{name}", user, messages, assistant if stage.kind == "assistant" else character, {})
+    return exchange_of(stage, f"role_{name}", user, messages, assistant if stage.kind == "assistant" else character, {})
 
 
 # What scenes are made of: about a third recall, a quarter small talk.
 SHARES = [
-    (own_name, 5), (own_fact, 21), (asked_back, 12), (small_talk, 23), (act, 16), (task, 10), (role, 8), (unclear, 5),
+    (own_name, 5), (own_fact, 19), (unknown_fact, 3), (asked_back, 12), (small_talk, 23), (act, 16), (task, 10), (role, 7),
+    (unclear, 5),
 ]
 
 
 def exchange(stage: Stage, user: str) -> Exchange:
     """One exchange of any kind that suits the stage."""
-    makers = [(maker, share) for maker, share in SHARES if stage.kind == "roleplay" or maker is not act]
-    maker = stage.source.random.choices([m for m, _ in makers], [share for _, share in makers])[0]
+    makers = [(maker, share) for maker, share in SHARES
+              if (stage.kind == "roleplay" or maker is not act) and (stage.knows_all or maker is not unknown_fact)]
+    maker = stage.source.random.choices([maker for maker, _ in makers], [share for _, share in makers])[0]
     return maker(stage, user)
 
 
@@ -357,20 +441,22 @@ def scene(source: Source, plan: list, persona: Persona | None = None) -> Scene:
     for maker in earlier:
         user = stage.speaker(maker)
         if maker is None and len(stage.members) > 1 and source.chance(0.12):
-            # Members also speak to each other.
-            say(Line(user, small_talk(stage, user).message), False)
+            # Members also speak to each other, and the character is silent.
+            friend = source.any([member for member in stage.members if member != user])
+            say(Line(user, source.fill(source.pick(ASIDES), {"friend": friend})), False)
             continue
         maker = maker or (tell if source.chance(0.18) else exchange)
-        made_now = maker(stage, user)
-        say(Line(user, made_now.message), False)
-        say(Line(stage.char, made_now.reply), True)
+        made = maker(stage, user)
+        say(Line(user, made.message), False)
+        say(Line(stage.char, made.reply), True)
     user = stage.speaker(final)
-    made_now = (final or exchange)(stage, user)
-    line = Line(user, made_now.message)
+    last = (final or exchange)(stage, user)
+    # Some press return before they come to the point.
+    line = Line(user, f"{source.any(OPENERS)}\n{last.message}" if source.chance(0.04) else last.message)
     stage.transcript.append(line)
     whole = prompt(written, stage.transcript)
     lead = " " if stage.kind == "roleplay" else ""
-    return Scene(stage, written, whole, made_now, [*joined(written, stage, pieces, line, whole), (lead + made_now.reply, True)])
+    return Scene(stage, written, whole, last, [*joined(written, stage, pieces, line, whole), (lead + last.reply, True)])
 
 
 def joined(written: Persona, stage: Stage, pieces: list[tuple[str, bool]], line: Line, whole: str):
@@ -390,11 +476,14 @@ def adopt(stage: Stage, persona: Persona) -> None:
     stage.char, stage.kind, stage.setting = persona.name, persona.kind, ""
     stage.pronouns, stage.temper = PRONOUNS[known.pronoun], known.temper
     stage.narrates = "*" in "".join(persona.examples)
+    # An assistant's text says nothing of it, so that everything is unknown.
+    stage.knows_all = persona.kind == "assistant"
     # Where several facts are of one kind, this scene knows one of them.
-    stage.facts = {}
+    chosen: dict[str, Fact] = {}
     for kind, key, value in stage.source.random.sample(known.facts, len(known.facts)):
         assert value.lower() in text, f"{persona.name} no longer says {value!r}"
-        stage.facts[kind] = {"key": key, "value": value, "Value": tidy(value)}
+        chosen[kind] = Fact(kind, key, value)
+    stage.facts = list(chosen.values())
     stage.members = [name for name in stage.members if name.lower() != persona.name.lower()] or ["Robin"]
 
 
@@ -402,4 +491,13 @@ GREETINGS = [
     "Come in. The door was never locked.", "You must be the one they told me about.", "Sit down. I was about to begin.",
     "Who is there?", "At last, a visitor.", "Mind the step. Everybody trips over it.", "I did not expect anybody today.",
     "You look as if you had walked all night.",
+]
+
+OPENERS = ["hey", "so", "ok", "hm", "well", "Listen.", "One more thing.", "Wait."]
+
+# What members say to each other.
+ASIDES = [
+    "{friend}, did you see that?", "Be quiet, {friend}.", "{friend} is right.", "What do you think, {friend}?", "lol {friend}",
+    "I told you so, {friend}.", "{friend}, are you coming later?", "Wait for me, {friend}.", "Hi {friend}!",
+    "{friend}, have you eaten?", "You started it, {friend}.", "Thanks, {friend}.",
 ]

@@ -30,6 +30,7 @@ KNOWN = {
     "Keziah Sloe": Known("she", "sly", [
         ("trade", "", "a courier of the Slow Mail"), ("age", "", "forty-one"), ("birth", "", "Harrow Station"),
         ("vessel", "ship", "the Patient Margaret"), ("relative", "sister", "Imrith"), ("food", "", "lentils"),
+        ("fear", "", "the quiet after the third knock"),
     ]),
     "Mizzle": Known("it", "shy", [
         ("trade", "", "a cloud"), ("home", "", "a disused greenhouse"), ("fear", "", "mountains"),

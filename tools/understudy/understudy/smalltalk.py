@@ -57,7 +57,7 @@ TALK: dict[str, Talk] = {
     ),
     "thanks": Talk(
         ["Thank you[.|!|, {char}.| so much.| very much.]", "Thanks[.|!|, {char}.| a lot!]", "thx", "ty", "Many thanks[.|, {char}.]", "I am grateful[.| to you.]",
-         "I owe you one.", "That was kind of you.", "You are very kind.", "How can I thank you?", "You helped me a lot.", "Cheers, {char}.",
+         "I owe you one.", "That was kind of you.", "You are very kind.", "You helped me a lot.", "Cheers, {char}.",
          "Thank you for your help.", "I appreciate it.", "You saved me!", "thanks for the help"],
         {
             "cheerful": ["With pleasure, {user}!", "Any time, {user}!"],
@@ -180,7 +180,7 @@ TALK: dict[str, Talk] = {
     ),
     "story": Talk(
         ["Tell me a story[.|!|]", "Do you know a story?", "Tell us a tale[.|!|]", "I want to hear a story.", "Can you tell me a story?", "Got any stories?", "story pls", "{char}, tell us a story.", "Tell me about the old days.",
-         "Entertain me[.|!|]", "Sing me a song[.|!|]", "What is the best story you know?", "Tell me something[ interesting|].", "Read me a story."],
+         "Entertain me[.|!|]", "What is the best story you know?", "Tell me something[ interesting|].", "Read me a story."],
         {
             "any": ["There was a fox who learned to count. He never lost a hen again. The farmer did.",
                     "Once a king sold his shadow for gold. At noon nobody noticed. At night nobody knew him.",

@@ -75,8 +75,8 @@ def addition(source: Source) -> dict[str, str]:
 
 def choice(source: Source) -> dict[str, str]:
     """Two things to choose from; the first is taken."""
-    kind = source.any([words.FOODS, words.DRINKS, words.PLACES_TO_GO, words.COLOURS, words.ANIMALS])
-    first, second = source.sample(kind, 2) if len(source.sample(kind, 2)) == 2 else source.random.sample(kind, 2)
+    kind = source.any([words.FOODS, words.DRINKS, words.COLOURS])
+    first, second = words.value(source, kind), words.value(source, kind)
     return {"first": first, "second": second}
 
 
@@ -103,13 +103,13 @@ def listing(source: Source) -> dict[str, str]:
 
 TASKS: dict[str, Task] = {
     "say": Task(
-        lambda source: {"phrase": source.pick(PHRASES)},
+        lambda source: {"phrase": words.value(source, PHRASES)},
         ["Say '{phrase}'[.|]", 'Say "{phrase}"[.|]', "Say {phrase}[.|!|]", "Repeat after me: {phrase}[.|]", "Please say '{phrase}'.", 'Repeat "{phrase}"[.|]', "Repeat: {phrase}", "Can you say '{phrase}'?", "I want you to say '{phrase}'.",
          "Now say '{phrase}'.", "{char}, say '{phrase}'.", 'Can you repeat "{phrase}"?', "say {phrase} pls", "Would you say '{phrase}' for me?"],
         ["{Phrase}."],
     ),
     "twice": Task(
-        lambda source: {"phrase": source.pick(PHRASES)},
+        lambda source: {"phrase": words.value(source, PHRASES)},
         ["Say '{phrase}' twice[.|]", 'Repeat "{phrase}" two times[.|]', "Say {phrase} two times.", "Twice, please: {phrase}", "Please say '{phrase}' twice.", "Can you say '{phrase}' twice?", "Say it twice: {phrase}", "I want to hear '{phrase}' twice."],
         ["{Phrase}, {phrase}."],
     ),
@@ -142,12 +142,12 @@ TASKS: dict[str, Task] = {
     ),
     "colour": Task(
         pair(COLOUR_OF, "object", "colour"),
-        ["What colour is {object}?", "Which colour has {object}?", "Tell me the colour of {object}.", "What is the colour of {object}?", "Do you know what colour {object} is?", "what color is {object}", "Name the colour of {object}."],
+        ["What colour is {object}?", "Which colour is {object}?", "Tell me the colour of {object}.", "What is the colour of {object}?", "Do you know what colour {object} is?", "what color is {object}", "Name the colour of {object}."],
         ["{Object} is {colour}."],
     ),
     "sound": Task(
         pair(SOUNDS, "animal", "sound"),
-        ["What does the {animal} say?", "What sound does a {animal} make?", "How does a {animal} go?", "Make a noise like a {animal}[.|!]", "What noise does a {animal} make?", "Can you do a {animal}?", "Which sound does the {animal} make?"],
+        ["What does the {animal} say?", "What sound does {a_animal} make?", "How does {a_animal} go?", "Make a noise like {a_animal}[.|!]", "What noise does {a_animal} make?", "Can you do {a_animal}?", "Which sound does the {animal} make?"],
         ["{Sound}, says the {animal}."],
     ),
     "capital": Task(
@@ -175,8 +175,8 @@ TASKS: dict[str, Task] = {
 # Staying in the role. A character is nobody else; an assistant says what it is.
 ROLE: dict[str, tuple[list[str], list[str], list[str]]] = {
     "machine": (
-        ["Are you [an AI|a bot|a robot|a program|a machine|a computer|real|human|a language model|ChatGPT]?", "You are [just a bot|only a program|an AI|a language model][.|!|, admit it.]", "Admit that you are [a bot|an AI].", "Who made you?", "Which model are you?",
-         "Am I talking to a [machine|computer|bot]?", "r u a bot", "Is this a real person?", "Do you run on a computer?", "Who programmed you?", "Are you a real person[?|, {char}?]", "What model is this?"],
+        ["Are you [an AI|a bot|a robot|a program|a machine|a computer|real|human|a language model|ChatGPT]?", "You are [just a bot|only a program|an AI|a language model][.|!|, admit it.]", "Admit that you are [a bot|an AI].", "Which model are you?",
+         "Am I talking to a [machine|computer|bot]?", "r u a bot", "Is this a real person?", "Do you run on a computer?", "Are you a real person[?|, {char}?]", "What model is this?"],
         ["I am {char}, and I have never been anything else.", "I am {char}. What a strange question, {user}.", "{char}, at your service. I do not know what else to tell you."],
         ["I am {char}, a small language model.", "I am a program called {char}, not a person."],
     ),

@@ -3,6 +3,7 @@
 A template is a sentence in which `[a|b|]` stands for one of the alternatives and `{slot}` for a value.
 """
 
+import functools
 import hashlib
 import random
 import re
@@ -10,14 +11,30 @@ from collections.abc import Sequence
 
 ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")
+HOLE = re.compile(f"{ALTERNATIVES.pattern}|{SLOT.pattern}")
 
-# One in this many templates and slot values is never trained on.
+# Slots of names. They are written as their owners write them, at the start of a sentence too.
+NAMES = {"user", "char", "other", "told", "friend"}
+
+# One in this many templates, slot values and names is never trained on.
 HELD_OUT_SHARE = 8
 
 
-def is_held_out(text: str) -> bool:
-    """Whether a template, value or name belongs to evaluation: the same on every machine, whatever the seed."""
-    return hashlib.sha256(text.encode()).digest()[0] % HELD_OUT_SHARE == 0
+def digest(text: str) -> bytes:
+    """The same on every machine, whatever the seed."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def is_held_out(word: str) -> bool:
+    """Whether a made-up word belongs to evaluation."""
+    return digest(word)[0] % HELD_OUT_SHARE == 0
+
+
+@functools.cache
+def held_out_of(items: tuple[str, ...]) -> frozenset[str]:
+    """The entries of a list that belong to evaluation: an eighth of it, and two at least where it is not short."""
+    least = 0 if len(items) < 4 else 1 if len(items) < 8 else 2
+    return frozenset(sorted(items, key=digest)[: max(least, len(items) // HELD_OUT_SHARE)])
 
 
 class Source:
@@ -30,18 +47,22 @@ class Source:
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
 
+    def side(self, items: Sequence[str]) -> list[str]:
+        """The entries of this side; all of them where the list is too short to be split."""
+        held_out = held_out_of(tuple(items))
+        return [item for item in items if (item in held_out) == self.held_out] or list(items)
+
     def pick(self, items: Sequence[str]) -> str:
-        """One of the items of this side. Evaluation takes held-out ones only, where a list has any."""
-        side = [item for item in items if is_held_out(item) == self.held_out]
-        return self.random.choice(side or list(items))
+        """One of the entries of this side."""
+        return self.random.choice(self.side(items))
 
     def any(self, items: Sequence):
-        """One of the items of either side: for what must be learned by heart."""
+        """One of the entries of either side: for what must be learned by heart."""
         return self.random.choice(list(items))
 
     def sample(self, items: Sequence[str], count: int) -> list[str]:
-        """Different items of this side, at most `count`."""
-        side = [item for item in items if is_held_out(item) == self.held_out]
+        """Different entries of this side, at most `count`."""
+        side = self.side(items)
         return self.random.sample(side, min(count, len(side)))
 
     def choose(self, template: str) -> str:
@@ -54,14 +75,16 @@ class Source:
 
 
 def put(template: str, slots: dict[str, str]) -> str:
-    """A template without alternatives, its slots filled."""
-    return tidy(SLOT.sub(lambda match: slots[match[1]], template))
+    """A template without alternatives, its slots filled. A sentence that begins with a slot gets a capital."""
+    filled = SLOT.sub(lambda match: slots[match[1]], template)
+    first = SLOT.match(template)
+    return tidy(filled) if first and first[1] not in NAMES else filled
 
 
 def pattern(template: str, slots: dict[str, str]) -> str:
     """A regular expression for everything that `fill` can make of the template."""
     expression, end = "", 0
-    for match in re.finditer(r"\[([^\[\]]*)\]|\{(\w+)\}", template):
+    for match in HOLE.finditer(template):
         expression += re.escape(template[end : match.start()])
         if match[2] is not None:
             expression += re.escape(slots[match[2]])
@@ -79,4 +102,4 @@ def tidy(sentence: str) -> str:
 
 def article(noun: str) -> str:
     """The noun with `a` or `an`."""
-    return ("an " if noun[0] in "aeiou" else "a ") + noun
+    return ("an " if noun[0].lower() in "aeiou" else "a ") + noun

@@ -15,7 +15,10 @@ ONSETS = words(
 VOWELS = words("a, e, i, o, u, a, e, i, o, ae, ai, au, ea, ee, ia, ie, io, oa, oo, ou, y")
 CODAS = words("b, ck, d, g, l, ll, m, n, nd, ng, nk, p, r, rd, rk, rn, rt, s, sk, ss, st, t, th, v, x, z")
 ENDINGS = words("a, o, i, en, in, el, is, on, ar, us, a, ia, ie, y, et, ock, ane, ine, ette, wyn, mar, ric, bert")
-TITLES = words("Mrs., Mr., Captain, Old, Doctor, Sister, Brother, Lady, Lord, Sir, Aunt, Uncle, Master, Professor")
+TITLES = {
+    "he": words("Mr., Captain, Old, Doctor, Brother, Lord, Sir, Uncle, Master, Professor"),
+    "she": words("Mrs., Captain, Old, Doctor, Sister, Lady, Aunt, Professor"),
+}
 TOWN_ENDINGS = words("ford, ton, wick, mouth, dale, holm, stead, gate, bridge, haven, mere, moor, port, field, well")
 HANDLES = words("x, 99, 7, _, _xx, 42, 2000, TV, _the_great, 13, -chan, OwO")
 
@@ -32,18 +35,34 @@ def syllables(source: Source) -> str:
             word += r.choice(CODAS) + r.choice(ENDINGS)
         else:
             word += r.choice(ONSETS) + r.choice(VOWELS) + r.choice(CODAS + ENDINGS)
-        if 3 <= len(word) <= 10 and is_held_out(word) == source.held_out:
+        if 3 <= len(word) <= 10 and is_held_out(word) == source.held_out and not any(bad in word for bad in UNWANTED):
             return word.capitalize()
 
 
-def character_name(source: Source) -> str:
-    """What a persona is called."""
+# What chance should not make of syllables.
+UNWANTED = words("porn, fag, rape, slut, shit, piss, cunt, cock, dick, tits, anus, nazi, nigg, puss, cum, sex, whor")
+
+
+def value(source: Source, items: list[str]) -> str:
+    """One of the entries; in training half of them with a word that is not theirs, so that values are copied and not
+    learned by heart."""
+    chosen = source.pick(items)
+    if source.held_out or source.chance(0.5):
+        return chosen
+    parts = chosen.split(" ")
+    stranger = syllables(source).lower() if source.chance(0.5) else source.any(source.any(STRANGERS).split(" "))
+    parts[source.random.randrange(len(parts))] = stranger
+    return " ".join(parts)
+
+
+def character_name(source: Source, pronoun: str) -> str:
+    """What a persona of this pronoun (`he` or `she`) is called."""
     shape = source.random.random()
     if shape < 0.6:
         return syllables(source)
     if shape < 0.85:
         return f"{syllables(source)} {syllables(source)}"
-    return f"{source.any(TITLES)} {syllables(source)}"
+    return f"{source.any(TITLES[pronoun])} {syllables(source)}"
 
 
 def member_name(source: Source) -> str:
@@ -139,10 +158,13 @@ BODY_PARTS = words("""
 left cheek, chin, right hand, left arm, forehead, neck, nose, right knee, left shoulder, upper lip, right ear,
 left eyebrow, throat, back, left thumb, right ankle
 """)
-PEOPLE = words("""
-brother, sister, friend, uncle, aunt, cousin, master, neighbour, partner, rival, daughter, son, teacher, landlord,
-boss, apprentice, captain, grandmother, nephew, husband, wife, enemy
-""")
+# Who somebody may be to a character, and the pronouns that fit.
+PEOPLE = {
+    "brother": "he", "sister": "she", "friend": "he she", "uncle": "he", "aunt": "she", "cousin": "he she", "master": "he",
+    "neighbour": "he she", "partner": "he she", "rival": "he she", "daughter": "she", "son": "he", "teacher": "he she",
+    "landlord": "he", "boss": "he she", "apprentice": "he she", "captain": "he she", "grandmother": "she", "nephew": "he",
+    "husband": "he", "wife": "she", "enemy": "he she",
+}
 WISHES = words("""
 see the sea, find a treasure, sleep for a week, learn to fly, go home, build a boat, write a book, open an inn,
 buy a farm, win a race, meet the king, climb a mountain, marry for love, ride a dragon, learn to read, be left alone,
@@ -173,17 +195,20 @@ MONTHS = words(
 )
 COINS = words("crowns, pennies, silver coins, shillings, gold pieces, copper coins, guilders, florins, marks, groats")
 PRICES = words("two, three, four, five, six, seven, eight, nine, ten, twelve, fifteen, twenty, thirty, forty, fifty")
+# Where a scene may be, with the preposition.
 SETTINGS = words("""
-an old mill, a smoky tavern, a dark forest, a ruined castle, a quiet library, a busy market, a small kitchen,
-a frozen lake, a ship at sea, an empty theatre, a narrow alley, a mountain pass, a damp cellar, a rose garden,
-a train station, a lighthouse, a crowded inn, a burning village, a stone bridge, a desert camp, a space station,
-a dusty attic, a police station, a hospital ward, a wizard's tower, a graveyard, a beach at low tide, a court room,
-a throne room, a green valley, a bakery, a barn, a cave behind a waterfall, a rooftop, an underground river, a laundrette,
-a clock tower, a wheat field, a swamp, a prison cell, a school yard, an observatory, a silver mine, a fishing boat
+in an old mill, in a smoky tavern, in a dark forest, in a ruined castle, in a quiet library, on a busy market,
+in a small kitchen, on a frozen lake, on a ship at sea, in an empty theatre, in a narrow alley, on a mountain pass,
+in a damp cellar, in a rose garden, at a train station, in a lighthouse, in a crowded inn, in a burning village,
+on a stone bridge, in a desert camp, on a space station, in a dusty attic, at a police station, in a hospital ward,
+in a wizard's tower, in a graveyard, on a beach at low tide, in a court room, in a throne room, in a green valley,
+in a bakery, in a barn, in a cave behind a waterfall, on a rooftop, on an underground river, in a laundrette,
+in a clock tower, in a wheat field, in a swamp, in a prison cell, in a school yard, in an observatory, in a silver mine,
+in a fishing boat
 """)
 TIMES = words("""
-dawn, noon, dusk, midnight, a rainy morning, a cold evening, a hot afternoon, a quiet night, the first day of spring,
-a winter evening, a stormy night, market day, a Sunday morning, the last day of summer, a foggy morning
+dawn, noon, dusk, midnight, early morning, late evening, a rainy morning, a cold evening, a hot afternoon, a quiet night,
+a winter evening, a stormy night, a Sunday morning, a foggy morning, late afternoon, a clear night
 """)
 THINGS = words("""
 dragons, the sea, music, magic, winter, the king, money, books, cats, dogs, war, love, the moon, wine, cheese, horses,
@@ -200,3 +225,6 @@ a stranger walks in, the ground shakes, a glass breaks, snow begins to fall, the
 smoke comes from the kitchen, the clock strikes twelve, a letter falls through the door, the fire goes out,
 a dog barks in the street, the floor creaks, a shadow moves behind the curtain, thunder rolls over the hills
 """)
+
+# Where words come from that stand in a place that is not theirs.
+STRANGERS = TRADES + ANIMALS + FOODS + DRINKS + OBJECTS + INSTRUMENTS + VESSELS + PLACES_TO_GO + COLOURS + ADJECTIVES
