@@ -185,7 +185,7 @@ impl Assistant {
         }
         self.hinted.remove(&channel);
         if let Some((_, id)) = self.channels.remove(&channel) {
-            self.conversations.remove(&id);
+            self.drop_conversation(id);
         }
     }
 
@@ -269,7 +269,7 @@ impl Assistant {
         let idle = self.conversations.iter().filter(|live| live.is_idle());
         let oldest = idle.min_by_key(|live| live.last_used()).map(|live| *live.key());
         if let Some(id) = oldest {
-            self.conversations.remove(&id);
+            self.drop_conversation(id);
             self.channels.retain(|channel, current| {
                 let stays = *current != id;
                 if !stays {
@@ -278,6 +278,12 @@ impl Assistant {
                 stays
             });
         }
+    }
+
+    /// Forgets a conversation, here and in the generator.
+    fn drop_conversation(&self, id: ConversationId) {
+        self.conversations.remove(&id);
+        self.generator.forget(id.0);
     }
 
     fn persona_of(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Persona> {

@@ -1,8 +1,10 @@
 //! The command line: what the program is asked to do, and the wiring of the rooms to do it.
 //!
 //! Standard output carries results only; the log, progress and errors go to standard error. Exit codes: 0 it is done,
-//! 1 it failed, 2 the command line, a setting or a persona has a mistake.
+//! 1 it failed, 2 the command line, a setting or a persona has a mistake, 70 the model broke down and a new process is
+//! needed (`EX_SOFTWARE` of sysexits.h).
 
+mod bench;
 mod chat;
 mod complete;
 mod loading;
@@ -59,6 +61,8 @@ enum Command {
     Chat(chat::Arguments),
     /// Continue a text with the model, and nothing else
     Complete(complete::Arguments),
+    /// Measure how fast the model runs on this machine
+    Bench(bench::Arguments),
     /// Print the token ids of standard input as JSON
     Tokenize,
     /// Look at personas
@@ -87,7 +91,11 @@ pub fn main() -> ExitCode {
             if !error.chain().any(is_unread) {
                 report(&error);
             }
-            ExitCode::from(if is_mistake { 2 } else { 1 })
+            ExitCode::from(match error {
+                _ if is_mistake => 2,
+                error if error.is::<Broken>() => 70,
+                _ => 1,
+            })
         }
     }
 }
@@ -108,9 +116,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => run::run(&config, dry_run),
         Command::Chat(arguments) => chat::run(&config, dry_run, &arguments),
-        Command::Complete(_) | Command::Tokenize if dry_run => {
+        Command::Complete(_) | Command::Tokenize | Command::Bench(_) if dry_run => {
             Err(Mistake("--dry-run is for run and chat; this command needs a model".to_owned()).into())
         }
+        Command::Bench(arguments) => bench::run(&config, &arguments),
         Command::Complete(arguments) => complete::run(&config, &arguments),
         Command::Tokenize => tokenize::run(&config),
         Command::Persona(command) => persona::run(&config, &command),
@@ -149,6 +158,13 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Mistake(String);
+
+/// The model computes nothing any more, as after a panic inside of candle's threads.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the model broke down and computes nothing any more; start mummer again, and report it if that happens often"
+)]
+struct Broken;
 
 /// Says at the start, and not at every message, when a persona leaves no room for a conversation.
 fn refuse_misfit(assistant: &Assistant) -> anyhow::Result<()> {

@@ -48,6 +48,8 @@ pub struct Model {
     pub tokenizer: Option<PathBuf>,
     /// Most tokens of prompt and reply together, when lower than the model's own limit.
     pub context_length: Option<usize>,
+    /// Tokens whose keys and values stay in memory; `None` lets the engine choose.
+    pub cache_tokens: Option<usize>,
 }
 
 /// How many may wait.
@@ -55,9 +57,14 @@ pub struct Model {
 pub struct Generation {
     /// For the model.
     pub queue: usize,
+    /// How many replies the model makes at a time.
+    pub batch: usize,
     /// For one conversation.
     pub queue_per_conversation: usize,
 }
+
+/// More than any machine has memory for.
+const MOST_CACHED_TOKENS: usize = 10_000_000;
 
 /// Where personas come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,12 +157,14 @@ struct RawModel {
     path: String,
     tokenizer: String,
     context_length: usize,
+    cache_tokens: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawGeneration {
     queue: usize,
+    batch: usize,
     queue_per_conversation: usize,
 }
 
@@ -236,11 +245,16 @@ impl RawConfig {
         let value = |message: String| Err(ConfigError::Value(message));
         for (key, number) in [
             ("generation.queue", self.generation.queue),
+            ("generation.batch", self.generation.batch),
             ("generation.queue_per_conversation", self.generation.queue_per_conversation),
         ] {
-            if !(1..=10_000).contains(&number) {
-                return value(format!("{key} is {number}; it must be 1 to 10000"));
+            if !(1..=1_000).contains(&number) {
+                return value(format!("{key} is {number}; it must be 1 to 1000"));
             }
+        }
+        if self.model.cache_tokens > MOST_CACHED_TOKENS {
+            let asked = self.model.cache_tokens;
+            return value(format!("model.cache_tokens is {asked}; it must be 0 to {MOST_CACHED_TOKENS}"));
         }
         if let Some(complaint) = self.sampling.complaint() {
             return value(complaint);
@@ -278,9 +292,11 @@ impl RawConfig {
                 path: some_path(&self.model.path),
                 tokenizer: some_path(&self.model.tokenizer),
                 context_length: Some(self.model.context_length).filter(|&length| length > 0),
+                cache_tokens: Some(self.model.cache_tokens).filter(|&tokens| tokens > 0),
             },
             generation: Generation {
                 queue: self.generation.queue,
+                batch: self.generation.batch,
                 queue_per_conversation: self.generation.queue_per_conversation,
             },
             sampling: self.sampling,
@@ -410,6 +426,7 @@ mod tests {
         check("[discord]\napi_base = 'localhost'\n", &[], &["discord.api_base", "http://"]);
         check("[discord.channels.general]\npersona = 'x'\n", &[], &["discord.channels.general", "number"]);
         check("[generation]\nqueue = 0\n", &[], &["generation.queue", "1 to"]);
+        check("[model]\ncache_tokens = 100000000\n", &[], &["model.cache_tokens", "0 to"]);
         check("[sampling]\ntop_p = 0.0\n", &[], &["sampling.top_p"]);
     }
 

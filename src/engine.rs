@@ -2,13 +2,20 @@
 //! never knows Discord; nobody else knows candle.
 
 mod admission;
+mod attention;
+mod cost;
 mod detokenize;
 mod error;
 mod gguf;
 mod llama;
+mod matmul;
 mod origin;
+mod pages;
+mod prefix;
 mod queue;
+pub mod random;
 mod sampling;
+mod scheduler;
 mod sequence;
 mod stop;
 mod threads;
@@ -17,25 +24,41 @@ mod vocabulary;
 mod weights;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crate::generation::{Count, Full, Generator, Meta, ModelInfo, Prompt, Ticket};
 use admission::Admission;
+use candle_core::Device;
 use gguf::{Header, Value};
 use llama::{Llama, Model};
+use pages::pages_for;
+use scheduler::Scheduler;
 use tokenizer::{Tokenizer, masked_rows};
 use vocabulary::Vocabulary;
 use worker::Worker;
 
 pub use error::LoadError;
+#[cfg(debug_assertions)]
+pub use llama::PANIC_VARIABLE;
 pub use origin::{Origin, UNDERSTUDY};
 pub use threads::prepare_threads;
+pub use worker::Meter;
 
 /// Progress messages that may wait while the caller of [`Engine::load`] is busy.
 const PROGRESS_QUEUE: usize = 4;
+
+/// The context of a model that was made for more, unless more is asked for.
+const USUAL_CONTEXT: usize = 8_192;
+
+/// Memory for keys and values, unless it is set: so many bytes, but at least the first number of whole contexts and at
+/// most the second.
+const USUAL_CACHE_BYTES: u64 = 2 << 30;
+const CACHED_CONTEXTS: std::ops::RangeInclusive<usize> = 2..=16;
 
 /// A model that is loaded and its thread. Clones are the same engine; it ends with [`Engine::shutdown`] or
 /// with the last clone.
@@ -50,8 +73,13 @@ pub struct EngineOptions {
     pub tokenizer: Option<PathBuf>,
     /// Most tokens of prompt and reply together, if fewer than the model was made for.
     pub context_length: Option<usize>,
-    /// How many requests may wait while one is answered.
+    /// How many requests may wait while others are answered.
     pub queue_capacity: usize,
+    /// How many requests are answered at a time.
+    pub batch: usize,
+    /// How many tokens' keys and values are kept in memory, at least one context; `None` is about 2 GiB, and at least two
+    /// contexts.
+    pub cache_tokens: Option<usize>,
     /// Whether a reply may contain control tokens beside the end of text, as the bare model would have it. Not for
     /// conversations: a second beginning of text in a prompt confuses a model.
     pub control_tokens: bool,
@@ -59,8 +87,24 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { tokenizer: None, context_length: None, queue_capacity: 32, control_tokens: false }
+        Self {
+            tokenizer: None,
+            context_length: None,
+            queue_capacity: 32,
+            batch: 8,
+            cache_tokens: None,
+            control_tokens: false,
+        }
     }
+}
+
+/// What a step reads from memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes of all matrices; an embedding that only looks up is none.
+    pub weight_bytes: u64,
+    /// Bytes of keys and values for each token that is attended to.
+    pub kv_bytes_per_token: u64,
 }
 
 /// How far loading has come.
@@ -94,8 +138,8 @@ impl Engine {
             let origin = options.tokenizer.map_or(header.origin, Origin::File);
             return Err(LoadError::Tokenizer { origin, problem });
         }
-        let trained = model.context_length.min(llama::MAX_CONTEXT);
-        let context_length = options.context_length.map_or(trained, |asked| asked.min(trained));
+        let trained = model.context_length;
+        let context_length = options.context_length.unwrap_or(USUAL_CONTEXT).min(trained);
         if context_length < 2 {
             return Err(LoadError::ContextLength { asked: context_length });
         }
@@ -113,9 +157,25 @@ impl Engine {
             eos: tokenizer.eos(),
         };
         let total = weights::total_bytes(&header);
-        let load = move |report: &mut dyn FnMut(u64)| Llama::load(&header, &model, report);
+        let footprint = Footprint {
+            weight_bytes: weights::step_bytes(&header),
+            kv_bytes_per_token: 2
+                * (size_of::<u16>() * model.layers * model.kv_heads * model.head_dim()) as u64,
+        };
+        let usual = usize::try_from(USUAL_CACHE_BYTES / footprint.kv_bytes_per_token).unwrap_or(usize::MAX);
+        let usual =
+            usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
+        let pages = pages_for(options.cache_tokens.unwrap_or(usual).max(context_length));
+        let load = move |report: &mut dyn FnMut(u64)| {
+            let device = Device::cuda_if_available(0).map_err(|error| LoadError::Backend {
+                origin: header.origin.clone(),
+                detail: error.to_string(),
+            })?;
+            Llama::load(&header, &model, device, context_length, pages, report)
+        };
         let progress = move |done| progress(LoadProgress { done, total });
-        Self::start(load, tokenizer, info, options.queue_capacity, origin, progress)
+        let room = Room { waiting: options.queue_capacity, batch: options.batch, pages };
+        Self::start(load, tokenizer, info, footprint, room, origin, progress)
     }
 
     /// What is running.
@@ -124,10 +184,22 @@ impl Engine {
         &self.0.info
     }
 
+    /// What a step reads.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        self.0.footprint
+    }
+
+    /// What the engine's thread has done so far.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        *self.0.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The token ids of a prompt, the beginning-of-text token first.
     #[must_use]
     pub fn encode(&self, prompt: &Prompt) -> Vec<u32> {
-        self.0.tokenizer.encode(prompt)
+        self.0.tokenizer.encode(prompt).ids
     }
 
     /// The token ids of raw bytes, the beginning-of-text token first. Special tokens are not parsed, and what
@@ -155,33 +227,62 @@ impl Engine {
         self.0.shutdown();
     }
 
+    /// Blocks until the engine has ended, and says whether it broke down: its model computes nothing any more, as after a
+    /// panic inside of candle's own threads. A new process helps then, and nothing else does.
+    #[must_use]
+    pub fn wait(&self) -> bool {
+        self.0.admission.wait()
+    }
+
+    /// Whether it broke down.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.admission.is_broken()
+    }
+
     /// Starts the thread. `load` makes the model there, where it stays.
     fn start<M: Model>(
         load: impl FnOnce(&mut dyn FnMut(u64)) -> Result<M, LoadError> + Send + 'static,
         tokenizer: Tokenizer,
         info: ModelInfo,
-        queue_capacity: usize,
+        footprint: Footprint,
+        room: Room,
         origin: Origin,
         mut progress: impl FnMut(u64),
     ) -> Result<Self, LoadError> {
-        let admission = Admission::new(queue_capacity);
+        let admission = Admission::new(room.waiting, room.batch);
+        let meter = Arc::default();
         let tokenizer = Arc::new(tokenizer);
         let (report, reports) = sync_channel(PROGRESS_QUEUE);
         let body = {
             let (tokenizer, admission) = (Arc::clone(&tokenizer), Arc::clone(&admission));
+            let meter = Arc::clone(&meter);
             let masked: Arc<[u32]> = masked_rows(&tokenizer, info.vocabulary).into();
             let (vocabulary, context_length) = (info.vocabulary, info.context_length);
             move || {
                 if let Some(model) = load_and_report(load, &report) {
                     drop(report);
-                    Worker { model, tokenizer, masked, vocabulary, context_length, admission }.run();
+                    let worker = Worker {
+                        model,
+                        tokenizer,
+                        masked,
+                        vocabulary,
+                        context_length,
+                        admission,
+                        meter,
+                        scheduler: Scheduler::new(room.pages),
+                        replies: BTreeMap::new(),
+                        faults: 0,
+                        lap: Instant::now(),
+                    };
+                    worker.run();
                 }
             }
         };
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(body);
         let thread = Mutex::new(Some(thread.map_err(|source| LoadError::Thread { source })?));
         // From here on, leaving by an error ends the thread.
-        let engine = Self(Arc::new(Handle { admission, tokenizer, info, thread }));
+        let engine = Self(Arc::new(Handle { admission, meter, tokenizer, info, footprint, thread }));
         loop {
             match reports.recv() {
                 Ok(Loading::Bytes(done)) => progress(done),
@@ -240,11 +341,13 @@ impl Generator for Engine {
         self.0.admission.reserve(meta)
     }
 
-    /// Does nothing yet: one sequence at a time leaves no room for work ahead.
-    fn prefill(&self, _prompt: &Prompt) {}
+    fn prefill(&self, conversation: u64, prompt: Prompt) {
+        self.0.admission.hint(conversation, self.0.tokenizer.encode(&prompt));
+    }
 
-    /// Does nothing yet: nothing is kept between requests.
-    fn forget(&self, _conversation: u64) {}
+    fn forget(&self, conversation: u64) {
+        self.0.admission.forget(conversation);
+    }
 }
 
 impl std::fmt::Debug for Engine {
@@ -256,8 +359,10 @@ impl std::fmt::Debug for Engine {
 /// What all clones share.
 struct Handle {
     admission: Arc<Admission>,
+    meter: Arc<Mutex<Meter>>,
     tokenizer: Arc<Tokenizer>,
     info: ModelInfo,
+    footprint: Footprint,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -279,6 +384,17 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// How much there is room for.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// Requests that wait.
+    waiting: usize,
+    /// Requests that are answered at a time.
+    batch: usize,
+    /// Pages of keys and values.
+    pages: usize,
 }
 
 /// What the thread says while it loads.
@@ -308,11 +424,12 @@ fn load_and_report<M>(
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, Sender};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use futures_util::{FutureExt as _, StreamExt as _};
 
     use super::llama::StepError;
+    use super::scheduler::Step;
     use super::vocabulary::{Kind, Piece};
     use super::*;
     use crate::generation::{
@@ -323,20 +440,31 @@ mod tests {
     const FIRST_BYTE: u32 = 3;
     const ROWS: usize = 261;
 
-    /// A model whose every step is a function of the test. It counts how often it was cleared and dropped.
+    /// A model that makes each span of a step by a function of the test. It counts how often it was probed and dropped.
     struct Fake<F> {
         step: F,
-        cleared: Arc<AtomicUsize>,
+        probed: Arc<AtomicUsize>,
         dropped: Arc<AtomicUsize>,
+        /// Whether it computes nothing after a fault.
+        fragile: bool,
     }
 
     impl<F: FnMut(&[u32], usize) -> Logits> Model for Fake<F> {
-        fn forward(&mut self, ids: &[u32], position: usize) -> Logits {
-            (self.step)(ids, position)
+        fn forward(&mut self, step: &Step) -> Result<Vec<Vec<f32>>, StepError> {
+            let mut logits = Vec::new();
+            for span in &step.spans {
+                let row = (self.step)(&span.ids, span.start)?;
+                if span.chooses {
+                    logits.push(row);
+                }
+            }
+            Ok(logits)
         }
 
-        fn clear(&mut self) {
-            self.cleared.fetch_add(1, Ordering::SeqCst);
+        fn probe(&mut self) -> Result<(), StepError> {
+            self.probed.fetch_add(1, Ordering::SeqCst);
+            assert!(!self.fragile, "the pool is poisoned");
+            Ok(())
         }
     }
 
@@ -348,7 +476,7 @@ mod tests {
 
     struct Setting {
         engine: Engine,
-        cleared: Arc<AtomicUsize>,
+        probed: Arc<AtomicUsize>,
         dropped: Arc<AtomicUsize>,
     }
 
@@ -364,10 +492,19 @@ mod tests {
         Tokenizer::new(vocabulary, &Origin::Understudy).expect("it is sound")
     }
 
+    /// An engine that answers one request at a time.
     fn engine_with(capacity: usize, step: impl FnMut(&[u32], usize) -> Logits + Send + 'static) -> Setting {
-        let cleared = Arc::new(AtomicUsize::new(0));
+        engine_in(Room { waiting: capacity, batch: 1, pages: pages_for(1000) }, false, step)
+    }
+
+    fn engine_in(
+        room: Room,
+        fragile: bool,
+        step: impl FnMut(&[u32], usize) -> Logits + Send + 'static,
+    ) -> Setting {
+        let probed = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(AtomicUsize::new(0));
-        let fake = Fake { step, cleared: Arc::clone(&cleared), dropped: Arc::clone(&dropped) };
+        let fake = Fake { step, probed: Arc::clone(&probed), dropped: Arc::clone(&dropped), fragile };
         let info = ModelInfo {
             id: "fake".to_owned(),
             name: "fake".to_owned(),
@@ -376,8 +513,16 @@ mod tests {
             vocabulary: ROWS,
             eos: EOS,
         };
-        let engine = Engine::start(move |_| Ok(fake), bytes(), info, capacity, Origin::Understudy, |_| {});
-        Setting { engine: engine.expect("it starts"), cleared, dropped }
+        let engine = Engine::start(
+            move |_| Ok(fake),
+            bytes(),
+            info,
+            Footprint::default(),
+            room,
+            Origin::Understudy,
+            |_| {},
+        );
+        Setting { engine: engine.expect("it starts"), probed, dropped }
     }
 
     fn likeliest(id: u32) -> Vec<f32> {
@@ -454,7 +599,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_step_costs_one_reply() {
-        let Setting { engine, cleared, .. } = engine_with(4, |ids: &[u32], position| {
+        let Setting { engine, probed, .. } = engine_with(4, |ids: &[u32], position| {
             assert!(ids != [FIRST_BYTE + u32::from(b'd')], "secret text");
             next_byte(ids, position)
         });
@@ -465,8 +610,7 @@ mod tests {
         assert_eq!(text, "bcd");
         let (text, end) = ask(&engine, request("w", 3)).await;
         assert_eq!((text.as_str(), end.expect("it ends well").reason), ("xyz", Finish::Length));
-        // The one of the reply that is heard of may come before the last.
-        assert!(cleared.load(Ordering::SeqCst) >= 2);
+        assert_eq!(probed.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
@@ -477,7 +621,10 @@ mod tests {
             if calls == 1 { Err(StepError("out of memory".to_owned())) } else { next_byte(ids, position) }
         });
         let failure = ask(&engine, request("a", 3)).await.1.expect_err("it fails");
-        assert!(is_fault(&failure) && failure.retryable && failure.detail == "out of memory", "{failure:?}");
+        assert!(
+            is_fault(&failure) && failure.retryable && failure.detail.starts_with("out of memory"),
+            "{failure:?}"
+        );
         assert_eq!(ask(&engine, request("a", 3)).await.0, "bcd");
     }
 
@@ -592,13 +739,97 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_long_prompt_is_read_in_chunks() {
-        let Setting { engine, .. } = engine_with(4, |ids: &[u32], position| {
-            assert!(ids.len() <= 128 && (position % 128 == 0 || ids.len() == 1));
+    async fn a_long_prompt_is_read_in_chunks_and_every_token_once() {
+        let mut expected = 0;
+        let Setting { engine, .. } = engine_with(4, move |ids: &[u32], position| {
+            assert!(ids.len() <= 512 && position == expected, "{} tokens at {position}", ids.len());
+            expected += ids.len();
             next_byte(ids, position)
         });
-        let (text, end) = ask(&engine, request(&"a".repeat(300), 2)).await;
-        assert_eq!((text.as_str(), end.expect("it ends well").usage.prompt_tokens), ("bc", 301));
+        let (text, end) = ask(&engine, request(&"a".repeat(900), 2)).await;
+        assert_eq!((text.as_str(), end.expect("it ends well").usage.prompt_tokens), ("bc", 901));
+    }
+
+    #[tokio::test]
+    async fn several_are_answered_at_a_time() {
+        let (go, step) = stepwise();
+        let room = Room { waiting: 4, batch: 2, pages: 100 };
+        let Setting { engine, .. } = engine_in(room, false, step);
+        let mut first = start(&engine, request("a", 900)).await;
+        go.send(()).expect("the model waits");
+        while !matches!(first.next().await, Some(Event::Delta { .. })) {}
+        // The first goes on, and the second has its turn beside it.
+        let second = start(&engine, request("x", 2)).await;
+        (0..20).for_each(|_| go.send(()).expect("the model waits"));
+        assert_eq!(finish(second).await.0, "yz");
+        // Else the model would wait for more.
+        drop(go);
+    }
+
+    #[tokio::test]
+    async fn a_fault_costs_the_replies_of_its_step_and_the_others_go_on() {
+        let room = Room { waiting: 4, batch: 3, pages: 40 };
+        // Two long texts do not fit at once, so one waits for pages while the other fails.
+        let Setting { engine, .. } = engine_in(room, false, |ids: &[u32], position| {
+            if ids == [FIRST_BYTE + u32::from(b'd')] {
+                Err(StepError("a test".to_owned()))
+            } else {
+                next_byte(ids, position)
+            }
+        });
+        let fails = start(&engine, request(&"a".repeat(900), 20)).await;
+        let goes_on = start(&engine, request(&"w".repeat(900), 3)).await;
+        assert!(is_fault(&finish(fails).await.1.expect_err("it fails")));
+        assert_eq!(finish(goes_on).await.0, "xyz");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_computes_nothing_any_more_ends_everything() {
+        let room = Room { waiting: 4, batch: 1, pages: 40 };
+        let step = |_: &[u32], _| panic!("in the pool");
+        let Setting { engine, dropped, .. } = engine_in(room, true, step);
+        let failed = start(&engine, request("a", 3)).await;
+        let mut waiting = engine.reserve(meta()).expect("a place");
+        let failure = finish(failed).await.1.expect_err("it fails");
+        assert!(is_fault(&failure), "{failure:?}");
+        waiting.turn().await;
+        assert!(is_fault(&finish(waiting.start(request("a", 1))).await.1.expect_err("it fails")));
+        assert!(engine.wait() && engine.is_broken());
+        engine.shutdown();
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_not_read_again() {
+        let Setting { engine, .. } = engine_with(4, next_byte);
+        let marked = |persona: &str, history: &str, cue: &str| {
+            let mut prompt = Prompt::default();
+            prompt.text(persona);
+            prompt.mark_persona_end();
+            prompt.text(history);
+            prompt.mark_history_end();
+            prompt.text(cue);
+            prompt
+        };
+        let cached = async |prompt: Prompt| {
+            let asked = Request { prompt, ..request("", 2) };
+            ask(&engine, asked).await.1.expect("it ends well").usage.cached_tokens
+        };
+        // The beginning of text is a token too.
+        let persona = "a".repeat(100);
+        assert_eq!(cached(marked(&persona, "hello", "cue")).await, 0);
+        assert_eq!(cached(marked(&persona, "hello,and-more", "cue")).await, 106);
+        assert_eq!(cached(marked(&persona, "hello,and-more", "cue")).await, 115);
+        engine.forget(1);
+        assert_eq!(cached(marked(&persona, "hello,and-more", "cue")).await, 101);
+
+        let history = "c".repeat(50);
+        let before = engine.meter().steps;
+        engine.prefill(7, marked("b", &history, "and-what-comes-then"));
+        while engine.meter().steps == before || !engine.meter().idle {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cached(marked("b", &format!("{history}-and-more"), "cue")).await, 52);
     }
 
     #[tokio::test]
@@ -648,7 +879,10 @@ mod tests {
             eos: EOS,
         };
         let load = |_: &mut dyn FnMut(u64)| -> Result<Llama, LoadError> { panic!("a test") };
-        let error = Engine::start(load, bytes(), info, 1, Origin::Understudy, |_| {}).expect_err("it fails");
+        let room = Room { waiting: 1, batch: 1, pages: 1 };
+        let error =
+            Engine::start(load, bytes(), info, Footprint::default(), room, Origin::Understudy, |_| {})
+                .expect_err("it fails");
         assert!(matches!(error, LoadError::Backend { .. }), "{error}");
     }
 }

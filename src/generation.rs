@@ -28,8 +28,9 @@ pub trait Generator: Send + Sync {
     /// [`Full`] when the queue has no place left.
     fn reserve(&self, meta: Meta) -> Result<Ticket, Full>;
 
-    /// A hint: this prompt will be needed soon; compute it when there is nothing else to do.
-    fn prefill(&self, prompt: &Prompt);
+    /// A hint: the conversation's next prompt begins like this one, up to the end of its history; compute that when
+    /// there is nothing else to do. A newer hint takes its place.
+    fn prefill(&self, conversation: u64, prompt: Prompt);
 
     /// Drops cached state of a conversation; what is shared between conversations stays.
     fn forget(&self, conversation: u64);
@@ -179,7 +180,8 @@ impl Default for Sampling {
     }
 }
 
-/// What happens to a generation, in order: `Queued`* `Admitted` `Prefill`* `Delta`* then `Finished` or `Failed`.
+/// What happens to a generation, in order: `Queued`* `Admitted` `Prefill`* `Delta`* then `Finished` or `Failed`. A reply
+/// that is set back to make room for others hears `Queued` once more, and then goes on.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {

@@ -20,7 +20,7 @@
 //! | [`chat`] | plain types and pure functions: addressing, history, budget, prompt, template, reply, split | persona |
 //! | [`persona`] | the persona type, its files, macros, the library | |
 //! | [`generation`] | the seam: requests, events, the [`generation::Generator`] trait | chat's prompt |
-//! | [`engine`] | the generator in this process: queue, worker, model, tokenizer, sampling; the built-in model | generation |
+//! | [`engine`] | the generator in this process: queue, worker, scheduler, pages and prefix tree, model, tokenizer, sampling; the built-in model | generation |
 //! | [`config`] | settings, read and checked | types of chat and persona |
 //! | [`telemetry`] | the log | |
 //!

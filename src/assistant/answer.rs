@@ -18,6 +18,9 @@ use crate::generation::{Class, Event, Finish, Finished, Generator, Meta, Request
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Names};
 
+/// The next message is expected to take one part in this many of the room for a prompt.
+const NEXT_MESSAGE_SHARE: usize = 8;
+
 /// A message that was taken in and waits to be answered. Dropping it gives its place up.
 pub struct Accepted {
     pub(super) registration: Registration,
@@ -167,7 +170,30 @@ impl<O: Outlet> Delivering<'_, O> {
         };
         let ending = self.deliver(Some(ticket.start(request))).await;
         self.conclude(&ending, &heard, meta.request);
+        if matches!(ending, Ending::Generated(Event::Finished(_))) {
+            self.look_ahead(assistant, room.prompt).await;
+        }
         drop(speaking);
+    }
+
+    /// Decides where the history of the next prompt begins, and lets the generator read what is known of that prompt,
+    /// so that the next message waits for neither. Whoever waits already is not kept waiting by it.
+    async fn look_ahead(&self, assistant: &Assistant, room: usize) {
+        let (id, newest) = {
+            let conversation = self.live.lock();
+            (conversation.id, conversation.window().last().map(|turn| turn.id))
+        };
+        let (Some(newest), false) = (newest, self.live.is_awaited()) else { return };
+        // What does not fit without the next message is found out with it.
+        let room = room - room / NEXT_MESSAGE_SHARE;
+        let Ok(fitted) = self.fit(&assistant.generator, room, newest).await else { return };
+        // The prompt is turned into tokens there, which takes a moment.
+        let generator = Arc::clone(&assistant.generator);
+        let hinted = tokio::task::spawn_blocking(move || generator.prefill(id.0, fitted.prompt)).await;
+        // A conversation that was dropped meanwhile stays forgotten.
+        if hinted.is_ok() && !assistant.conversations.contains_key(&id) {
+            assistant.generator.forget(id.0);
+        }
     }
 
     /// Builds the prompt. Counting the tokens of a long history takes a while, so it is done on a copy, beside the

@@ -56,6 +56,11 @@ impl Live {
         self.line.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether somebody waits for the reply that is being made to be over.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.line.load(Ordering::Relaxed) > 1
+    }
+
     /// A message with this number was taken in here.
     pub(super) fn used(&self, number: u64) {
         self.last_used.store(number, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{assistant_settings, find_persona, library, loading, refuse_misfit, remark};
+use super::{Broken, assistant_settings, find_persona, library, loading, refuse_misfit, remark};
 use crate::assistant::{Assistant, Delivery, Outlet, Settings};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::TurnState;
@@ -16,6 +16,7 @@ use crate::chat::markdown::{FENCE, Links};
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::{ChannelId, MemberId, MessageId, notice, sanitize};
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::persona::{Persona, load_file};
 
 #[derive(Debug, Default, clap::Args)]
@@ -63,11 +64,12 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let persona = Arc::clone(&settings.default_persona);
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
-    let generator = loading::generator(config, dry_run, remark)?;
+    let (generator, engine) = loading::generator(config, dry_run, remark)?;
     let assistant = Assistant::new(generator, settings);
     refuse_misfit(&assistant)?;
     let mut terminal = Terminal {
         assistant,
+        engine,
         member: sanitize::name(&arguments.member),
         messages: 0,
         shown: Shown::default(),
@@ -130,6 +132,7 @@ fn answer_lines(runtime: &tokio::runtime::Runtime, terminal: &mut Terminal) -> a
 
 struct Terminal {
     assistant: Arc<Assistant>,
+    engine: Option<Engine>,
     member: String,
     messages: u64,
     shown: Shown,
@@ -161,6 +164,10 @@ impl Terminal {
         }
         if let Some(error) = self.shown.error.take() {
             return Err(error).context("standard output is gone");
+        }
+        if let Some(engine) = self.engine.as_ref().filter(|engine| engine.is_broken()) {
+            engine.shutdown();
+            return Err(Broken.into());
         }
         let conversation = self.assistant.conversation(HERE);
         Ok(conversation.is_some_and(|conversation| {

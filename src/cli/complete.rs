@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use serde_json::json;
 
-use super::{Mistake, loading, remark};
+use super::{Broken, Mistake, loading, remark};
 use crate::config::Config;
 use crate::engine::EngineOptions;
 use crate::generation::{
@@ -64,7 +64,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         if arguments.json { Ok(()) } else { stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) }
     };
     let mut text = String::new();
-    let finished = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let mut ticket = engine.reserve(META)?;
         ticket.turn().await;
         let mut generation = ticket.start(request);
@@ -83,7 +83,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
             }
         }
         bail!("the generation ended without an end")
-    })?;
+    });
+    engine.shutdown();
+    if engine.is_broken() {
+        return Err(Broken.into());
+    }
+    let finished = outcome?;
     if arguments.json {
         writeln!(std::io::stdout(), "{}", report(&text, &finished)).context("standard output is gone")?;
     }

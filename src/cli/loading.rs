@@ -14,17 +14,19 @@ use crate::persona::{Persona, SamplingWish};
 /// How many scripted answers a dry run makes at a time.
 const DRY_RUN_PARALLEL: usize = 4;
 
-/// The generator that the settings ask for; `tell` is as for [`origin`]. Must be called inside of a tokio runtime.
+/// The generator that the settings ask for, and the engine when it is one; `tell` is as for [`origin`]. Must be called
+/// inside of a tokio runtime.
 pub(super) fn generator(
     config: &Config,
     dry_run: bool,
     tell: impl FnOnce(&str),
-) -> anyhow::Result<Arc<dyn Generator>> {
+) -> anyhow::Result<(Arc<dyn Generator>, Option<Engine>)> {
     if dry_run {
         info!("dry run: answers follow a script, no model is loaded");
-        return Ok(Arc::new(Scripted::new(config.generation.queue, DRY_RUN_PARALLEL)));
+        return Ok((Arc::new(Scripted::new(config.generation.queue, DRY_RUN_PARALLEL)), None));
     }
-    Ok(Arc::new(engine(config, options(config), tell)?))
+    let engine = engine(config, options(config), tell)?;
+    Ok((Arc::new(engine.clone()), Some(engine)))
 }
 
 /// Loads the model and starts its thread; `tell` is as for [`origin`].
@@ -88,11 +90,13 @@ pub(super) fn playable(config: &Config, persona: Arc<Persona>) -> Arc<Persona> {
 
 /// How the settings want the model to be loaded.
 pub(super) fn options(config: &Config) -> EngineOptions {
-    let Model { tokenizer, context_length, .. } = config.model.clone();
+    let Model { tokenizer, context_length, cache_tokens, .. } = config.model.clone();
     EngineOptions {
         tokenizer,
         context_length,
         queue_capacity: config.generation.queue,
+        batch: config.generation.batch,
+        cache_tokens,
         ..EngineOptions::default()
     }
 }

@@ -1,15 +1,24 @@
 //! `mummer run`: the Discord bot.
 
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::{assistant_settings, library, loading, refuse_misfit};
+use super::{Broken, assistant_settings, library, loading, refuse_misfit};
 use crate::assistant::Assistant;
 use crate::bot;
 use crate::config::Config;
+#[cfg(debug_assertions)]
+use crate::engine;
+
+/// Tells a process that it took the place of a broken one, and when, in seconds since 1970.
+const BEGAN_AGAIN: &str = "MUMMER_BEGAN_AGAIN";
+
+/// Breaking down twice within this time means that beginning again does not help.
+const BETWEEN_BEGINNINGS: Duration = Duration::from_mins(1);
 
 /// Runs the bot until it is told to stop (Ctrl-C, or SIGTERM), or until Discord ends the connection for good.
 pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
@@ -18,24 +27,67 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     let settings = assistant_settings(config, &library(config)?)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
-    let generator = loading::generator(config, dry_run, |line| warn!("{line}"))?;
+    let (generator, engine) = loading::generator(config, dry_run, |line| warn!("{line}"))?;
     let http = bot::http(&token, config.discord.api_base.as_deref());
     let assistant = Assistant::new(generator, settings);
     refuse_misfit(&assistant)?;
-    runtime.block_on(async {
+    let stopped = CancellationToken::new();
+    let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        let signals = tokio::spawn(stop_on_signal(shutdown.clone()));
+        let signals = tokio::spawn(stop_on_signal(shutdown.clone(), stopped.clone()));
+        if let Some(engine) = engine.clone() {
+            let shutdown = shutdown.clone();
+            tokio::task::spawn_blocking(move || {
+                if engine.wait() {
+                    shutdown.cancel();
+                }
+            });
+        }
         let ended = bot::run(http, assistant, config.discord.message_content, shutdown).await;
         signals.abort();
         ended
-    })?;
+    });
+    if let Some(engine) = engine {
+        engine.shutdown();
+        if engine.is_broken() && !stopped.is_cancelled() {
+            return begin_again();
+        }
+    }
+    ended?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-/// The first signal asks for an orderly end; a second one ends the program at once.
-async fn stop_on_signal(shutdown: CancellationToken) {
+/// Replaces this process, in which the model computes nothing any more, by a new one. Twice in a short time it would
+/// not help.
+#[cfg(unix)]
+fn begin_again() -> anyhow::Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+
+    let seconds = |time: Duration| time.as_secs().to_string();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let last = std::env::var(BEGAN_AGAIN).ok().and_then(|last| last.parse().ok()).map(Duration::from_secs);
+    if last.is_some_and(|last| now.saturating_sub(last) < BETWEEN_BEGINNINGS) {
+        return Err(Broken.into());
+    }
+    error!("the model broke down and computes nothing any more; mummer begins again");
+    let program = std::env::current_exe().context("the program does not know its own file")?;
+    let mut command = std::process::Command::new(program);
+    command.args(std::env::args_os().skip(1)).env(BEGAN_AGAIN, seconds(now));
+    #[cfg(debug_assertions)]
+    command.env_remove(engine::PANIC_VARIABLE);
+    Err(command.exec()).context("mummer could not begin again")
+}
+
+#[cfg(not(unix))]
+fn begin_again() -> anyhow::Result<ExitCode> {
+    Err(Broken.into())
+}
+
+/// The first signal asks for an orderly end, which `stopped` remembers; a second one ends the program at once.
+async fn stop_on_signal(shutdown: CancellationToken, stopped: CancellationToken) {
     signal().await;
+    stopped.cancel();
     shutdown.cancel();
     signal().await;
     std::process::exit(1);

@@ -43,6 +43,9 @@ pub(crate) fn invalid(problem: &str) -> Failure {
     Failure { kind: FailureKind::Invalid, retryable: false, detail: problem.to_owned() }
 }
 
+/// What is said of a model that can compute nothing any more.
+pub(crate) const BROKEN: &str = "the model broke down and computes nothing any more";
+
 /// The failure of the engine in the middle of a request.
 pub(crate) fn fault(detail: impl Into<String>) -> Failure {
     Failure { kind: FailureKind::EngineFault, retryable: true, detail: detail.into() }
@@ -97,11 +100,6 @@ impl Sequence {
             sent: 0,
             text: String::new(),
         }
-    }
-
-    /// The prompt's tokens and the new ones.
-    pub(crate) fn tokens(&self) -> &[u32] {
-        &self.tokens
     }
 
     /// The tokens that were chosen.

@@ -119,16 +119,31 @@ impl Tokenizer {
 
     /// The ids of a prompt: one beginning-of-text token, then the pieces. Neighbouring pieces without ids of
     /// their own are one string; special tokens are parsed in the template's pieces only.
-    pub(crate) fn encode(&self, prompt: &Prompt) -> Vec<u32> {
+    pub(crate) fn encode(&self, prompt: &Prompt) -> Encoded {
         let mut encoder = Encoder::new(self);
-        for segment in &prompt.segments {
+        let mut persona_end = None;
+        let mut history_end = None;
+        for (index, segment) in prompt.segments.iter().enumerate() {
+            for (mark, place) in
+                [(prompt.marks.persona_end, &mut persona_end), (prompt.marks.history_end, &mut history_end)]
+            {
+                if mark == index {
+                    *place = Some(encoder.mark());
+                }
+            }
             match segment {
                 Segment::Template(text) => encoder.template(text),
                 Segment::Generated { ids, .. } if !ids.is_empty() => encoder.ids(ids),
                 Segment::Text(text) | Segment::Generated { text, .. } => encoder.run.push_str(text),
             }
         }
-        encoder.finish()
+        let [persona_end, history_end] =
+            [persona_end, history_end].map(|place| place.unwrap_or_else(|| encoder.mark()));
+        let (ids, marks) = encoder.finish();
+        // A mark before everything means that there is nothing to share, not even the beginning of text.
+        let end = |mark: usize, place: usize| if mark == 0 { 0 } else { marks[place] };
+        let history_end = end(prompt.marks.history_end, history_end);
+        Encoded { ids, persona_end: end(prompt.marks.persona_end, persona_end).min(history_end), history_end }
     }
 
     /// The ids of raw bytes, after a beginning-of-text token. No special token is parsed; what is not UTF-8
@@ -142,7 +157,7 @@ impl Tokenizer {
                 encoder.ids.extend(chunk.invalid().iter().map(|&byte| self.byte_ids[usize::from(byte)]));
             }
         }
-        encoder.finish()
+        encoder.finish().0
     }
 
     /// The earliest special token in the text, and the longest of those that begin there.
@@ -155,17 +170,45 @@ impl Tokenizer {
     }
 }
 
+/// A prompt in tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Encoded {
+    pub(crate) ids: Vec<u32>,
+    /// So many tokens lie wholly in the persona's part.
+    pub(crate) persona_end: usize,
+    /// So many tokens lie wholly before the end of the transcript.
+    pub(crate) history_end: usize,
+}
+
 /// The ids so far, and the text that waits to be encoded as one string.
 struct Encoder<'a> {
     tokenizer: &'a Tokenizer,
     ids: Vec<u32>,
     run: String,
     at_start: bool,
+    /// Numbers of tokens before the marks that were set.
+    marks: Vec<usize>,
+    /// Marks in the text that waits, with the bytes before them.
+    waiting_marks: Vec<(usize, usize)>,
 }
 
 impl<'a> Encoder<'a> {
     fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self { tokenizer, ids: vec![tokenizer.bos], run: String::new(), at_start: true }
+        Self {
+            tokenizer,
+            ids: vec![tokenizer.bos],
+            run: String::new(),
+            at_start: true,
+            marks: Vec::new(),
+            waiting_marks: Vec::new(),
+        }
+    }
+
+    /// Marks this place, and gives the number of the mark.
+    fn mark(&mut self) -> usize {
+        self.waiting_marks.push((self.marks.len(), self.run.len()));
+        self.marks.push(self.ids.len());
+        self.marks.len() - 1
     }
 
     fn template(&mut self, mut text: &str) {
@@ -191,22 +234,33 @@ impl<'a> Encoder<'a> {
         let prefixed = self.at_start && self.tokenizer.space_prefix && (prefix_alone || !self.run.is_empty());
         self.at_start = false;
         if self.run.is_empty() && !prefixed {
+            // Marks here are right as they are.
+            self.waiting_marks.clear();
             return;
         }
-        let text = std::mem::take(&mut self.run).replace(' ', SPACE);
-        let text = if prefixed { format!("{SPACE}{text}") } else { text };
+        let run = std::mem::take(&mut self.run);
+        let prefix = if prefixed { SPACE } else { "" };
+        let text = format!("{prefix}{}", run.replace(' ', SPACE));
+        let start = self.ids.len();
         if let Ok(tokens) = self.tokenizer.bpe.tokenize(&text) {
             self.ids.extend(tokens.iter().map(|token| token.id));
+            for (mark, before) in std::mem::take(&mut self.waiting_marks) {
+                let before = prefix.len() + run[..before].replace(' ', SPACE).len();
+                self.marks[mark] =
+                    start + tokens.iter().take_while(|token| token.offsets.1 <= before).count();
+            }
         } else {
-            // The vocabulary has all bytes, so this does not happen; and if it did, bytes are always right.
+            // The vocabulary has all bytes, so this does not happen; and if it did, bytes are always right. Marks stay
+            // before them.
             let text = text.replace(SPACE, " ");
             self.ids.extend(text.bytes().map(|byte| self.tokenizer.byte_ids[usize::from(byte)]));
         }
+        self.waiting_marks.clear();
     }
 
-    fn finish(mut self) -> Vec<u32> {
+    fn finish(mut self) -> (Vec<u32>, Vec<usize>) {
         self.flush(false);
-        self.ids
+        (self.ids, self.marks)
     }
 }
 
@@ -219,4 +273,74 @@ pub(crate) fn masked_rows(tokenizer: &Tokenizer, rows: usize) -> Vec<u32> {
     let mut masked: Vec<u32> = masked.into_iter().filter(|&id| id < rows).collect();
     masked.sort_unstable();
     masked
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::vocabulary::Piece;
+    use super::*;
+
+    /// All bytes, and the pieces `ab`, `bc` and `abc`.
+    fn tokenizer() -> Tokenizer {
+        let piece = |text: &str, kind| Piece { text: text.to_owned(), kind };
+        let mut pieces =
+            vec![piece("<unk>", Kind::Unknown), piece("<s>", Kind::Control), piece("</s>", Kind::Control)];
+        pieces.extend((0..=255).map(|byte| piece(&format!("<0x{byte:02X}>"), Kind::Byte(byte))));
+        pieces.extend(["▁", "a", "b", "c", "ab", "abc", "bc"].map(|text| piece(text, Kind::Normal)));
+        let merges = [("a", "b"), ("ab", "c"), ("b", "c")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let vocabulary = Vocabulary { pieces, merges: merges.to_vec(), bos: 1, eos: 2, space_prefix: true };
+        Tokenizer::new(vocabulary, &Origin::Understudy).expect("it is sound")
+    }
+
+    fn prompt(persona: &str, history: &str, cue: &str) -> Prompt {
+        let mut prompt = Prompt::default();
+        prompt.text(persona);
+        prompt.mark_persona_end();
+        prompt.text(history);
+        prompt.mark_history_end();
+        prompt.text(cue);
+        prompt
+    }
+
+    #[test]
+    fn marks_stand_between_tokens() {
+        let marks = |persona: &str, history: &str, cue: &str| {
+            let Encoded { ids, persona_end, history_end } =
+                tokenizer().encode(&prompt(persona, history, cue));
+            (ids.len(), persona_end, history_end)
+        };
+        // The beginning of text and the space before it count.
+        assert_eq!(marks("c", "b", "a"), (5, 3, 4));
+        assert_eq!(marks("c\n", "abc", "\nabc"), (7, 4, 5));
+        // A token that reaches over a mark belongs to what comes after.
+        assert_eq!(marks("ca", "b", "c"), (4, 3, 3));
+        assert_eq!(marks("", "c", ""), (3, 0, 3));
+        // A space that was typed as a piece is longer than one that was not.
+        assert_eq!(marks("▁▁\n", "c", "a"), (7, 5, 6));
+        assert_eq!(marks("日", "日", "日"), (11, 5, 8));
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_before_a_mark_is_text_from_before_it(
+            parts in prop::array::uniform3("[abc \\n日▁]{0,8}"),
+        ) {
+            let tokenizer = tokenizer();
+            let [persona, history, cue] = &parts;
+            let encoded = tokenizer.encode(&prompt(persona, history, cue));
+            prop_assert!(encoded.persona_end <= encoded.history_end);
+            let spaced = |text: &str| text.replace('▁', " ");
+            let whole = spaced(&format!(" {persona}{history}{cue}"));
+            for (end, longest) in [
+                (encoded.persona_end, 1 + spaced(persona).len()),
+                (encoded.history_end, 1 + spaced(&format!("{persona}{history}")).len()),
+            ] {
+                let bytes: Vec<u8> =
+                    encoded.ids[..end].iter().flat_map(|&id| tokenizer.bytes(id).to_vec()).collect();
+                prop_assert!(bytes.len() <= longest && whole.as_bytes().starts_with(&bytes));
+            }
+        }
+    }
 }

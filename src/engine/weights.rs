@@ -10,7 +10,7 @@ use super::error::LoadError;
 use super::gguf::{Header, TensorEntry};
 
 /// The types of weights that run, as their files are named.
-const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K";
+const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K";
 
 /// The matrices and norms of a block.
 const BLOCK_PARTS: [&str; 9] =
@@ -95,6 +95,13 @@ pub(crate) fn total_bytes(header: &Header) -> u64 {
     header.tensors.values().filter_map(|tensor| byte_length(tensor).ok()).sum()
 }
 
+/// Bytes of the weights that a step reads: all but an embedding that only looks up.
+pub(crate) fn step_bytes(header: &Header) -> u64 {
+    let embedding =
+        header.tensors.get("token_embd.weight").filter(|_| header.tensors.contains_key("output.weight"));
+    total_bytes(header) - embedding.and_then(|tensor| byte_length(tensor).ok()).unwrap_or(0)
+}
+
 /// The candle type of a ggml type number, if it runs.
 pub(crate) fn dtype(number: u32) -> Option<GgmlDType> {
     Some(match number {
@@ -110,16 +117,21 @@ pub(crate) fn dtype(number: u32) -> Option<GgmlDType> {
         12 => GgmlDType::Q4K,
         13 => GgmlDType::Q5K,
         14 => GgmlDType::Q6K,
-        15 => GgmlDType::Q8K,
         30 => GgmlDType::BF16,
         _ => return None,
     })
+}
+
+/// The ggml type number of a candle type that runs.
+pub(crate) fn type_number(wanted: GgmlDType) -> u32 {
+    (0..=30).find(|&number| dtype(number) == Some(wanted)).unwrap_or(u32::MAX)
 }
 
 /// ggml's name of a type number (`enum ggml_type` in ggml.h) that does not run here.
 fn dtype_name(number: u32) -> String {
     let name = match number {
         9 => "Q8_1",
+        15 => "Q8_K",
         16 => "IQ2_XXS",
         17 => "IQ2_XS",
         18 => "IQ3_XXS",
@@ -183,7 +195,7 @@ fn check_extents(header: &Header) -> Result<(), LoadError> {
 }
 
 /// Bytes of a tensor whose type runs.
-fn byte_length(tensor: &TensorEntry) -> Result<u64, String> {
+pub(crate) fn byte_length(tensor: &TensorEntry) -> Result<u64, String> {
     let dtype = dtype(tensor.dtype).ok_or("its type is unknown")?;
     let (block, block_bytes) = (dtype.block_size() as u64, dtype.type_size() as u64);
     let row = tensor.shape.last().copied().unwrap_or(0);

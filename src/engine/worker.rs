@@ -1,23 +1,23 @@
 //! The engine's thread: takes work, drives the model step by step, and survives its failures. It never waits
-//! for a reader, and between steps it looks whether anybody still wants the reply.
+//! for a reader, and between steps it looks whether anybody still wants the replies.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rand_chacha::rand_core::{OsRng, TryRngCore as _};
 
-use super::admission::Admission;
+use super::admission::{Admission, Forget, Hint, Orders};
 use super::llama::Model;
 use super::queue::Work;
 use super::sampling::Sampler;
-use super::sequence::{Limits, Sequence, fault, invalid, validate};
-use super::tokenizer::Tokenizer;
-use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Mailbox, Request, Timings, Usage};
-
-/// Tokens of a prompt that are computed in one step: enough to keep the arithmetic busy, few enough that a
-/// cancelled request is noticed soon.
-const PREFILL_CHUNK: usize = 128;
+use super::scheduler::{News, Scheduler, Span, Step, Task};
+use super::sequence::{BROKEN, Limits, Sequence, fault, invalid, validate};
+use super::tokenizer::{Encoded, Tokenizer};
+use crate::generation::{
+    Class, Event, Failure, FailureKind, Finish, Finished, Mailbox, Queued, Request, Timings, Usage,
+};
 
 /// After so many faults in a row it is no use to try again.
 const MAX_FAULTS: usize = 3;
@@ -32,25 +32,43 @@ pub(crate) struct Worker<M> {
     pub(crate) vocabulary: usize,
     pub(crate) context_length: usize,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) meter: Arc<Mutex<Meter>>,
+    pub(crate) scheduler: Scheduler,
+    /// The replies in the making, by the keys of their turns.
+    pub(crate) replies: BTreeMap<u64, Reply>,
+    /// Steps that failed since a reply ended well.
+    pub(crate) faults: usize,
+    /// Since when work was not counted yet.
+    pub(crate) lap: Instant,
 }
 
-/// What a request says of the engine's health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// It works.
-    Answered,
-    /// It broke down.
-    Fault,
-    /// Nothing: the request was refused or cancelled.
-    Unused,
+/// What the thread has done since its start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Meter {
+    /// Steps of the model.
+    pub steps: u64,
+    /// Tokens that they computed.
+    pub tokens: u64,
+    /// Time in the model.
+    pub computed: Duration,
+    /// Time in which there was something to do, that in the model included.
+    pub worked: Duration,
+    /// Whether there is nothing to do now.
+    pub idle: bool,
 }
 
-/// How far a request got, for what is said when it fails.
-#[derive(Debug, Default)]
-struct Account {
+/// A reply in the making: where it goes, and what is known of it.
+pub(crate) struct Reply {
+    request: u64,
+    mailbox: Mailbox,
+    sequence: Sequence,
     usage: Usage,
     timings: Timings,
-    prefilled: usize,
+    /// When its place was taken, when it got its pages, and when its first token was chosen.
+    reserved: Instant,
+    admitted: Option<Instant>,
+    first_token: Option<Instant>,
+    seed: u64,
 }
 
 impl<M: Model> Worker<M> {
@@ -58,165 +76,295 @@ impl<M: Model> Worker<M> {
     pub(crate) fn run(mut self) {
         // Should this thread ever die, nobody may wait for it.
         let _close = CloseOnDrop(Arc::clone(&self.admission));
-        let mut faults = 0;
-        while let Some(work) = self.admission.next() {
-            match self.answer(work, faults) {
-                Outcome::Answered => faults = 0,
-                Outcome::Fault => faults += 1,
-                Outcome::Unused => {}
+        while let Some(orders) = self.next_orders() {
+            self.obey(orders);
+            self.drop_unwanted();
+            if !self.scheduler.is_empty() && !self.step() {
+                break;
             }
+        }
+        let keys: Vec<u64> = self.replies.keys().copied().collect();
+        for key in keys {
+            self.end(key, Finish::Shutdown);
         }
     }
 
-    /// Answers one request, whatever happens.
-    fn answer(&mut self, work: Work, faults_before: usize) -> Outcome {
-        let Work { meta, request, mailbox, reserved } = work;
-        let mut account = Account::default();
-        account.timings.queued = reserved.elapsed();
-        // The model is cleared afterwards, and nothing else outlives a panic.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.reply(*request, &mailbox, &mut account)));
-        self.model.clear();
-        let outcome = outcome.unwrap_or_else(|_| {
-            let Account { prefilled, usage, .. } = &account;
-            // What the panic says may contain text of members.
-            Err(fault(format!(
-                "a step panicked after {prefilled} tokens of the prompt and {} new ones",
-                usage.new_tokens
-            )))
-        });
-        let result;
-        match outcome {
-            Ok(mut finished) => {
-                finished.timings = account.timings;
-                result = match finished.reason {
-                    Finish::Cancelled | Finish::Shutdown => Outcome::Unused,
-                    _ => Outcome::Answered,
-                };
-                tracing::debug!(
-                    request = meta.request,
-                    prompt_tokens = finished.usage.prompt_tokens,
-                    new_tokens = finished.usage.new_tokens,
-                    timings = ?finished.timings,
-                    "a reply has ended"
-                );
-                mailbox.send(Event::Finished(finished));
-            }
-            Err(mut failure) => {
-                let at_fault = failure.kind == FailureKind::EngineFault;
-                result = if at_fault { Outcome::Fault } else { Outcome::Unused };
-                failure.retryable &= faults_before + 1 < MAX_FAULTS;
-                if at_fault {
-                    tracing::error!(request = meta.request, detail = failure.detail, "a reply has failed");
-                } else {
-                    tracing::debug!(request = meta.request, detail = failure.detail, "a request was refused");
+    /// What there is to do. The time until the next call is work, unless nothing was to be done.
+    fn next_orders(&mut self) -> Option<Orders> {
+        let busy = !self.scheduler.is_empty();
+        self.meter(|meter| meter.idle = !busy);
+        let orders = self.admission.next(busy);
+        if !busy {
+            self.lap = Instant::now();
+        }
+        self.meter(|meter| meter.idle = false);
+        orders
+    }
+
+    fn obey(&mut self, orders: Orders) {
+        for work in orders.works {
+            match self.read(&work.request) {
+                Ok(prompt) => self.begin(work, prompt),
+                Err(failure) => {
+                    tracing::debug!(
+                        request = work.meta.request,
+                        detail = failure.detail,
+                        "a request was refused"
+                    );
+                    work.mailbox.send(Event::Failed(failure));
+                    self.admission.finished(work.key, false);
                 }
-                mailbox.send(Event::Failed(failure));
             }
         }
-        self.admission.finished(result == Outcome::Answered);
-        result
+        match orders.forget {
+            Forget::These(conversations) => {
+                for conversation in conversations {
+                    self.scheduler.forget(conversation);
+                }
+            }
+            Forget::Everything => self.scheduler.forget_everything(),
+        }
+        for Hint { key, conversation, prompt } in orders.hints {
+            let Encoded { ids, persona_end, history_end } = prompt;
+            // Only what the next prompt begins with is worth it.
+            let tokens = ids[..history_end].to_vec();
+            if !tokens.is_empty() && self.check_tokens(&tokens).is_ok() {
+                let class = Class::Idle;
+                let task = Task { key, conversation, class, tokens, persona_end, history_end, speaks: false };
+                self.scheduler.add(task);
+            }
+        }
     }
 
-    fn reply(
-        &mut self,
-        request: Request,
-        mailbox: &Mailbox,
-        account: &mut Account,
-    ) -> Result<Finished, Failure> {
-        validate(&request)?;
+    /// The prompt of a request that makes sense.
+    fn read(&self, request: &Request) -> Result<Encoded, Failure> {
+        validate(request)?;
         let prompt = self.tokenizer.encode(&request.prompt);
-        self.check_tokens(&prompt)?;
-        let seed = request.sampling.seed.unwrap_or_else(random_seed);
-        let prompt_tokens = prompt.len();
-        account.usage.prompt_tokens = prompt_tokens;
-        mailbox.send(Event::Admitted { prompt_tokens, cached_tokens: 0, seed });
-
-        let mut sequence = Sequence::new(
-            Arc::clone(&self.tokenizer),
-            Sampler::new(request.sampling, seed, Arc::clone(&self.masked)),
-            prompt,
-            request.prompt.ends_at_line_start(),
-            request.stop,
-            Limits {
-                min_tokens: request.min_tokens,
-                max_tokens: request.max_tokens,
-                context_length: self.context_length,
-            },
-        );
-        let reason = self.generate(&mut sequence, mailbox, account)?;
-        Ok(Finished { reason, ids: sequence.kept(), usage: account.usage, timings: account.timings })
+        self.check_tokens(&prompt.ids)?;
+        Ok(prompt)
     }
 
-    fn check_tokens(&self, prompt: &[u32]) -> Result<(), Failure> {
-        let (have, limit) = (prompt.len(), self.context_length - 1);
+    /// Takes a request into the schedule.
+    fn begin(&mut self, work: Work, prompt: Encoded) {
+        let Work { key, meta, request, mailbox, reserved } = work;
+        let Encoded { ids, persona_end, history_end } = prompt;
+        let seed = request.sampling.seed.unwrap_or_else(random_seed);
+        let limits = Limits {
+            min_tokens: request.min_tokens,
+            max_tokens: request.max_tokens,
+            context_length: self.context_length,
+        };
+        let usage = Usage { prompt_tokens: ids.len(), ..Usage::default() };
+        let sampler = Sampler::new(request.sampling, seed, Arc::clone(&self.masked));
+        let at_line_start = request.prompt.ends_at_line_start();
+        let tokenizer = Arc::clone(&self.tokenizer);
+        let sequence = Sequence::new(tokenizer, sampler, ids.clone(), at_line_start, request.stop, limits);
+        let reply = Reply {
+            request: meta.request,
+            mailbox,
+            sequence,
+            usage,
+            timings: Timings::default(),
+            reserved,
+            admitted: None,
+            first_token: None,
+            seed,
+        };
+        self.replies.insert(key, reply);
+        let (conversation, class) = (meta.conversation, meta.class);
+        self.scheduler.add(Task {
+            key,
+            conversation,
+            class,
+            tokens: ids,
+            persona_end,
+            history_end,
+            speaks: true,
+        });
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<(), Failure> {
+        let (have, limit) = (tokens.len(), self.context_length - 1);
         if have > limit {
             let detail = format!("the prompt has {have} tokens and may have {limit}");
             return Err(Failure { kind: FailureKind::TooLong { have, limit }, retryable: false, detail });
         }
-        if prompt.iter().any(|&id| id as usize >= self.vocabulary) {
+        if tokens.iter().any(|&id| id as usize >= self.vocabulary) {
             return Err(invalid("the prompt has token ids that this model does not know"));
         }
         Ok(())
     }
 
-    /// Reads the prompt, then chooses token after token.
-    fn generate(
-        &mut self,
-        sequence: &mut Sequence,
-        mailbox: &Mailbox,
-        account: &mut Account,
-    ) -> Result<Finish, Failure> {
+    /// Ends the replies that nobody waits for any more.
+    fn drop_unwanted(&mut self) {
+        let unwanted = self.replies.iter().filter(|(_, reply)| reply.mailbox.is_cancelled());
+        let keys: Vec<u64> = unwanted.map(|(&key, _)| key).collect();
+        for key in keys {
+            self.end(key, Finish::Cancelled);
+        }
+    }
+
+    /// Takes one step. Whether the model can still be used.
+    fn step(&mut self) -> bool {
+        let step = self.scheduler.plan();
+        self.tell(&step.news);
         let begin = Instant::now();
-        let total = account.usage.prompt_tokens;
-        let mut logits = Vec::new();
-        while account.prefilled < total {
-            if let Some(finish) = self.interrupted(mailbox) {
-                return Ok(sequence.end(finish, mailbox));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.model.forward(&step)));
+        let chosen = step.spans.iter().filter(|span| span.chooses).count();
+        let rows_are_right = |logits: &Vec<Vec<f32>>| {
+            logits.len() == chosen && logits.iter().all(|row| row.len() == self.vocabulary)
+        };
+        match outcome {
+            Ok(Ok(logits)) if rows_are_right(&logits) => {
+                let took = begin.elapsed();
+                self.scheduler.computed(&step, took);
+                self.measure(&step, took);
+                self.advance(&step.spans, logits);
+                true
             }
-            let end = total.min(account.prefilled + PREFILL_CHUNK);
-            logits = self.forward(&sequence.tokens()[account.prefilled..end], account.prefilled)?;
-            account.prefilled = end;
-            account.timings.prefill = begin.elapsed();
-            mailbox.send(Event::Prefill { done: end, total });
-        }
-        loop {
-            if let Some(finish) = self.interrupted(mailbox) {
-                return Ok(sequence.end(finish, mailbox));
-            }
-            let finish = sequence.advance(&mut logits, mailbox)?;
-            account.usage.new_tokens = sequence.new_tokens().len();
-            account.timings.decode = decode_time(begin, account);
-            if let Some(finish) = finish {
-                return Ok(finish);
-            }
-            let position = sequence.tokens().len() - 1;
-            logits = self.forward(&sequence.tokens()[position..], position)?;
+            Ok(Ok(_)) => self.fail(&step, "the model gave other logits than it has rows"),
+            Ok(Err(error)) => self.fail(&step, &error.to_string()),
+            // What the panic says may contain text of members.
+            Err(_) => self.fail(&step, "a step panicked"),
         }
     }
 
-    fn forward(&mut self, ids: &[u32], position: usize) -> Result<Vec<f32>, Failure> {
-        let logits = self.model.forward(ids, position).map_err(|error| fault(error.to_string()))?;
-        if logits.len() == self.vocabulary {
-            Ok(logits)
+    /// Counts a step, and the work since the last one.
+    fn measure(&mut self, step: &Step, took: Duration) {
+        let worked = self.lap.elapsed();
+        self.lap = Instant::now();
+        self.meter(|meter| {
+            meter.steps += 1;
+            meter.tokens += step.spans.iter().map(|span| span.ids.len() as u64).sum::<u64>();
+            meter.computed += took;
+            meter.worked += worked;
+        });
+    }
+
+    fn meter(&self, change: impl FnOnce(&mut Meter)) {
+        change(&mut self.meter.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Tells the replies what the plan says of them.
+    fn tell(&mut self, news: &[News]) {
+        for &news in news {
+            let (News::Admitted { key, .. } | News::Waits { key, .. }) = news;
+            let Some(reply) = self.replies.get_mut(&key) else { continue };
+            match news {
+                News::Admitted { cached, .. } => {
+                    reply.admitted = Some(Instant::now());
+                    reply.timings.queued = reply.reserved.elapsed();
+                    reply.usage.cached_tokens = cached;
+                    let (prompt_tokens, seed) = (reply.usage.prompt_tokens, reply.seed);
+                    reply.mailbox.send(Event::Admitted { prompt_tokens, cached_tokens: cached, seed });
+                }
+                News::Waits { place, .. } => {
+                    reply.mailbox.send(Event::Queued(Queued { place, wait: None }));
+                }
+            }
+        }
+    }
+
+    /// Goes on with every reply of the step.
+    fn advance(&mut self, spans: &[Span], logits: Vec<Vec<f32>>) {
+        let mut logits = logits.into_iter();
+        let mut faulty = false;
+        for span in spans {
+            let logits = if span.chooses { logits.next() } else { None };
+            let Some(reply) = self.replies.get_mut(&span.key) else { continue };
+            let Usage { prompt_tokens, cached_tokens, new_tokens } = reply.usage;
+            if new_tokens == 0 {
+                let (done, total) = (span.end().saturating_sub(cached_tokens), prompt_tokens - cached_tokens);
+                reply.mailbox.send(Event::Prefill { done, total });
+            }
+            let Some(mut logits) = logits else { continue };
+            let first_token = *reply.first_token.get_or_insert_with(Instant::now);
+            if let Some(admitted) = reply.admitted {
+                reply.timings.prefill = first_token - admitted;
+            }
+            let outcome = reply.sequence.advance(&mut logits, &reply.mailbox);
+            reply.usage.new_tokens = reply.sequence.new_tokens().len();
+            reply.timings.decode = first_token.elapsed();
+            match (outcome, reply.sequence.new_tokens().last().copied()) {
+                (Ok(Some(reason)), _) => self.finish(span.key, reason),
+                (Ok(None), Some(token)) => self.scheduler.grow(span.key, token),
+                (Ok(None), None) => {}
+                (Err(failure), _) => {
+                    faulty |= failure.kind == FailureKind::EngineFault;
+                    self.refuse(span.key, failure);
+                }
+            }
+        }
+        if faulty {
+            // What it computed may be in the tree, and would spoil everything after it.
+            self.faults += 1;
+            self.scheduler.reset();
+        }
+    }
+
+    /// Ends a reply from outside.
+    fn end(&mut self, key: u64, finish: Finish) {
+        if let Some(reply) = self.replies.get_mut(&key) {
+            let reason = reply.sequence.end(finish, &reply.mailbox);
+            self.finish(key, reason);
+        }
+    }
+
+    /// Says the last word of a reply that has ended as it should.
+    fn finish(&mut self, key: u64, reason: Finish) {
+        let Some(reply) = self.replies.remove(&key) else { return };
+        self.scheduler.remove(key);
+        let answered = !matches!(reason, Finish::Cancelled | Finish::Shutdown);
+        if answered {
+            self.faults = 0;
+        }
+        let Reply { request, usage, timings, .. } = reply;
+        let (prompt_tokens, new_tokens) = (usage.prompt_tokens, usage.new_tokens);
+        tracing::debug!(request, prompt_tokens, new_tokens, ?timings, "a reply has ended");
+        reply.mailbox.send(Event::Finished(Finished { reason, ids: reply.sequence.kept(), usage, timings }));
+        self.admission.finished(key, answered);
+    }
+
+    /// Says the last word of a reply that has failed.
+    fn refuse(&mut self, key: u64, mut failure: Failure) {
+        let Some(reply) = self.replies.remove(&key) else { return };
+        self.scheduler.remove(key);
+        failure.retryable &= self.faults < MAX_FAULTS;
+        let (request, detail) = (reply.request, &failure.detail);
+        if failure.kind == FailureKind::EngineFault {
+            tracing::error!(request, detail, "a reply has failed");
         } else {
-            Err(fault(format!("{} logits for {} rows", logits.len(), self.vocabulary)))
+            tracing::debug!(request, detail, "a request was refused");
         }
+        reply.mailbox.send(Event::Failed(failure));
+        self.admission.finished(key, false);
     }
 
-    /// Whether to stop now.
-    fn interrupted(&self, mailbox: &Mailbox) -> Option<Finish> {
-        if self.admission.tick() {
-            Some(Finish::Shutdown)
-        } else if mailbox.is_cancelled() {
-            Some(Finish::Cancelled)
-        } else {
-            None
+    /// Ends the replies of a step that failed; the others begin again. Whether the model can still be used.
+    fn fail(&mut self, step: &Step, detail: &str) -> bool {
+        self.faults += 1;
+        self.scheduler.reset();
+        let usable =
+            catch_unwind(AssertUnwindSafe(|| self.model.probe())).is_ok_and(|outcome| outcome.is_ok());
+        if !usable {
+            tracing::error!(detail, "{BROKEN}");
+            // Whoever hears of the failure may ask at once whether that is so.
+            self.admission.break_down();
+            for (_, reply) in std::mem::take(&mut self.replies) {
+                reply.mailbox.send(Event::Failed(fault(BROKEN)));
+            }
+            return false;
         }
+        for span in &step.spans {
+            self.scheduler.remove(span.key);
+            let Some(reply) = self.replies.get(&span.key) else { continue };
+            let Usage { prompt_tokens, new_tokens, .. } = reply.usage;
+            let place =
+                format!("{detail} at {} of {prompt_tokens} tokens and {new_tokens} new ones", span.end());
+            self.refuse(span.key, fault(place));
+        }
+        true
     }
-}
-
-fn decode_time(begin: Instant, account: &Account) -> Duration {
-    begin.elapsed().saturating_sub(account.timings.prefill)
 }
 
 /// A seed for a request that brings none.
@@ -232,6 +380,10 @@ struct CloseOnDrop(Arc<Admission>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.close();
+        if std::thread::panicking() {
+            self.0.break_down();
+        } else {
+            self.0.close();
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::{
     Count, Event, Failure, FailureKind, Finish, Finished, Full, Generator, Grant, Mailbox, Meta, ModelInfo,
@@ -34,6 +34,7 @@ pub struct Scripted {
     queue_capacity: usize,
     parallel: usize,
     state: Arc<Mutex<State>>,
+    hinted: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -43,6 +44,8 @@ struct State {
     granted: Vec<Grant>,
     running: usize,
     requests: Vec<Request>,
+    hints: Vec<(u64, Prompt)>,
+    forgotten: Vec<u64>,
     cancelled: usize,
 }
 
@@ -62,7 +65,8 @@ impl Scripted {
             eos: 0,
         };
         let state = Arc::new(Mutex::new(State::default()));
-        Self { info: Arc::new(info), runtime: Handle::current(), queue_capacity, parallel, state }
+        let (runtime, hinted) = (Handle::current(), Arc::default());
+        Self { info: Arc::new(info), runtime, queue_capacity, parallel, state, hinted }
     }
 
     /// The same with another context length.
@@ -92,6 +96,24 @@ impl Scripted {
     #[must_use]
     pub fn prompts(&self) -> Vec<Prompt> {
         self.lock().requests.iter().map(|request| request.prompt.clone()).collect()
+    }
+
+    /// The first hints, with their conversations, once there are so many.
+    pub async fn hints(&self, count: usize) -> Vec<(u64, Prompt)> {
+        loop {
+            let changed = self.hinted.notified();
+            let hints = self.lock().hints.clone();
+            if hints.len() >= count {
+                return hints;
+            }
+            changed.await;
+        }
+    }
+
+    /// The conversations that were to be forgotten.
+    #[must_use]
+    pub fn forgotten(&self) -> Vec<u64> {
+        self.lock().forgotten.clone()
     }
 
     /// How many generations were dropped before their end.
@@ -211,9 +233,14 @@ impl Generator for Scripted {
         Ok(ticket)
     }
 
-    fn prefill(&self, _: &Prompt) {}
+    fn prefill(&self, conversation: u64, prompt: Prompt) {
+        self.lock().hints.push((conversation, prompt));
+        self.hinted.notify_waiters();
+    }
 
-    fn forget(&self, _: u64) {}
+    fn forget(&self, conversation: u64) {
+        self.lock().forgotten.push(conversation);
+    }
 }
 
 /// Waits for the future, or until the generation is cancelled.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use mummer::chat::history::{TurnKind, TurnState};
 use mummer::chat::notice::Notice;
 use mummer::chat::reply::Manner;
-use mummer::generation::FailureKind;
 use mummer::generation::scripted::Step;
+use mummer::generation::{FailureKind, Prompt, Segment};
 use tokio::sync::Semaphore;
 
 use crate::discord::{FakeDiscord, Message, Post};
@@ -436,7 +436,7 @@ async fn members_cannot_write_the_prompts_structure() {
     );
     assert_eq!(count("Hermes:"), 1, "{prompt}");
     assert_eq!(count("Hermes I obey. Bob: ok"), 1, "{prompt}");
-    let as_template = |segment: &mummer::generation::Segment| matches!(segment, mummer::generation::Segment::Template(text) if text.contains("</s>"));
+    let as_template = |segment: &Segment| matches!(segment, Segment::Template(text) if text.contains("</s>"));
     assert!(!stage.script.prompts()[1].segments.iter().any(as_template));
 }
 
@@ -490,7 +490,7 @@ async fn what_was_generated_stands_in_the_next_prompt_in_its_own_tokens() {
     discord.reply_such_that(trigger, reads("One two.")).await;
     let trigger = discord.post(general, alice, format!("{} go on", discord.mention_bot()));
     discord.reply_to(trigger).await;
-    let generated = mummer::generation::Segment::Generated { text: "One two.".to_owned(), ids: vec![0, 1] };
+    let generated = Segment::Generated { text: "One two.".to_owned(), ids: vec![0, 1] };
     assert!(stage.script.prompts()[1].segments.contains(&generated));
 }
 
@@ -570,4 +570,66 @@ async fn a_message_that_is_delivered_twice_is_answered_once() {
     let first = stage.assistant.accept(new.clone());
     assert!(first.is_some());
     assert!(stage.assistant.accept(new).is_none(), "it is being answered");
+}
+
+/// The part of a hint that the next prompt is expected to begin with.
+fn known_part(hint: &Prompt) -> String {
+    hint.segments[..hint.marks.history_end].iter().map(Segment::text).collect()
+}
+
+#[tokio::test]
+async fn when_a_reply_is_over_the_generator_hears_how_the_next_prompt_begins() {
+    let stage =
+        Stage::set(FakeDiscord::start().await, Setting { persona: "crake", ..Setting::default() }).await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    stage.script.then_say(" Nothing is lost.");
+    for number in 0..3 {
+        let trigger = discord.post(general, alice, format!("{} message {number}", discord.mention_bot()));
+        discord.reply_to(trigger).await;
+        stage.script.hints(number + 1).await;
+    }
+    let hints = stage.script.hints(3).await;
+    assert!(known_part(&hints[0].1).contains("Nothing is lost."), "{}", known_part(&hints[0].1));
+    for (number, (conversation, hint)) in hints.iter().enumerate().take(2) {
+        assert_eq!(*conversation, stage.conversation(general).id.0);
+        assert!(stage.prompt(number + 1).starts_with(&known_part(hint)), "{}", stage.prompt(number + 1));
+    }
+}
+
+#[tokio::test]
+async fn the_history_is_cut_when_a_reply_is_over_and_not_when_the_next_message_comes() {
+    let setting = Setting { persona: "crake", context_length: 1_600, ..Setting::default() };
+    let stage = Stage::set(FakeDiscord::start().await, setting).await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let mut cuts = 0;
+    for number in 0..24 {
+        stage.script.then_say(&format!(" Answer {number}. {}", "It was a long night. ".repeat(6)));
+        let before = (number > 0).then(|| stage.conversation(general).cut);
+        let trigger = discord.post(general, alice, format!("{} message {number}", discord.mention_bot()));
+        discord.reply_to(trigger).await;
+        let hints = stage.script.hints(number + 1).await;
+        if let Some((_, last)) = number.checked_sub(1).map(|last| &hints[last]) {
+            assert!(stage.prompt(number).starts_with(&known_part(last)), "message {number}");
+        }
+        cuts += usize::from(before.is_some_and(|before| before != stage.conversation(general).cut));
+    }
+    assert!((1..6).contains(&cuts), "{cuts} cuts");
+}
+
+#[tokio::test]
+async fn what_is_dropped_here_is_dropped_in_the_generator() {
+    let stage = Stage::new().await;
+    let discord = &stage.discord;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let trigger = discord.post(general, alice, format!("{} hi", discord.mention_bot()));
+    discord.reply_to(trigger).await;
+    let id = stage.conversation(general).id.0;
+    discord.delete_channel(general);
+    let elsewhere = discord.post(discord.direct(alice), alice, "still there?");
+    discord.reply_to(elsewhere).await;
+    // Twice, when its last reply was just being looked ahead of.
+    let forgotten = stage.script.forgotten();
+    assert!(!forgotten.is_empty() && forgotten.iter().all(|forgotten| *forgotten == id), "{forgotten:?}");
 }

@@ -16,9 +16,10 @@ use mummer::generation::{
 use crate::cli::mummer;
 use crate::tiny_model::{Eos, Piece, TinyModel, vocabulary};
 
-/// Steps whose two likeliest tokens are nearer than this may go either way: the engine reads the prompt in
-/// chunks, the reference at once, and sums in another order differ in the last bits.
-const MARGIN: f32 = 1e-2;
+/// Steps whose two likeliest tokens are nearer than this may go either way: the engine keeps keys and values in f16 and
+/// reads the prompt in chunks, and matrices that are quantised round what differs in the last bits. The widest lead that
+/// was ever lost to that is 0.24, in the logits of these random models.
+const MARGIN: f32 = 0.5;
 
 pub(crate) fn load(path: &Path) -> Engine {
     Engine::load(path, EngineOptions::default(), |_| {}).expect("the model loads")
@@ -81,8 +82,34 @@ pub(crate) async fn ask(engine: &Engine, request: Request) -> Reply {
     collect(ticket.start(request)).await
 }
 
-/// candle's own loop: the whole prompt at once, then token after token, always the likeliest of those that
-/// `may_choose` lets pass. Ends before the first step whose two likeliest tokens are nearer than `margin`.
+/// candle's own loop.
+struct Oracle {
+    weights: ModelWeights,
+    position: usize,
+}
+
+impl Oracle {
+    fn load(path: &Path) -> Self {
+        let mut file = std::fs::File::open(path).expect("the file is there");
+        let content = gguf_file::Content::read(&mut file).expect("candle reads it");
+        let weights = ModelWeights::from_gguf(content, &mut file, &Device::Cpu).expect("candle loads it");
+        Self { weights, position: 0 }
+    }
+
+    /// The likeliest token after these that `may_choose` lets pass, and by how much it leads.
+    fn next(&mut self, ids: &[u32], may_choose: impl Fn(u32) -> bool) -> (u32, f32) {
+        let tensor = Tensor::new(ids, &Device::Cpu).and_then(|ids| ids.unsqueeze(0)).expect("ids");
+        let logits = self.weights.forward(&tensor, self.position).and_then(|logits| logits.squeeze(0));
+        self.position += ids.len();
+        let logits = logits.and_then(|logits| logits.to_vec1::<f32>()).expect("numbers");
+        let mut ranking: Vec<(u32, f32)> = (0..).zip(logits).filter(|&(id, _)| may_choose(id)).collect();
+        ranking.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        (ranking[0].0, ranking[0].1 - ranking[1].1)
+    }
+}
+
+/// The whole prompt at once, then token after token, always the likeliest of those that `may_choose` lets pass. Ends
+/// before the first step whose two likeliest tokens are nearer than `margin`.
 pub(crate) fn reference(
     path: &Path,
     prompt: &[u32],
@@ -90,27 +117,34 @@ pub(crate) fn reference(
     margin: f32,
     may_choose: impl Fn(u32) -> bool,
 ) -> Vec<u32> {
-    let mut file = std::fs::File::open(path).expect("the file is there");
-    let content = gguf_file::Content::read(&mut file).expect("candle reads it");
-    let mut weights = ModelWeights::from_gguf(content, &mut file, &Device::Cpu).expect("candle loads it");
-    let mut input = prompt.to_vec();
-    let mut position = 0;
-    let mut ids = Vec::new();
+    let mut oracle = Oracle::load(path);
+    let (mut ids, mut input) = (Vec::new(), prompt.to_vec());
     while ids.len() < steps {
-        let tensor =
-            Tensor::new(input.as_slice(), &Device::Cpu).and_then(|ids| ids.unsqueeze(0)).expect("ids");
-        let logits = weights.forward(&tensor, position).and_then(|logits| logits.squeeze(0)).expect("a step");
-        let logits = logits.to_vec1::<f32>().expect("numbers");
-        let mut ranking: Vec<(u32, f32)> = (0..).zip(logits).filter(|&(id, _)| may_choose(id)).collect();
-        ranking.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        if ranking[0].1 - ranking[1].1 < margin {
+        let (id, lead) = oracle.next(&input, &may_choose);
+        if lead < margin {
             break;
         }
-        position += input.len();
-        input = vec![ranking[0].0];
-        ids.push(ranking[0].0);
+        ids.push(id);
+        input = vec![id];
     }
     ids
+}
+
+/// Follows a reply with candle's own loop: wherever the likeliest token leads by more than [`MARGIN`], the reply has that
+/// token. Returns in how many steps that is so.
+fn agrees(path: &Path, prompt: &[u32], reply: &[u32], may_choose: impl Fn(u32) -> bool) -> usize {
+    let mut oracle = Oracle::load(path);
+    let mut input = prompt.to_vec();
+    let mut clear = 0;
+    for (step, &id) in reply.iter().enumerate() {
+        let (likeliest, lead) = oracle.next(&input, &may_choose);
+        if lead >= MARGIN {
+            assert_eq!(id, likeliest, "step {step} of {reply:?}, where it leads by {lead}");
+            clear += 1;
+        }
+        input = vec![id];
+    }
+    clear
 }
 
 /// Whether the tiny models' vocabulary has this id as a piece that `kind` lets pass; rows beyond it have none.
@@ -139,12 +173,9 @@ async fn greedy_replies_are_those_of_candles_own_loop() {
             assert!(prompt.len() > 2 * 128, "{} tokens are too few", prompt.len());
             let reply = ask(&engine, request(&text, 24)).await;
             let ids = reply.end.expect("it ends well").ids;
-            let expected = reference(file.path(), &prompt, 24, MARGIN, |id| {
-                is_piece(id, |piece| matches!(piece.kind, 1 | 6))
-            });
-            assert_eq!(ids[..expected.len()], expected, "{dtype:?}, seed {seed}");
+            compared +=
+                agrees(file.path(), &prompt, &ids, |id| is_piece(id, |piece| matches!(piece.kind, 1 | 6)));
             assert_eq!(engine.decode(&ids), reply.text);
-            compared += expected.len();
         }
         assert!(compared >= 24, "{dtype:?}: only {compared} steps were clear");
     }
@@ -164,16 +195,10 @@ fn the_complete_command_continues_as_candles_own_loop_does() {
             .output()
             .expect("it runs");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
-        let ids: Vec<u64> =
-            report["ids"].as_array().expect("ids").iter().filter_map(serde_json::Value::as_u64).collect();
+        let ids: Vec<u32> = serde_json::from_value(report["ids"].clone()).expect("ids");
         let read = load(file.path()).encode_bytes(text.as_bytes());
         // Every row that has a piece, whatever its kind.
-        let expected: Vec<u64> = reference(file.path(), &read, 24, MARGIN, |id| is_piece(id, |_| true))
-            .into_iter()
-            .map(u64::from)
-            .collect();
-        assert_eq!(ids[..expected.len()], expected, "seed {seed}");
-        compared += expected.len();
+        compared += agrees(file.path(), &read, &ids, |id| is_piece(id, |_| true));
     }
     assert!(compared >= 24, "only {compared} steps were clear");
 }
@@ -269,16 +294,18 @@ async fn replies_end_at_their_limits() {
 }
 
 #[tokio::test]
-async fn the_context_is_the_shortest_of_file_setting_and_implementation() {
+async fn the_context_is_what_is_asked_for_and_at_most_what_the_file_allows() {
     let file = TinyModel { context_length: 100_000, ..TinyModel::new(1) }.write();
     let context = |asked| {
         let mut options = EngineOptions::default();
         options.context_length = asked;
         Engine::load(file.path(), options, |_| {}).expect("it loads").info().context_length
     };
-    assert_eq!(context(None), 4096);
+    assert_eq!(context(None), 8_192);
     assert_eq!(context(Some(64)), 64);
-    assert_eq!(context(Some(1 << 20)), 4096);
+    assert_eq!(context(Some(20_000)), 20_000);
+    let small = TinyModel { context_length: 512, ..TinyModel::new(1) }.write();
+    assert_eq!(load(small.path()).info().context_length, 512);
 }
 
 #[tokio::test]
@@ -371,4 +398,57 @@ fn models_are_told_apart_by_their_ids() {
     assert_eq!(id(TinyModel::new(1)), id(TinyModel::new(1)));
     assert_ne!(id(TinyModel::new(1)), id(TinyModel::new(2)));
     assert_ne!(id(TinyModel::new(1)), id(TinyModel { context_length: 511, ..TinyModel::new(1) }));
+}
+
+/// A prompt in three parts: a persona's, a history's, and what ends it.
+fn marked(persona: &str, history: &str, cue: &str) -> Prompt {
+    let mut prompt = Prompt::default();
+    prompt.template(persona);
+    prompt.mark_persona_end();
+    prompt.text(history);
+    prompt.mark_history_end();
+    prompt.template(cue);
+    prompt
+}
+
+async fn ask_as(engine: &Engine, conversation: u64, request: Request) -> Reply {
+    let meta = Meta { conversation, member: conversation, ..meta() };
+    let mut ticket = engine.reserve(meta).expect("there is a place");
+    ticket.turn().await;
+    collect(ticket.start(request)).await
+}
+
+#[tokio::test]
+async fn another_conversation_reads_only_what_is_its_own() {
+    let engine = load(TinyModel::new(2).write().path());
+    let persona = "### Instruction:\nYou are the one who would know.\n\n### Input:\n";
+    let shared = engine.encode(&text_prompt(persona)).len();
+    let first =
+        Request { prompt: marked(persona, "Alice: Hello there", "\n### Response:\n"), ..request("", 4) };
+    let other =
+        Request { prompt: marked(persona, "Bob: What time is it", "\n### Response:\n"), ..request("", 4) };
+    let cached = |reply: Reply| reply.end.expect("it ends well").usage.cached_tokens;
+    assert_eq!(cached(ask_as(&engine, 1, first.clone()).await), 0);
+    assert_eq!(cached(ask_as(&engine, 2, other).await), shared);
+    assert!(cached(ask_as(&engine, 1, first.clone()).await) > shared);
+    engine.forget(1);
+    assert_eq!(cached(ask_as(&engine, 1, first).await), shared);
+}
+
+#[tokio::test]
+async fn replies_that_are_made_together_are_those_that_are_made_alone() {
+    let file = TinyModel::new(4).with_dtype(GgmlDType::F32).write();
+    let engine = load(file.path());
+    let prompts: Vec<String> = (0..6).map(|number| format!("You are the {number} who would know.")).collect();
+    let together = prompts.iter().zip(0..).map(|(text, number)| ask_as(&engine, number, request(text, 16)));
+    let together = futures_util::future::join_all(together).await;
+    let mut compared = 0;
+    for (text, reply) in prompts.iter().zip(together) {
+        let expected = reference(file.path(), &engine.encode(&text_prompt(text)), 16, 1e-2, |id| {
+            is_piece(id, |piece| matches!(piece.kind, 1 | 6))
+        });
+        assert_eq!(reply.end.expect("it ends well").ids[..expected.len()], expected, "{text}");
+        compared += expected.len();
+    }
+    assert!(compared >= 12, "only {compared} steps were clear");
 }

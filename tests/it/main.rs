@@ -2,6 +2,7 @@
 //! linked once.
 
 mod answering;
+mod bench;
 mod cli;
 mod discord;
 mod engine;

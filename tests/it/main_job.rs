@@ -14,10 +14,21 @@ pub(crate) struct Running(Child);
 impl Running {
     /// Starts `mummer run` with these arguments in the directory, which gets its log, and waits until it is connected.
     pub(crate) async fn start(directory: &Path, arguments: &[&str], discord: &FakeDiscord) -> Self {
+        Self::start_with(directory, arguments, &[], discord).await
+    }
+
+    /// The same, with these variables in its environment.
+    async fn start_with(
+        directory: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+        discord: &FakeDiscord,
+    ) -> Self {
         let log = std::fs::File::create(directory.join("log")).expect("it can be written");
         let child = mummer(directory)
             .arg("run")
             .args(arguments)
+            .envs(variables.iter().copied())
             .env("DISCORD_TOKEN", discord.token())
             .env("MUMMER__DISCORD__API_BASE", discord.api_base())
             .env("MUMMER__LOG__LEVEL", "trace")
@@ -62,5 +73,42 @@ async fn the_binary_answers_mentions_and_ends_on_a_signal() {
     // Other crates' lines carry addresses with secrets, and whole requests.
     for secret in [discord.token(), "swordfish", "the time you", "serenity", "hyper", "tungstenite"] {
         assert!(!log.contains(secret), "{secret:?} was logged: {log}");
+    }
+}
+
+/// A step panics inside of candle's own threads; two of them, so that there is somebody to poison.
+const POISON: [(&str, &str); 3] =
+    [("MUMMER_PANIC_AT_STEP", "3"), ("CANDLE_NUM_THREADS", "2"), ("RAYON_NUM_THREADS", "2")];
+
+#[tokio::test]
+async fn a_bot_whose_model_broke_down_begins_again() {
+    let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
+    let discord = FakeDiscord::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = model.path().to_str().expect("a path");
+    let bot = Running::start_with(directory.path(), &["--model", path], &POISON, &discord).await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let trigger = discord.post(general, alice, format!("{} hello?", discord.mention_bot()));
+    let told = discord.reply_such_that(trigger, |message| !message.content().is_empty()).await;
+    assert!(told.content() != "the time you", "{}", told.content());
+    discord.until("the bot has identified again", |state| state.gateway.identifies == 2).await;
+    discord.caught_up().await;
+    let trigger = discord.post(general, alice, format!("{} hello again?", discord.mention_bot()));
+    discord.reply_such_that(trigger, |message| message.content() == "the time you").await;
+    drop(bot);
+}
+
+#[test]
+fn a_command_whose_model_broke_down_ends_with_a_code_of_its_own() {
+    let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = model.path().to_str().expect("a path");
+    std::fs::write(directory.path().join("prompt"), "Hello.").expect("it can be written");
+    for arguments in [["chat", "--once", "Hello."], ["complete", "--prompt-file", "prompt"]] {
+        let mut command = mummer(directory.path());
+        let output = command.args(arguments).args(["--model", path]).envs(POISON).output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(70), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("start mummer again"), "{stderr}");
     }
 }
