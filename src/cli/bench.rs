@@ -254,9 +254,15 @@ impl<'a> Bench<'a> {
         let replies = join_all(talks.iter().map(|talk| self.ask(talk, CUE, generate))).await;
         let replies = replies.into_iter().collect::<anyhow::Result<Vec<Reply>>>()?;
         let after = self.rested().await;
-        let start = replies.iter().filter_map(|reply| reply.tokens.first()).max();
-        let end = replies.iter().filter_map(|reply| reply.tokens.last()).min();
-        let (Some(&start), Some(&end)) = (start, end) else { anyhow::bail!("a channel said nothing") };
+        // While all of them speak; where they take turns too quickly for that, all of the time.
+        let firsts = replies.iter().filter_map(|reply| reply.tokens.first());
+        let lasts = replies.iter().filter_map(|reply| reply.tokens.last());
+        let together = (firsts.clone().max(), lasts.clone().min());
+        let (start, end) = match (together, (firsts.min(), lasts.max())) {
+            ((Some(&start), Some(&end)), _) if start < end => (start, end),
+            (_, (Some(&start), Some(&end))) => (start, end),
+            _ => anyhow::bail!("a channel said nothing"),
+        };
         let within = |time: &&Instant| **time > start && **time <= end;
         let tokens: usize = replies.iter().map(|reply| reply.tokens.iter().filter(within).count()).sum();
         let Meter { worked, computed, .. } = after;
