@@ -165,12 +165,16 @@ impl Engine {
         let usual = usize::try_from(USUAL_CACHE_BYTES / footprint.kv_bytes_per_token).unwrap_or(usize::MAX);
         let usual =
             usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
-        let pages = pages_for(options.cache_tokens.unwrap_or(usual).max(context_length));
+        let cached = options.cache_tokens.unwrap_or(usual).max(context_length);
+        let pages = pages_for(cached);
+        let needed = footprint.kv_bytes_per_token.saturating_mul(cached as u64);
+        if let Some(has) = memory().filter(|has| needed > *has) {
+            return Err(LoadError::Memory { tokens: cached, needed, has });
+        }
+        tracing::info!(tokens = cached, megabytes = needed >> 20, "the cache has room for so much");
         let load = move |report: &mut dyn FnMut(u64)| {
-            let device = Device::cuda_if_available(0).map_err(|error| LoadError::Backend {
-                origin: header.origin.clone(),
-                detail: error.to_string(),
-            })?;
+            let device = Device::cuda_if_available(0)
+                .map_err(|error| LoadError::Device { detail: error.to_string() })?;
             Llama::load(&header, &model, device, context_length, pages, report)
         };
         let progress = move |done| progress(LoadProgress { done, total });
@@ -295,6 +299,13 @@ impl Engine {
             }
         }
     }
+}
+
+/// Bytes of memory that this machine has, where the system tells (Linux).
+fn memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 /// The token ids of raw bytes as the model would read them, the beginning-of-text token first, without loading
@@ -676,7 +687,7 @@ mod tests {
         let Setting { engine, .. } = engine_with(1, step);
         let running = start(&engine, request("a", 1)).await;
         let waiting = engine.reserve(meta()).expect("one may wait");
-        assert_eq!(engine.reserve(meta()).err(), Some(Full { place: 2, wait: None }));
+        assert_eq!(engine.reserve(meta()).err(), Some(Full { place: 1, wait: None }));
         drop(waiting);
         let _waiting = engine.reserve(meta()).expect("the place is free again");
         go.send(()).expect("the model waits");

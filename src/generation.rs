@@ -181,7 +181,7 @@ impl Default for Sampling {
 }
 
 /// What happens to a generation, in order: `Queued`* `Admitted` `Prefill`* `Delta`* then `Finished` or `Failed`. A reply
-/// that is set back to make room for others hears `Queued` once more, and then goes on.
+/// that is set back to make room for others hears `Queued` again, whenever its place changes, and then goes on.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {

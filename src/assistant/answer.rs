@@ -130,7 +130,7 @@ impl<O: Outlet> Delivering<'_, O> {
             }
         };
         if let Err(stopped) = self.while_typing(ticket.turn()).await {
-            drop(speaking);
+            drop((ticket, speaking));
             return self.tell_if_closing(stopped).await;
         }
         let heard = self.hear(incoming);
@@ -138,7 +138,8 @@ impl<O: Outlet> Delivering<'_, O> {
             Ok(fitted) => fitted,
             Err(notice) => {
                 self.forget(&heard);
-                drop(speaking);
+                // Nobody need wait until the notice has arrived.
+                drop((ticket, speaking));
                 return self.tell(notice).await;
             }
         };
@@ -173,6 +174,10 @@ impl<O: Outlet> Delivering<'_, O> {
         if matches!(ending, Ending::Generated(Event::Finished(_))) {
             self.look_ahead(assistant, room.prompt).await;
         }
+        if !assistant.conversations.contains_key(&self.live.lock().id) {
+            // It was dropped meanwhile, and what was computed for it since must go too.
+            generator.forget(meta.conversation);
+        }
         drop(speaking);
     }
 
@@ -190,9 +195,8 @@ impl<O: Outlet> Delivering<'_, O> {
         // The prompt is turned into tokens there, which takes a moment.
         let generator = Arc::clone(&assistant.generator);
         let hinted = tokio::task::spawn_blocking(move || generator.prefill(id.0, fitted.prompt)).await;
-        // A conversation that was dropped meanwhile stays forgotten.
-        if hinted.is_ok() && !assistant.conversations.contains_key(&id) {
-            assistant.generator.forget(id.0);
+        if hinted.is_err() {
+            warn!(conversation = id.0, "reading ahead panicked");
         }
     }
 
@@ -267,6 +271,7 @@ impl<O: Outlet> Delivering<'_, O> {
             Ending::Generated(Event::Finished(Finished { reason, usage, timings, .. })) => info!(
                 request,
                 reason = finish_name(reason),
+                cached_tokens = usage.cached_tokens,
                 new_tokens = usage.new_tokens,
                 queued_ms = timings.queued.as_millis(),
                 prefill_ms = timings.prefill.as_millis(),

@@ -1,5 +1,8 @@
 //! `mummer bench`: how fast the engine is on this machine, alone and with many channels.
 
+mod machine;
+mod talk;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::json;
 
+use self::talk::{Talk, Words};
 use super::{Broken, Mistake, loading, remark};
 use crate::config::Config;
 use crate::engine::random::{self, Mixture, Shape};
@@ -22,9 +26,6 @@ use crate::engine::{Engine, Meter};
 use crate::generation::{
     Class, Event, Finished, Generation, Generator as _, Meta, Prompt, Request, Sampling,
 };
-
-/// Bytes that the bandwidth is measured with: more than the caches of most machines hold.
-const BANDWIDTH_BYTES: usize = 256 << 20;
 
 /// Tokens of the parts of a conversation's turns.
 const PERSONA: usize = 600;
@@ -36,8 +37,8 @@ const FIRST_WORD: u32 = 259;
 const BESIDE: usize = 256;
 /// The shortest history with a persona and a message in it.
 const LEAST_HISTORY: usize = 4 * MESSAGE;
-/// What stands behind the history and is never kept, as `### Response:` is.
-const CUE: usize = 8;
+/// Tokens that the template needs beside them, at most.
+const TEMPLATE: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -76,8 +77,8 @@ pub(super) struct Arguments {
 
 /// Measures, and prints the figures on standard output.
 pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if [arguments.prompt, arguments.channels, arguments.before].contains(&0) || arguments.generate < 2 {
-        let rule = "--prompt, --channels and --before must be at least 1, and --generate at least 2";
+    if arguments.prompt.min(arguments.before).min(arguments.generate) < 2 || arguments.channels < 1 {
+        let rule = "--prompt, --before and --generate must be at least 2, and --channels at least 1";
         return Err(Mistake(rule.to_owned()).into());
     }
     if let (Some(path), Some(shape)) = (&arguments.write, &arguments.shape) {
@@ -86,9 +87,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
     }
     let mut config = config.clone();
     config.generation.batch = config.generation.batch.max(arguments.channels);
-    let _file = match &arguments.shape {
+    // It is needed until the weights are in memory.
+    let file = match &arguments.shape {
         None => None,
         Some(shape) => {
+            let context = known(shape)?.context_length;
+            sizes(arguments, config.model.context_length.map_or(context, |asked| asked.min(context)))?;
             let file = tempfile::Builder::new().prefix("mummer-").suffix(".gguf").tempfile();
             let file = file.context("no temporary file can be made; set TMPDIR to a directory with room")?;
             write_random_model(file.path(), shape, &arguments.quant)?;
@@ -97,6 +101,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
         }
     };
     let engine = loading::engine(&config, loading::options(&config), remark)?;
+    drop(file);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.context("the runtime could not be started")?;
     let measured = match Bench::new(engine.clone(), arguments) {
@@ -113,9 +118,32 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
+fn known(shape: &str) -> anyhow::Result<&'static Shape> {
+    Shape::KNOWN.iter().find(|known| known.name == shape).context("the shape is not known")
+}
+
+/// Sees whether all that is to be measured fits into a model's context. Gives the tokens of the long conversation.
+fn sizes(arguments: &Arguments, context: usize) -> Result<usize, Mistake> {
+    let Arguments { prompt, before, generate, history, only_rates, .. } = *arguments;
+    let most = prompt.max(before).max(BESIDE + 1).saturating_add(generate);
+    if most > context {
+        let rule = "choose a lower --prompt, --before or --generate";
+        return Err(Mistake(format!(
+            "{most} tokens do not fit into the model's context of {context}; {rule}"
+        )));
+    }
+    let growth = 3 * (REPLY + MESSAGE) + TEMPLATE;
+    let history = history.min(context.saturating_sub(growth));
+    if history < LEAST_HISTORY && !only_rates {
+        let rule = format!("it needs {LEAST_HISTORY} at least, and a context of {growth} more");
+        return Err(Mistake(format!("a history of {history} tokens is too short to measure turns; {rule}")));
+    }
+    Ok(history)
+}
+
 /// Fills a file with random weights.
 fn write_random_model(path: &Path, shape: &str, quant: &str) -> anyhow::Result<()> {
-    let shape = Shape::KNOWN.iter().find(|known| known.name == shape).context("the shape is not known")?;
+    let shape = known(shape)?;
     let mixture = Mixture::KNOWN.into_iter().find(|known| known.name == quant);
     let mixture = mixture.context("the mixture of types is not known")?;
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -144,14 +172,6 @@ struct Bench<'a> {
     conversations: u64,
 }
 
-/// A conversation whose prompts grow as real ones do.
-#[derive(Clone)]
-struct Talk {
-    conversation: u64,
-    persona: Vec<u32>,
-    history: Vec<u32>,
-}
-
 /// When the tokens of a reply came.
 struct Reply {
     asked: Instant,
@@ -171,25 +191,8 @@ impl Reply {
 }
 
 impl<'a> Bench<'a> {
-    /// Sees whether all that is to be measured fits into the model's context.
     fn new(engine: Engine, arguments: &'a Arguments) -> Result<Self, Mistake> {
-        let Arguments { prompt, before, generate, history, only_rates, .. } = *arguments;
-        let context = engine.info().context_length;
-        let most = prompt.max(before).max(BESIDE + CUE) + generate;
-        if most > context {
-            let rule = "choose a lower --prompt, --before or --generate";
-            return Err(Mistake(format!(
-                "{most} tokens do not fit into the model's context of {context}; {rule}"
-            )));
-        }
-        let growth = 2 * REPLY + 2 * MESSAGE + CUE;
-        let history = history.min(context.saturating_sub(growth));
-        if history < LEAST_HISTORY && !only_rates {
-            let rule = format!("it needs {LEAST_HISTORY} at least, and a context of {growth} more");
-            return Err(Mistake(format!(
-                "a history of {history} tokens is too short to measure turns; {rule}"
-            )));
-        }
+        let history = sizes(arguments, engine.info().context_length)?;
         Ok(Self { engine, arguments, history, random: ChaCha8Rng::seed_from_u64(1), conversations: 0 })
     }
 
@@ -212,8 +215,8 @@ impl<'a> Bench<'a> {
         let turns = self.turns().await?;
         let (alone, beside, slowed) = self.beside_a_long_prompt().await?;
         // Before the bandwidth takes memory of its own.
-        let peak = peak_memory();
-        let (one_thread, all_threads) = bandwidth();
+        let peak = machine::peak_memory();
+        let (one_thread, all_threads) = machine::bandwidth();
         let footprint = self.engine.footprint();
         let read = footprint.weight_bytes + footprint.kv_bytes_per_token * (before + generate / 2) as u64;
         let share = read as f64 * decode / 1e9 / all_threads;
@@ -238,20 +241,22 @@ impl<'a> Bench<'a> {
 
     /// One reply to a prompt of so many tokens that nobody has seen before.
     async fn alone(&mut self, prompt: usize, generate: usize) -> anyhow::Result<Reply> {
-        let talk = self.talk(0, prompt.saturating_sub(1));
-        self.ask(&talk, 0, generate).await
+        let id = self.conversation();
+        let prompt = self.random_prompt(prompt - 1);
+        self.ask(id, prompt, generate).await
     }
 
     /// Tokens per second of all channels together, while all of them speak, and the share of the worker's time that was
     /// spent outside of the model.
     async fn together(&mut self, channels: usize, generate: usize) -> anyhow::Result<(f64, f64)> {
-        let talks: Vec<Talk> = (0..channels).map(|_| self.talk(0, BESIDE)).collect();
+        let prompts: Vec<(u64, Prompt)> =
+            (0..channels).map(|_| (self.conversation(), self.random_prompt(BESIDE))).collect();
         // Prompts are read first, so that all speak at the same time.
-        for talk in &talks {
-            self.ask(talk, CUE, 1).await?;
+        for (id, prompt) in &prompts {
+            self.ask(*id, prompt.clone(), 1).await?;
         }
         let before = self.rested().await;
-        let replies = join_all(talks.iter().map(|talk| self.ask(talk, CUE, generate))).await;
+        let replies = join_all(prompts.into_iter().map(|(id, prompt)| self.ask(id, prompt, generate))).await;
         let replies = replies.into_iter().collect::<anyhow::Result<Vec<Reply>>>()?;
         let after = self.rested().await;
         // While all of them speak; where they take turns too quickly for that, all of the time.
@@ -274,49 +279,57 @@ impl<'a> Bench<'a> {
 
     /// Times to the first token in the turns of a long conversation.
     async fn turns(&mut self) -> anyhow::Result<Turns> {
-        let mut talk = self.talk(PERSONA.min(self.history / 2), self.history - MESSAGE);
-        let cold = self.ask(&talk, CUE, 1).await?.first_token();
-        talk.history.extend(self.tokens(REPLY));
-        talk.history.extend(self.tokens(MESSAGE));
-        let warm = self.ask(&talk, CUE, 1).await?.first_token();
+        let engine = self.engine.clone();
+        let mut words = Words::new(engine.clone());
+        let persona = talk::persona(&mut words, PERSONA.min(self.history / 2))?;
+        let mut talk = Talk::new(&engine, &persona, self.conversation());
+        talk.hear(&words.text(MESSAGE));
+        while talk.tokens() + REPLY + MESSAGE <= self.history {
+            talk.say(&words.text(REPLY));
+            talk.hear(&words.text(MESSAGE));
+        }
+        let cold = self.ask(talk.id(), talk.prompt(), 1).await?.first_token();
+        talk.say(&words.text(REPLY));
+        talk.hear(&words.text(MESSAGE));
+        let warm = self.ask(talk.id(), talk.prompt(), 1).await?.first_token();
         // The same again, with the known part read while nothing else happens.
-        talk.history.extend(self.tokens(REPLY));
-        self.read_ahead(&talk).await;
-        talk.history.extend(self.tokens(MESSAGE));
-        let prefilled = self.ask(&talk, CUE, 1).await?.first_token();
-        let mut other = self.talk(0, MESSAGE);
-        other.persona.clone_from(&talk.persona);
-        let before = self.rested().await.tokens;
-        let same_persona = self.ask(&other, CUE, 1).await?.first_token();
-        let computed = self.rested().await.tokens - before;
-        // The cut leaves half of the history.
-        talk.history.drain(..talk.history.len() / 2);
-        self.read_ahead(&talk).await;
-        talk.history.extend(self.tokens(MESSAGE));
-        let after_cut = self.ask(&talk, CUE, 1).await?.first_token();
-        let own = (MESSAGE + CUE) as u64;
+        talk.say(&words.text(REPLY));
+        self.read_ahead(&talk).await?;
+        talk.hear(&words.text(MESSAGE));
+        let prefilled = self.ask(talk.id(), talk.prompt(), 1).await?.first_token();
+        let mut other = Talk::new(&engine, &persona, self.conversation());
+        other.hear(&words.text(MESSAGE));
+        let same_persona = self.ask(other.id(), other.prompt(), 1).await?;
+        let same_persona_computed =
+            other.persona_tokens().saturating_sub(same_persona.end.usage.cached_tokens);
+        talk.say(&words.text(REPLY));
+        talk.cut()?;
+        self.read_ahead(&talk).await?;
+        talk.hear(&words.text(MESSAGE));
+        let after_cut = self.ask(talk.id(), talk.prompt(), 1).await?.first_token();
         Ok(Turns {
             seconds: json!({
                 "cold": cold,
                 "warm_turn": warm,
                 "warm_turn_prefilled": prefilled,
-                "same_persona": same_persona,
+                "same_persona": same_persona.first_token(),
                 "after_cut": after_cut,
             }),
-            same_persona_computed: computed.saturating_sub(own),
+            same_persona_computed,
         })
     }
 
     /// Milliseconds between the tokens of a reply, alone and while another channel's long prompt is read, and how much
     /// of its rate that reading keeps.
     async fn beside_a_long_prompt(&mut self) -> anyhow::Result<(Vec<f64>, Vec<f64>, f64)> {
-        let long = self.talk(0, self.history);
-        let undisturbed = self.ask(&long, CUE, 1).await?.first_token();
-        let (speaking, long) = (self.talk(0, BESIDE), self.talk(0, self.history));
-        let most = self.engine.info().context_length - BESIDE - CUE;
-        let alone = self.ask(&speaking, CUE, most.min(64)).await?.gaps();
-        let mut generation = self.start(&speaking, CUE, most).await?;
-        let mut reading = std::pin::pin!(self.ask(&long, CUE, 1));
+        let (first, second) = (self.random_prompt(self.history), self.random_prompt(self.history));
+        let (one, other, speaking) = (self.conversation(), self.conversation(), self.conversation());
+        let undisturbed = self.ask(one, first, 1).await?.first_token();
+        let prompt = self.random_prompt(BESIDE);
+        let most = self.engine.info().context_length - BESIDE - 1;
+        let alone = self.ask(speaking, prompt.clone(), most.min(64)).await?.gaps();
+        let mut generation = self.start(speaking, prompt, most).await?;
+        let mut reading = std::pin::pin!(self.ask(other, second, 1));
         let mut came = Vec::new();
         let read = loop {
             tokio::select! {
@@ -333,39 +346,32 @@ impl<'a> Bench<'a> {
         Ok((alone, gaps, undisturbed / read.first_token()))
     }
 
-    fn talk(&mut self, persona: usize, all: usize) -> Talk {
+    /// Number of a conversation that there was not yet.
+    fn conversation(&mut self) -> u64 {
         self.conversations += 1;
-        let (persona, history) = (self.tokens(persona), self.tokens(all - persona));
-        Talk { conversation: self.conversations, persona, history }
+        self.conversations
     }
 
-    /// Random tokens that are text.
-    fn tokens(&mut self, count: usize) -> Vec<u32> {
+    /// A prompt of so many random tokens that are text, the beginning-of-text token not counted.
+    fn random_prompt(&mut self, count: usize) -> Prompt {
         let rows = u32::try_from(self.engine.info().vocabulary).unwrap_or(u32::MAX);
         let words = rows.saturating_sub(FIRST_WORD).max(1);
-        (0..count).map(|_| (FIRST_WORD + self.random.next_u32() % words).min(rows - 1)).collect()
-    }
-
-    fn prompt(talk: &Talk, cue: usize) -> Prompt {
+        let ids = (0..count).map(|_| (FIRST_WORD + self.random.next_u32() % words).min(rows - 1)).collect();
         let mut prompt = Prompt::default();
-        let put = |prompt: &mut Prompt, ids: Vec<u32>| {
-            if !ids.is_empty() {
-                prompt.generated("", ids);
-            }
-        };
-        put(&mut prompt, talk.persona.clone());
-        prompt.mark_persona_end();
-        put(&mut prompt, talk.history.clone());
+        prompt.generated("", ids);
         prompt.mark_history_end();
-        put(&mut prompt, talk.history.iter().rev().copied().cycle().take(cue).collect());
         prompt
     }
 
     /// Has the beginning of the next prompt read, and waits for it.
-    async fn read_ahead(&self, talk: &Talk) {
+    async fn read_ahead(&self, talk: &Talk<'_>) -> anyhow::Result<()> {
         let before = self.rested().await.steps;
-        self.engine.prefill(talk.conversation, Self::prompt(talk, 0));
-        while self.rested().await.steps == before && !self.engine.is_broken() {}
+        self.engine.prefill(talk.id(), talk.prompt());
+        let begin = Instant::now();
+        while self.rested().await.steps == before && !self.engine.is_broken() {
+            anyhow::ensure!(begin.elapsed() < Duration::from_mins(1), "the engine does not read ahead");
+        }
+        Ok(())
     }
 
     /// What the engine has done, once it has nothing to do.
@@ -379,9 +385,9 @@ impl<'a> Bench<'a> {
         }
     }
 
-    async fn ask(&self, talk: &Talk, cue: usize, generate: usize) -> anyhow::Result<Reply> {
+    async fn ask(&self, conversation: u64, prompt: Prompt, generate: usize) -> anyhow::Result<Reply> {
         let asked = Instant::now();
-        let mut generation = self.start(talk, cue, generate).await?;
+        let mut generation = self.start(conversation, prompt, generate).await?;
         let mut tokens = Vec::new();
         while let Some(event) = generation.next().await {
             match event {
@@ -395,11 +401,11 @@ impl<'a> Bench<'a> {
         anyhow::bail!("the generation ended without an end")
     }
 
-    async fn start(&self, talk: &Talk, cue: usize, generate: usize) -> anyhow::Result<Generation> {
+    async fn start(&self, conversation: u64, prompt: Prompt, generate: usize) -> anyhow::Result<Generation> {
         let meta = Meta {
-            request: talk.conversation,
-            conversation: talk.conversation,
-            member: talk.conversation,
+            request: conversation,
+            conversation,
+            member: conversation,
             server: 0,
             class: Class::Interactive,
             deadline: None,
@@ -407,13 +413,8 @@ impl<'a> Bench<'a> {
         };
         // Bytes may wait for the rest of their character; every other token is heard of at once.
         let sampling = Sampling { banned: (0..FIRST_WORD).collect(), ..Sampling::default() };
-        let request = Request {
-            prompt: Self::prompt(talk, cue),
-            min_tokens: generate,
-            max_tokens: generate,
-            sampling,
-            stop: Vec::new(),
-        };
+        let request =
+            Request { prompt, min_tokens: generate, max_tokens: generate, sampling, stop: Vec::new() };
         let mut ticket = self.engine.reserve(meta)?;
         ticket.turn().await;
         Ok(ticket.start(request))
@@ -423,7 +424,7 @@ impl<'a> Bench<'a> {
 /// What the turns of a conversation took.
 struct Turns {
     seconds: serde_json::Value,
-    same_persona_computed: u64,
+    same_persona_computed: usize,
 }
 
 fn rate(tokens: usize, time: Duration) -> f64 {
@@ -435,43 +436,6 @@ fn percentiles(mut values: Vec<f64>) -> serde_json::Value {
     values.sort_by(f64::total_cmp);
     let at = |share: usize| values.get((values.len() * share / 100).min(values.len().saturating_sub(1)));
     json!({ "p50": at(50), "p95": at(95) })
-}
-
-/// The most memory that this process has had resident, in bytes, where the system tells (Linux).
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
-/// Gigabytes that one thread and that all threads read from memory in a second.
-fn bandwidth() -> (f64, f64) {
-    let numbers: Vec<u64> = (0..BANDWIDTH_BYTES as u64 / 8).collect();
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let read = |threads: usize| {
-        let begin = Instant::now();
-        let sum: u64 = std::thread::scope(|scope| {
-            let parts = numbers.chunks(numbers.len().div_ceil(threads));
-            let sums: Vec<_> = parts.map(|part| scope.spawn(|| sum(part))).collect();
-            sums.into_iter().filter_map(|sum| sum.join().ok()).fold(0, u64::wrapping_add)
-        });
-        std::hint::black_box(sum);
-        BANDWIDTH_BYTES as f64 / 1e9 / begin.elapsed().as_secs_f64()
-    };
-    // The best of three: a machine that is disturbed reads no faster than it can.
-    let best = |threads: usize| (0..3).map(|_| read(threads)).fold(0.0, f64::max);
-    (best(1), best(threads))
-}
-
-/// A sum in eight parts, so that reading and not adding is what takes the time.
-fn sum(numbers: &[u64]) -> u64 {
-    let mut sums = [0u64; 8];
-    for part in numbers.chunks_exact(8) {
-        for (sum, number) in sums.iter_mut().zip(part) {
-            *sum = sum.wrapping_add(*number);
-        }
-    }
-    sums.into_iter().fold(0, u64::wrapping_add)
 }
 
 /// The report for people.

@@ -1,7 +1,7 @@
 //! `mummer run`: the Discord bot.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +14,10 @@ use crate::config::Config;
 #[cfg(debug_assertions)]
 use crate::engine;
 
-/// Tells a process that it took the place of a broken one, and when, in seconds since 1970.
+/// Tells a process that it took the place of a broken one.
 const BEGAN_AGAIN: &str = "MUMMER_BEGAN_AGAIN";
 
-/// Breaking down twice within this time means that beginning again does not help.
+/// If the new process breaks down before it has worked for so long, beginning again does not help.
 const BETWEEN_BEGINNINGS: Duration = Duration::from_mins(1);
 
 /// Runs the bot until it is told to stop (Ctrl-C, or SIGTERM), or until Discord ends the connection for good.
@@ -28,6 +28,7 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
     let (generator, engine) = loading::generator(config, dry_run, |line| warn!("{line}"))?;
+    let ready = Instant::now();
     let http = bot::http(&token, config.discord.api_base.as_deref());
     let assistant = Assistant::new(generator, settings);
     refuse_misfit(&assistant)?;
@@ -50,7 +51,7 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     if let Some(engine) = engine {
         engine.shutdown();
         if engine.is_broken() && !stopped.is_cancelled() {
-            return begin_again();
+            return begin_again(ready);
         }
     }
     ended?;
@@ -58,29 +59,32 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces this process, in which the model computes nothing any more, by a new one. Twice in a short time it would
-/// not help.
+/// Replaces this process, in which the model computes nothing any more, by a new one. `ready` is when its model was
+/// loaded. It returns only when that does not help.
 #[cfg(unix)]
-fn begin_again() -> anyhow::Result<ExitCode> {
+fn begin_again(ready: Instant) -> anyhow::Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
 
-    let seconds = |time: Duration| time.as_secs().to_string();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let last = std::env::var(BEGAN_AGAIN).ok().and_then(|last| last.parse().ok()).map(Duration::from_secs);
-    if last.is_some_and(|last| now.saturating_sub(last) < BETWEEN_BEGINNINGS) {
+    if std::env::var_os(BEGAN_AGAIN).is_some() && ready.elapsed() < BETWEEN_BEGINNINGS {
         return Err(Broken.into());
     }
     error!("the model broke down and computes nothing any more; mummer begins again");
-    let program = std::env::current_exe().context("the program does not know its own file")?;
-    let mut command = std::process::Command::new(program);
-    command.args(std::env::args_os().skip(1)).env(BEGAN_AGAIN, seconds(now));
-    #[cfg(debug_assertions)]
-    command.env_remove(engine::PANIC_VARIABLE);
-    Err(command.exec()).context("mummer could not begin again")
+    let failed = match std::env::current_exe() {
+        Ok(program) => {
+            let mut command = std::process::Command::new(program);
+            command.args(std::env::args_os().skip(1)).env(BEGAN_AGAIN, "1");
+            #[cfg(debug_assertions)]
+            command.env_remove(engine::PANIC_VARIABLE);
+            command.exec()
+        }
+        Err(failed) => failed,
+    };
+    error!(%failed, "mummer could not begin again");
+    Err(Broken.into())
 }
 
 #[cfg(not(unix))]
-fn begin_again() -> anyhow::Result<ExitCode> {
+fn begin_again(_ready: Instant) -> anyhow::Result<ExitCode> {
     Err(Broken.into())
 }
 

@@ -3,15 +3,23 @@
 
 use std::time::Duration;
 
-/// Share of what is known that each step leaves: about the last hundred count.
-const MEMORY: f64 = 0.99;
+/// The parts that are learned: a step, a token of the first few, a token of the others, a pair.
+const PARTS: usize = 4;
+
+/// Kernels gain from many rows at once, so that the first tokens of a step cost more than those after them.
+const FEW: usize = 16;
+
+/// Pairs are counted in a unit in which all parts are of like size.
+const PAIR_UNIT: f64 = 16_384.0;
 
 /// How far the first steps may move the estimate.
 const UNCERTAINTY: f64 = 1e4;
 
-/// Tokens and pairs are counted in units in which the three parts are of like size.
-const TOKEN_UNIT: f64 = 16.0;
-const PAIR_UNIT: f64 = 16_384.0;
+/// What a step's time scatters by, as a share of it.
+const NOISE: f64 = 0.1;
+
+/// How far a part wanders from one step to the next, as a share of it: machines get busy, warm and free again.
+const DRIFT: f64 = 0.003;
 
 /// The size of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,26 +41,28 @@ impl Load {
         Self { tokens: self.tokens + other.tokens, pairs: self.pairs + other.pairs }
     }
 
-    fn features(self) -> [f64; 3] {
-        [1.0, self.tokens as f64 / TOKEN_UNIT, self.pairs as f64 / PAIR_UNIT]
+    fn features(self) -> [f64; PARTS] {
+        let few = self.tokens.min(FEW);
+        [1.0, few as f64 / FEW as f64, (self.tokens - few) as f64 / FEW as f64, self.pairs as f64 / PAIR_UNIT]
     }
 }
 
-/// The estimate: recursive least squares with exponential forgetting (Haykin, "Adaptive Filter Theory", chapter on
-/// RLS), each step weighed by its own length, so that short steps count as much as long ones.
+/// The estimate: a Kalman filter for parts that wander slowly (Kalman, "A New Approach to Linear Filtering and
+/// Prediction Problems", 1960), each step weighed by its own length, so that short steps count as much as long ones.
 #[derive(Debug)]
 pub(crate) struct Cost {
-    weights: [f64; 3],
-    covariance: [[f64; 3]; 3],
+    /// Seconds for one of each feature.
+    weights: [f64; PARTS],
+    covariance: [[f64; PARTS]; PARTS],
     /// Tokens of the largest step.
     largest: usize,
 }
 
 impl Default for Cost {
     fn default() -> Self {
-        let mut covariance = [[0.0; 3]; 3];
-        (0..3).for_each(|at| covariance[at][at] = UNCERTAINTY);
-        Self { weights: [0.0; 3], covariance, largest: 0 }
+        let mut covariance = [[0.0; PARTS]; PARTS];
+        (0..PARTS).for_each(|at| covariance[at][at] = UNCERTAINTY);
+        Self { weights: [0.0; PARTS], covariance, largest: 0 }
     }
 }
 
@@ -65,28 +75,25 @@ impl Cost {
         let took = took.as_secs_f64().max(1e-6);
         // Relative errors are what counts: everything is divided by the time.
         let features = work.features().map(|feature| feature / took);
-        let mut direction = [0.0; 3];
-        for (row, value) in self.covariance.iter().zip(&mut direction) {
-            *value = dot(row, &features);
-        }
-        let scale = 1.0 / (MEMORY + dot(&features, &direction));
+        let direction = self.covariance.map(|row| dot(&row, &features));
+        let scale = 1.0 / (NOISE * NOISE + dot(&features, &direction));
         let error = 1.0 - dot(&self.weights, &features);
         for (weight, direction) in self.weights.iter_mut().zip(direction) {
             *weight += direction * scale * error;
         }
-        let before = self.covariance;
         for (row, line) in self.covariance.iter_mut().enumerate() {
             for (column, value) in line.iter_mut().enumerate() {
-                *value = (before[row][column] - direction[row] * direction[column] * scale) / MEMORY;
+                *value -= direction[row] * direction[column] * scale;
             }
         }
-        // Steps that are all alike leave two of the three directions unknown; their uncertainty must not grow for ever.
-        let trace: f64 = (0..3).map(|at| self.covariance[at][at]).sum();
-        let shrink = (3.0 * UNCERTAINTY / trace).min(1.0);
-        self.covariance.iter_mut().flatten().for_each(|value| *value *= shrink);
+        // A part of which nothing is known yet wanders like a small one.
+        let least = 0.01 * self.weights.iter().fold(0.0f64, |most, weight| most.max(weight.abs()));
+        for (at, weight) in self.weights.iter().enumerate() {
+            self.covariance[at][at] += (DRIFT * weight.abs().max(least)).powi(2);
+        }
         self.largest = self.largest.max(work.tokens);
         if !self.weights.iter().chain(self.covariance.iter().flatten()).all(|number| number.is_finite()) {
-            *self = Self { largest: self.largest, ..Self::default() };
+            *self = Self::default();
         }
     }
 
@@ -95,20 +102,18 @@ impl Cost {
         (self.largest > 0).then(|| dot(&self.weights.map(|weight| weight.max(0.0)), &work.features()))
     }
 
-    /// The most tokens of one sequence, from a position on, that keep a step with `beside` below a time, and at most
-    /// twice as many as a step had so far: beyond that the estimate is a guess. Unknown before anything was measured.
+    /// The most tokens, of at most `most`, that keep a step below a time, `load` being the size of a step with so many;
+    /// and at most twice as many as a step had so far: beyond that the estimate is a guess. Unknown before anything was
+    /// measured.
     pub(crate) fn tokens_within(
         &self,
         seconds: f64,
-        beside: Load,
-        position: usize,
         most: usize,
+        load: impl Fn(usize) -> Load,
     ) -> Option<usize> {
-        self.seconds(beside)?;
+        self.seconds(load(0))?;
         // The time grows with the tokens, so halving finds the last that fits.
-        let fits = |count: usize| {
-            self.seconds(beside.and(Load::of(position, count))).is_some_and(|time| time <= seconds)
-        };
+        let fits = |count: usize| self.seconds(load(count)).is_some_and(|time| time <= seconds);
         let (mut low, mut high) = (0, most.min(2 * self.largest) + 1);
         while low + 1 < high {
             let middle = usize::midpoint(low, high);
@@ -118,7 +123,7 @@ impl Cost {
     }
 }
 
-fn dot(a: &[f64; 3], b: &[f64; 3]) -> f64 {
+fn dot(a: &[f64; PARTS], b: &[f64; PARTS]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
@@ -144,7 +149,7 @@ mod tests {
     fn nothing_is_known_before_the_first_step() {
         let cost = Cost::default();
         assert_eq!(cost.seconds(Load::of(0, 1)), None);
-        assert_eq!(cost.tokens_within(1.0, Load::default(), 0, 10), None);
+        assert_eq!(cost.tokens_within(1.0, 10, |count| Load::of(0, count)), None);
     }
 
     #[test]
@@ -161,6 +166,44 @@ mod tests {
         let seconds = cost.seconds(Load::of(0, 128)).expect("it has learned");
         let expected = time(Load::of(0, 128), machine).as_secs_f64();
         assert!((seconds / expected - 1.0).abs() < 0.2, "{seconds} {expected}");
+    }
+
+    #[test]
+    fn a_machine_that_changes_after_many_equal_steps_is_learned_anew() {
+        for factor in [0.4, 3.0] {
+            let machine = [0.05, 0.02, 1e-6];
+            let mut cost = Cost::default();
+            for length in [64, 128, 7, 30] {
+                cost.learn(Load::of(100, length), time(Load::of(100, length), machine));
+            }
+            for position in 0..5_000 {
+                cost.learn(Load::of(position, 1), time(Load::of(position, 1), machine));
+            }
+            let machine = machine.map(|part| part * factor);
+            for step in 0..100 {
+                let load = Load::of(300, if step % 3 == 0 { 1 } else { 5 + step % 8 });
+                cost.learn(load, time(load, machine));
+            }
+            for count in [1, 8] {
+                let seconds = cost.seconds(Load::of(300, count)).expect("it has learned");
+                let expected = time(Load::of(300, count), machine).as_secs_f64();
+                assert!((seconds / expected - 1.0).abs() < 0.15, "{seconds} {expected} with {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_gains_from_many_rows_is_learned() {
+        let seconds =
+            |tokens: usize| 0.04 + 0.017 * tokens.min(FEW) as f64 + 0.006 * tokens.saturating_sub(FEW) as f64;
+        let mut cost = Cost::default();
+        for tokens in (0..200).map(|step| [1, 4, 200, 8, 60][step % 5]) {
+            cost.learn(Load { tokens, pairs: 0 }, Duration::from_secs_f64(seconds(tokens)));
+        }
+        for tokens in [1, 6, 100] {
+            let learned = cost.seconds(Load { tokens, pairs: 0 }).expect("it has learned");
+            assert!((learned / seconds(tokens) - 1.0).abs() < 0.05, "{learned} with {tokens}");
+        }
     }
 
     #[test]
@@ -183,7 +226,7 @@ mod tests {
     fn steps_grow_by_and_by() {
         let mut cost = Cost::default();
         cost.learn(Load::of(0, 4), Duration::from_micros(10));
-        assert_eq!(cost.tokens_within(1.0, Load::default(), 0, 512), Some(8));
+        assert_eq!(cost.tokens_within(1.0, 512, |count| Load::of(0, count)), Some(8));
     }
 
     proptest! {
@@ -210,11 +253,13 @@ mod tests {
         fn what_fits_within_a_time_fits_and_one_more_does_not(
             fixed in 0.001f64..0.2, token in 0.001f64..0.05, limit in 0.01f64..1.0, position in 0usize..1_000,
         ) {
-            let weights = [fixed, token * TOKEN_UNIT, 1e-7 * PAIR_UNIT];
+            let token = token * FEW as f64;
+            let weights = [fixed, token, token / 2.0, 1e-7 * PAIR_UNIT];
             let cost = Cost { weights, largest: 256, ..Cost::default() };
             let beside = Load::of(50, 1);
-            let count = cost.tokens_within(limit, beside, position, 256).expect("it has learned");
-            let seconds = |count| cost.seconds(beside.and(Load::of(position, count))).expect("it has learned");
+            let load = |count| beside.and(Load::of(position, count));
+            let count = cost.tokens_within(limit, 256, load).expect("it has learned");
+            let seconds = |count| cost.seconds(load(count)).expect("it has learned");
             prop_assert!(count == 0 || seconds(count) <= limit);
             prop_assert!(count == 256 || seconds(count + 1) > limit);
         }

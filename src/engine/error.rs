@@ -148,6 +148,27 @@ pub enum LoadError {
         /// What happened.
         detail: String,
     },
+    /// The graphics card that this program was built for cannot be used.
+    #[error(
+        "the graphics card cannot be used ({detail}): check its driver, or build Mummer without the feature cuda"
+    )]
+    Device {
+        /// What the driver said.
+        detail: String,
+    },
+    /// The cache would need more memory than this machine has.
+    #[error(
+        "a cache of {tokens} tokens takes {} MB, and this machine has {}: set model.cache_tokens or model.context_length lower",
+        .needed >> 20, .has >> 20
+    )]
+    Memory {
+        /// Tokens of the cache.
+        tokens: usize,
+        /// Bytes that they take.
+        needed: u64,
+        /// Bytes of memory that the machine has.
+        has: u64,
+    },
     /// No thread could be started.
     #[error("the engine's thread cannot be started ({source}): check the limits of this system")]
     Thread {

@@ -305,7 +305,7 @@ mod tests {
 
     use super::super::pages::{PAGE, pages_for};
     use super::super::random::{self, Mixture, Shape};
-    use super::super::scheduler::{PageCopy, Scheduler, Task};
+    use super::super::scheduler::{News, PageCopy, Scheduler, Task};
     use super::*;
     use crate::generation::Class;
 
@@ -402,9 +402,11 @@ mod tests {
         length(&mut ours.iter().zip(reference).map(|(a, b)| a - b)) / length(&mut reference.iter().copied())
     }
 
-    fn agree(ours: &[f32], reference: &[f32], what: &str) {
-        let error = relative_error(ours, reference);
-        assert!(error < 0.03, "{what}: {error}");
+    fn agree(ours: &[f32], reference: &[f32], dtype: GgmlDType, what: &str) {
+        // Kernels for quantised matrices quantise what they multiply too, and round a little otherwise each time.
+        let exact = matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
+        let (error, most) = (relative_error(ours, reference), if exact { 0.003 } else { 0.03 });
+        assert!(error < most, "{what}: {error}");
         let (token, margin) = likeliest(reference);
         assert!(margin < MARGIN || likeliest(ours).0 == token, "{what}: another token by {margin}");
     }
@@ -437,12 +439,12 @@ mod tests {
             let name = |what: &str| format!("{dtype:?}, {what}");
 
             let at_once = forward(&mut llama, vec![], vec![span(0, &long, mine, true)]);
-            agree(&at_once[0], &expected, &name("at once"));
+            agree(&at_once[0], &expected, dtype, &name("at once"));
             for (start, end) in [(0, 33), (33, 34), (34, 99)] {
                 forward(&mut llama, vec![], vec![span(start, &long[start..end], other, false)]);
             }
             let in_chunks = forward(&mut llama, vec![], vec![span(99, &long[99..], other, true)]);
-            agree(&in_chunks[0], &expected, &name("in chunks"));
+            agree(&in_chunks[0], &expected, dtype, &name("in chunks"));
 
             // Beside another text, and from pages that hold the beginning already, one of them as a copy.
             let copy = PageCopy { from: mine[1], to: other[1], tokens: 20 };
@@ -450,8 +452,8 @@ mod tests {
             let spans =
                 vec![span(0, &short, &mine[4..], true), span(PAGE + 20, &long[PAGE + 20..], &reused, true)];
             let together = forward(&mut llama, vec![copy], spans);
-            agree(&together[0], &oracle.logits(&short), &name("beside another"));
-            agree(&together[1], &expected, &name("reused"));
+            agree(&together[0], &oracle.logits(&short), dtype, &name("beside another"));
+            agree(&together[1], &expected, dtype, &name("reused"));
         }
     }
 
@@ -459,68 +461,142 @@ mod tests {
     struct Machine {
         llama: Llama,
         scheduler: Scheduler,
-        texts: BTreeMap<u64, (Vec<u32>, usize)>,
-        done: BTreeMap<u64, Vec<u32>>,
+        asked: BTreeMap<u64, Asked>,
+        /// What each conversation has said last, its prompt included.
+        said: BTreeMap<u64, Vec<u32>>,
+        set_back: usize,
         next_key: u64,
+    }
+
+    struct Asked {
+        conversation: u64,
+        prompt: Vec<u32>,
+        most: usize,
+        tokens: Vec<u32>,
+    }
+
+    impl Asked {
+        fn is_done(&self) -> bool {
+            self.tokens.len() == self.prompt.len() + self.most
+        }
     }
 
     impl Machine {
         fn new(file: &NamedTempFile, pages: usize) -> Self {
             let (llama, scheduler) = (load(file, pages), Scheduler::new(pages));
-            Self { llama, scheduler, texts: BTreeMap::new(), done: BTreeMap::new(), next_key: 0 }
+            let (asked, said) = (BTreeMap::new(), BTreeMap::new());
+            Self { llama, scheduler, asked, said, set_back: 0, next_key: 0 }
         }
 
-        fn add(&mut self, conversation: u64, tokens: Vec<u32>, most: usize) -> u64 {
+        /// Asks for so many tokens; for none it is a hint.
+        fn add(&mut self, conversation: u64, prompt: Vec<u32>, most: usize) {
             self.next_key += 1;
-            let (key, class) = (self.next_key, Class::Interactive);
-            let history_end = tokens.len() - 1;
-            let task = Task {
+            let (key, member, speaks) = (self.next_key, conversation, most > 0);
+            let class = if speaks { Class::Interactive } else { Class::Idle };
+            let (tokens, history_end) = (prompt.clone(), prompt.len() - usize::from(speaks));
+            let persona_end = history_end.min(40);
+            self.scheduler.add(Task {
                 key,
                 conversation,
+                member,
                 class,
-                tokens: tokens.clone(),
-                persona_end: history_end.min(40),
+                tokens,
+                persona_end,
                 history_end,
-                speaks: true,
-            };
-            self.scheduler.add(task);
-            let end = tokens.len() + most;
-            self.texts.insert(key, (tokens, end));
-            key
+                speaks,
+            });
+            if speaks {
+                self.asked.insert(key, Asked { conversation, tokens: prompt.clone(), prompt, most });
+            }
         }
 
-        fn cancel(&mut self, key: u64) {
-            self.scheduler.remove(key);
-            self.texts.remove(&key);
+        /// What a conversation begins its next prompt with.
+        fn history(&self, conversation: u64) -> Vec<u32> {
+            self.said.get(&conversation).cloned().unwrap_or_else(|| text(99, 60))
         }
 
         fn step(&mut self) {
             let step = self.scheduler.plan();
+            let began = |asked: &&Asked| asked.tokens.len() > asked.prompt.len();
+            let waits = step.news.iter().filter_map(|news| match news {
+                News::Waits { key, .. } => self.asked.get(key).filter(began),
+                News::Admitted { .. } => None,
+            });
+            self.set_back += waits.count();
             let logits = self.llama.forward(&step).expect("a step");
             self.scheduler.computed(&step, Duration::from_millis(1));
             for (span, logits) in step.spans.iter().filter(|span| span.chooses).zip(logits) {
-                let (tokens, end) = self.texts.get_mut(&span.key).expect("it is known");
+                let asked = self.asked.get_mut(&span.key).expect("it is known");
                 let token = likeliest(&logits).0;
-                tokens.push(token);
-                if tokens.len() < *end {
-                    self.scheduler.grow(span.key, token);
+                asked.tokens.push(token);
+                if asked.is_done() {
+                    self.said.insert(asked.conversation, asked.tokens.clone());
+                    self.scheduler.remove(span.key);
                 } else {
-                    self.done.insert(span.key, tokens.clone());
-                    self.cancel(span.key);
+                    self.scheduler.grow(span.key, token);
                 }
             }
         }
 
-        fn run(&mut self) {
-            while !self.scheduler.is_empty() {
+        fn act(&mut self, act: &Act) {
+            match *act {
+                Act::Ask { conversation, shared, length, most } => {
+                    // Conversations begin alike and go on differently.
+                    let mut prompt = text(99, shared);
+                    prompt.extend(text(conversation, length));
+                    self.add(conversation, prompt, most);
+                }
+                Act::GoOn { conversation, cut, most } => {
+                    let mut prompt = self.history(conversation);
+                    // The persona's part stays, and what comes after it goes when there would not be room.
+                    let cut = cut || prompt.len() > 150;
+                    let from = if cut { 40.max(prompt.len().saturating_sub(25)) } else { 40 };
+                    prompt.drain(40.min(prompt.len())..from.min(prompt.len()));
+                    prompt.extend(text(conversation + 7, 9));
+                    self.add(conversation, prompt, most);
+                }
+                Act::Steps(count) => (0..count).for_each(|_| self.step()),
+                Act::Cancel(number) => {
+                    let running = self.asked.iter().filter(|(_, asked)| !asked.is_done());
+                    let keys: Vec<u64> = running.map(|(&key, _)| key).collect();
+                    if !keys.is_empty() {
+                        let key = keys[number % keys.len()];
+                        self.scheduler.remove(key);
+                        self.asked.remove(&key);
+                    }
+                }
+                Act::Forget(conversation) => self.scheduler.forget(conversation),
+                Act::Reset => self.scheduler.reset(),
+            }
+        }
+
+        /// Steps to the end, and gives the number of tokens that could be compared with what each request gets alone.
+        fn finish(&mut self, oracle: &Oracle) -> usize {
+            // Matrices in f32 leave only the keys and values in f16 to differ by.
+            const CLEAR: f32 = 0.005;
+            for step in 0.. {
+                assert!(step < 10_000, "it ends");
+                if self.scheduler.is_empty() {
+                    break;
+                }
                 self.step();
             }
+            assert!(self.scheduler.has_all_pages(), "no page is lost");
+            let mut compared = 0;
+            for Asked { prompt, most, tokens, .. } in self.asked.values() {
+                assert_eq!(tokens.len(), prompt.len() + most, "it is done");
+                let expected = oracle.continuation(prompt, *most, CLEAR);
+                assert_eq!(tokens[..expected.len()], expected[..]);
+                compared += expected.len() - prompt.len();
+            }
+            compared
         }
     }
 
     #[derive(Debug, Clone)]
     enum Act {
-        Add { conversation: u64, shared: usize, length: usize, most: usize },
+        Ask { conversation: u64, shared: usize, length: usize, most: usize },
+        GoOn { conversation: u64, cut: bool, most: usize },
         Steps(u8),
         Cancel(usize),
         Forget(u64),
@@ -528,66 +604,53 @@ mod tests {
     }
 
     fn acts() -> impl Strategy<Value = Vec<Act>> {
-        let add = (1u64..4, 0usize..120, 2usize..60, 1usize..20);
-        let add = add.prop_map(|(conversation, shared, length, most)| Act::Add {
+        let ask = (1u64..4, 0usize..120, 2usize..60, 1usize..20);
+        let ask = ask.prop_map(|(conversation, shared, length, most)| Act::Ask {
             conversation,
             shared,
             length,
             most,
         });
+        let go_on = (1u64..4, any::<bool>(), prop::sample::select(vec![0usize, 1, 8, 20]));
+        let go_on = go_on.prop_map(|(conversation, cut, most)| Act::GoOn { conversation, cut, most });
         let act = prop_oneof![
-            5 => add,
+            3 => ask,
+            4 => go_on,
             5 => (1u8..12).prop_map(Act::Steps),
             1 => any::<usize>().prop_map(Act::Cancel),
             1 => (1u64..4).prop_map(Act::Forget),
             1 => Just(Act::Reset),
         ];
-        prop::collection::vec(act, 1..16)
+        prop::collection::vec(act, 1..20)
     }
 
     #[test]
     fn any_interleaving_gives_each_request_what_it_gets_alone() {
-        // Matrices in f32 leave only the keys and values in f16 to differ by.
-        const CLEAR: f32 = 0.005;
         let file = file(GgmlDType::F32);
         let oracle = Oracle::new(&file);
+        let compared = std::cell::Cell::new(0);
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(16));
         let strategy = (acts(), pages_for(200)..20usize);
         let outcome = runner.run(&strategy, |(acts, pages)| {
             let mut machine = Machine::new(&file, pages);
-            let mut asked = BTreeMap::new();
-            for act in acts {
-                match act {
-                    Act::Add { conversation, shared, length, most } => {
-                        // Conversations begin alike and go on differently.
-                        let mut prompt = text(99, shared);
-                        prompt.extend(text(conversation, length));
-                        let key = machine.add(conversation, prompt.clone(), most);
-                        asked.insert(key, (prompt, most));
-                    }
-                    Act::Steps(count) => (0..count).for_each(|_| machine.step()),
-                    Act::Cancel(number) => {
-                        let keys: Vec<u64> = machine.texts.keys().copied().collect();
-                        if !keys.is_empty() {
-                            machine.cancel(keys[number % keys.len()]);
-                        }
-                    }
-                    Act::Forget(conversation) => machine.scheduler.forget(conversation),
-                    Act::Reset => machine.scheduler.reset(),
-                }
+            for act in &acts {
+                machine.act(act);
             }
-            machine.run();
-            for (key, tokens) in &machine.done {
-                let (prompt, most) = &asked[key];
-                let expected = oracle.continuation(prompt, *most, CLEAR);
-                prop_assert_eq!(&tokens[..expected.len()], &expected[..]);
-            }
+            compared.set(compared.get() + machine.finish(&oracle));
             Ok(())
         });
         outcome.expect("every request gets its own");
-        // That there was something to compare.
-        let clear = |seed| oracle.continuation(&text(seed, 50), 10, CLEAR).len() - 50;
-        let compared: usize = (0..5).map(clear).sum();
-        assert!(compared > 10, "only {compared} steps were clear");
+        assert!(compared.get() > 50, "only {} tokens were clear", compared.get());
+    }
+
+    #[test]
+    fn a_reply_that_was_set_back_goes_on_as_if_it_had_not_been() {
+        let file = file(GgmlDType::F32);
+        let mut machine = Machine::new(&file, 7);
+        for conversation in 1..=2 {
+            machine.add(conversation, text(conversation, 50), 120);
+        }
+        let compared = machine.finish(&Oracle::new(&file));
+        assert!(machine.set_back > 0 && compared > 0, "{} {compared}", machine.set_back);
     }
 }

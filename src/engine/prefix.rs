@@ -169,15 +169,34 @@ impl Prefixes {
 
     /// Drops what belongs to this conversation alone.
     pub(crate) fn forget(&mut self, conversation: u64, pages: &mut Pages) {
-        let slots: Vec<usize> = self.slots().collect();
-        for slot in slots {
-            // It may have gone with a parent.
-            let Some(node) = self.nodes[slot].as_mut() else { continue };
+        let mut own: Vec<usize> = self.slots().collect();
+        own.retain(|&slot| {
+            let node = self.node_mut(slot);
             let owners = node.owners.len();
             node.owners.retain(|owner| *owner != conversation);
-            if node.owners.len() < owners && node.owners.is_empty() && !node.pinned {
-                self.remove_branch(slot, pages);
+            node.owners.len() < owners && node.owners.is_empty() && !node.pinned
+        });
+        // From the leaves on: what others have after it they have read too.
+        loop {
+            let before = own.len();
+            own.retain(|&slot| {
+                let is_leaf = self.node(slot).children.is_empty();
+                if is_leaf {
+                    self.remove(slot, pages);
+                }
+                !is_leaf
+            });
+            if own.len() == before {
+                return;
             }
+        }
+    }
+
+    /// A conversation's text goes on with this node.
+    pub(crate) fn join(&mut self, id: NodeId, conversation: u64) {
+        self.clock += 1;
+        if let Some(slot) = self.slot(id) {
+            self.touch(slot, Some(conversation));
         }
     }
 
@@ -381,6 +400,24 @@ mod tests {
         setting.keep(&text(1, 45), ALICE);
         assert_eq!((setting.tree.len(), setting.pages.free()), (2, 6));
         assert_eq!(setting.known(&text(1, 60), 1), 50);
+    }
+
+    #[test]
+    fn what_another_has_read_too_stays_when_one_is_forgotten() {
+        let mut setting = Setting::new(8);
+        setting.keep(&text(1, 64), ALICE);
+        let first = setting.tree.next(None, &text(1, 32)).expect("it is there").0;
+        let second = setting.tree.next(Some(first), &text(1, 64)[32..]).expect("it is there").0;
+        // Bob has taken over the first page while he read, and goes on after it by himself.
+        setting.tree.join(first, 2);
+        let page = setting.pages.take().expect("there is a page");
+        let bob = Owner::Conversation(2);
+        setting.tree.insert(Some(first), &text(2, 32), page, bob, &mut setting.pages);
+        setting.pages.release(page);
+        setting.tree.forget(1, &mut setting.pages);
+        assert!(setting.tree.page(first).is_some() && setting.tree.page(second).is_none());
+        setting.tree.forget(2, &mut setting.pages);
+        assert_eq!((setting.tree.len(), setting.pages.free()), (0, 8));
     }
 
     #[test]

@@ -150,8 +150,8 @@ impl Queue {
     ) -> Result<Ticket, Full> {
         self.update(now);
         if self.waiting.len() >= self.capacity && !self.has_turns() {
-            let place = self.waiting.len() + 1;
-            return Err(Full { place, wait: self.wait(place, now) });
+            let place = self.waiting.len();
+            return Err(Full { place, wait: self.wait(place + 1, now) });
         }
         // Its place is said when the others' are.
         let (grant, ticket) = ticket(Queued { place: self.waiting.len(), wait: None }, changed);
@@ -343,7 +343,7 @@ mod tests {
         let mut queue = Queue::new(2, 1);
         let _kept: Vec<Ticket> = (0..3).map(|_| enter(&mut queue, Class::Idle, now)).collect();
         let refused = queue.reserve(meta(Class::Interactive), now, || {});
-        assert_eq!(refused.err(), Some(Full { place: 3, wait: None }));
+        assert_eq!(refused.err(), Some(Full { place: 2, wait: None }));
     }
 
     #[test]
@@ -515,7 +515,7 @@ mod tests {
                         let meta = Meta { request: number, deadline, member, conversation: number, ..meta(class) };
                         match queue.reserve(meta, now, || {}) {
                             Ok(ticket) => tickets.push((number, ticket)),
-                            Err(full) => prop_assert_eq!(full.place, CAPACITY + 1),
+                            Err(full) => prop_assert_eq!(full.place, CAPACITY),
                         }
                     }
                     Step::Drop(at) if !tickets.is_empty() => {

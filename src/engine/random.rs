@@ -82,7 +82,8 @@ impl Shape {
     ];
 }
 
-/// Which tensors have which type, as llama.cpp's quantiser mixes them.
+/// Which tensors have which type: of the `*_K_M` mixtures as llama.cpp's quantiser mixes them, of the others one type for
+/// all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mixture {
     /// What files of the kind are called.

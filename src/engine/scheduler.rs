@@ -1,11 +1,19 @@
 //! Decides what each step computes: one token of every reply that is growing, and as much of the waiting prompts as
 //! keeps those replies flowing. It owns the pages and the prefix tree, and knows neither model nor clock nor text.
 
+mod entry;
+mod step;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use entry::{Entry, Running};
+use step::work;
+pub(crate) use step::{News, PageCopy, Span, Step, Task};
 
 use super::cost::{Cost, Load};
 use super::pages::{PAGE, Page, Pages, pages_for};
-use super::prefix::{NodeId, Owner, Prefixes};
+use super::prefix::{Owner, Prefixes};
 use crate::generation::Class;
 
 /// How many times as long as without them a step may take that also reads prompts.
@@ -17,138 +25,14 @@ const LONGEST_STEP: f64 = 0.5;
 /// Tokens of prompts in a step before anything was measured.
 const FIRST_CHUNK: usize = 16;
 
-/// Fewest and most tokens of prompts in a step while no reply is growing: fewer waste the reading of the weights, and
-/// more need memory and gain nothing.
-const CHUNKS: std::ops::RangeInclusive<usize> = 16..=512;
+/// The same for work that nobody waits for.
+const LONGEST_IDLE_STEP: f64 = 0.15;
+
+/// Most tokens of prompts in a step: more need memory and gain nothing.
+const LARGEST_CHUNK: usize = 512;
 
 /// Hints that may wait to be computed; the oldest goes when there are more.
 pub(crate) const MOST_HINTS: usize = 32;
-
-/// A text whose tokens are to be computed.
-#[derive(Debug, Clone)]
-pub(crate) struct Task {
-    /// Number of the task: no two have the same, and earlier ones have lower numbers.
-    pub(crate) key: u64,
-    pub(crate) conversation: u64,
-    pub(crate) class: Class,
-    /// At least one token.
-    pub(crate) tokens: Vec<u32>,
-    /// So many tokens of it are the persona's part.
-    pub(crate) persona_end: usize,
-    /// So many tokens of it begin the conversation's next prompt too.
-    pub(crate) history_end: usize,
-    /// Whether tokens are chosen after it; a task that says nothing is a hint, and ends with its prompt.
-    pub(crate) speaks: bool,
-}
-
-/// What the model is to do next.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// To be done first, in this order.
-    pub(crate) copies: Vec<PageCopy>,
-    /// The tokens to compute.
-    pub(crate) spans: Vec<Span>,
-    /// What has changed for whom.
-    pub(crate) news: Vec<News>,
-}
-
-/// The first tokens of a page go to another page as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PageCopy {
-    pub(crate) from: Page,
-    pub(crate) to: Page,
-    pub(crate) tokens: usize,
-}
-
-/// Neighbouring tokens of one task that are computed together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) key: u64,
-    /// Position of the first token; everything before it is computed.
-    pub(crate) start: usize,
-    /// The tokens.
-    pub(crate) ids: Vec<u32>,
-    /// The pages of the task's tokens, those of this span included.
-    pub(crate) pages: Vec<Page>,
-    /// Whether a token is to be chosen after the last one.
-    pub(crate) chooses: bool,
-}
-
-impl Span {
-    /// Position after the last token.
-    pub(crate) fn end(&self) -> usize {
-        self.start + self.ids.len()
-    }
-}
-
-/// What a task's owner should hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
-    /// It has its pages; so many of its tokens were computed before. Said once.
-    Admitted { key: u64, cached: usize },
-    /// It waits for pages; it is the so-manieth of those who do.
-    Waits { key: u64, place: usize },
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// Tokens that are chosen are appended to those of the prompt.
-    task: Task,
-    /// Number of tokens of the prompt.
-    prompt: usize,
-    /// Its pages, while it has any.
-    running: Option<Running>,
-    admitted: bool,
-    /// The place it was told last.
-    told: Option<usize>,
-    /// Whether the tree may keep what it computes.
-    keeps: bool,
-}
-
-#[derive(Debug)]
-struct Running {
-    pages: Vec<Page>,
-    /// Number of computed tokens.
-    computed: usize,
-    /// How many of its pages the tree has, and the node of the last of them.
-    kept: usize,
-    at: Option<NodeId>,
-}
-
-impl Entry {
-    /// The more urgent first, then the earlier.
-    fn rank(&self) -> (Class, u64) {
-        (self.task.class, self.task.key)
-    }
-
-    fn computed(&self) -> usize {
-        self.running.as_ref().map_or(0, |running| running.computed)
-    }
-
-    /// The page that the task computes and will give to the tree whole: the node before it, the position where it begins,
-    /// and its tokens.
-    fn page_at_work(&self) -> Option<(Option<NodeId>, usize, &[u32])> {
-        let running = self.running.as_ref().filter(|_| self.keeps)?;
-        let (start, end) = (running.kept * PAGE, (running.kept + 1) * PAGE);
-        (end <= self.task.history_end).then(|| (running.at, start, &self.task.tokens[start..end]))
-    }
-
-    /// The same if nothing of it is computed yet, so that it may be another's. The prompt's last token is never part of
-    /// it, since somebody must compute that.
-    fn page_to_come(&self) -> Option<(Option<NodeId>, usize, &[u32])> {
-        self.page_at_work()
-            .filter(|(_, start, tokens)| self.computed() == *start && start + tokens.len() < self.prompt)
-    }
-
-    /// Whether its next token is computed from the one that was chosen last.
-    fn grows(&self) -> bool {
-        self.running.is_some() && self.length() > self.prompt && self.computed() + 1 == self.length()
-    }
-
-    fn length(&self) -> usize {
-        self.task.tokens.len()
-    }
-}
 
 /// The tasks, the pages and what is known of the machine's speed.
 #[derive(Debug)]
@@ -174,8 +58,13 @@ impl Scheduler {
         }
     }
 
-    /// Takes a task. A hint of the same conversation that waits is done with: its computed part is in the tree.
+    /// Takes a task. A hint of the same conversation that waits is done with: its computed part is in the tree. A hint that
+    /// comes when its conversation speaks already is too late.
     pub(crate) fn add(&mut self, task: Task) {
+        let speaks = |entry: &Entry| entry.task.speaks && entry.task.conversation == task.conversation;
+        if !task.speaks && self.entries.iter().any(speaks) {
+            return;
+        }
         debug_assert!(!task.tokens.is_empty(), "a task has at least one token");
         debug_assert!(task.persona_end <= task.history_end, "a persona's part is a part of the history");
         debug_assert!(pages_for(task.tokens.len() + 1) <= self.pages.total(), "it fits when it is alone");
@@ -251,6 +140,10 @@ impl Scheduler {
             self.admit(&mut step);
         }
         self.plan_prompts(&mut step);
+        if step.spans.is_empty() {
+            // Whoever found all of its prompt computed only has to go on speaking.
+            self.plan_replies(&mut step);
+        }
         self.tell_places(&mut step);
         step
     }
@@ -308,11 +201,27 @@ impl Scheduler {
         set_back
     }
 
-    /// Gives pages to those who wait, in the order of their ranks, as long as there are enough.
+    /// Those who wait for pages, in the order in which they get them: of a class, whoever was set back first, and then
+    /// each member's first, everybody's second, and so on, those that run counted.
+    fn waiting(&self) -> Vec<u64> {
+        let mut had: BTreeMap<(Class, u64), usize> = BTreeMap::new();
+        for entry in self.entries.iter().filter(|entry| entry.running.is_some()) {
+            *had.entry((entry.task.class, entry.task.member)).or_default() += 1;
+        }
+        let mut waiting = Vec::new();
+        for Entry { task, prompt, .. } in self.active().filter(|entry| entry.running.is_none()) {
+            let turn = had.entry((task.class, task.member)).or_default();
+            let is_new = task.tokens.len() == *prompt;
+            waiting.push((task.class, is_new, *turn, task.key));
+            *turn += 1;
+        }
+        waiting.sort_unstable();
+        waiting.into_iter().map(|(.., key)| key).collect()
+    }
+
+    /// Gives pages to those who wait, as long as there are enough.
     fn admit(&mut self, step: &mut Step) {
-        let waiting: Vec<u64> =
-            self.active().filter(|entry| entry.running.is_none()).map(|entry| entry.task.key).collect();
-        for key in waiting {
+        for key in self.waiting() {
             let Some(index) = self.index(key) else { continue };
             let entry = &self.entries[index];
             let (class, length) = (entry.task.class, entry.length());
@@ -354,26 +263,35 @@ impl Scheduler {
     fn plan_prompts(&mut self, step: &mut Step) {
         let reading = self.readers();
         let Some(&first) = reading.first() else { return };
-        let position = self.entries[first].computed();
         let beside = work(&step.spans);
-        let mut budget = if step.spans.is_empty() {
-            let fits = self.cost.tokens_within(LONGEST_STEP, beside, position, *CHUNKS.end());
-            fits.unwrap_or(FIRST_CHUNK).clamp(*CHUNKS.start(), *CHUNKS.end())
-        } else {
-            let limit = PATIENCE * self.cost.seconds(beside).unwrap_or(0.0);
-            let fits = self.cost.tokens_within(limit, beside, position, *CHUNKS.end());
-            fits.unwrap_or(FIRST_CHUNK).max(1)
+        let limit = match self.cost.seconds(beside) {
+            Some(alone) if !step.spans.is_empty() => PATIENCE * alone,
+            _ if self.entries[first].task.class == Class::Idle => LONGEST_IDLE_STEP,
+            _ => LONGEST_STEP,
         };
-        for (number, &index) in reading.iter().enumerate() {
-            let entry = &self.entries[index];
-            let share = budget.div_ceil(reading.len() - number);
-            let count = share.min(entry.length() - entry.computed());
-            if count == 0 {
-                break;
+        let load = |budget| {
+            let shares = reading.iter().zip(self.shares(&reading, budget));
+            shares
+                .map(|(&index, count)| Load::of(self.entries[index].computed(), count))
+                .fold(beside, Load::and)
+        };
+        let budget = self.cost.tokens_within(limit, LARGEST_CHUNK, load).unwrap_or(FIRST_CHUNK).max(1);
+        for (&index, count) in reading.iter().zip(self.shares(&reading, budget)) {
+            if count > 0 {
+                step.spans.extend(self.span(index, count, None));
             }
-            budget -= count;
-            step.spans.extend(self.span(index, count, None));
         }
+    }
+
+    /// How many tokens each of these prompts gets of a step's: equal shares, as far as there are so many.
+    fn shares(&self, reading: &[usize], mut budget: usize) -> Vec<usize> {
+        let share = |(number, &index): (usize, &usize)| {
+            let entry = &self.entries[index];
+            let count = budget.div_ceil(reading.len() - number).min(entry.length() - entry.computed());
+            budget -= count;
+            count
+        };
+        reading.iter().enumerate().map(share).collect()
     }
 
     /// The prompts that are read now: those of the most urgent class, and of hints the first alone, since one that is
@@ -403,7 +321,8 @@ impl Scheduler {
     fn catch_up(&mut self, index: usize) {
         while let Some((at, start, tokens)) = self.entries[index].page_to_come() {
             let Some((node, page)) = self.prefixes.next(at, tokens) else { return };
-            let Some(running) = &mut self.entries[index].running else { return };
+            let Entry { task, running: Some(running), .. } = &mut self.entries[index] else { return };
+            self.prefixes.join(node, task.conversation);
             self.pages.share(page);
             self.pages.release(std::mem::replace(&mut running.pages[start / PAGE], page));
             running.computed += PAGE;
@@ -414,11 +333,11 @@ impl Scheduler {
 
     /// Tells those who wait for pages where they stand.
     fn tell_places(&mut self, step: &mut Step) {
-        let waiting = self.entries.iter_mut().filter(|entry| entry.running.is_none() && entry.task.speaks);
-        for (place, entry) in (1..).zip(waiting) {
-            if entry.told != Some(place) {
-                entry.told = Some(place);
-                step.news.push(News::Waits { key: entry.task.key, place });
+        for (place, key) in (1..).zip(self.waiting()) {
+            let Some(index) = self.index(key) else { continue };
+            let entry = &mut self.entries[index];
+            if entry.task.speaks && entry.told.replace(place) != Some(place) {
+                step.news.push(News::Waits { key, place });
             }
         }
     }
@@ -509,6 +428,12 @@ impl Scheduler {
         running.pages.into_iter().for_each(|page| self.pages.release(page));
     }
 
+    /// Whether every page is free or the tree's, as it must be when there is nothing to do.
+    #[cfg(test)]
+    pub(crate) fn has_all_pages(&self) -> bool {
+        self.pages.free() + self.prefixes.len() == self.pages.total()
+    }
+
     fn index(&self, key: u64) -> Option<usize> {
         self.entries.iter().position(|entry| entry.task.key == key)
     }
@@ -520,15 +445,8 @@ impl Scheduler {
     }
 }
 
-/// The size of a step with these spans.
-fn work(spans: &[Span]) -> Load {
-    spans.iter().map(|span| Load::of(span.start, span.ids.len())).fold(Load::default(), Load::and)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -580,10 +498,18 @@ mod tests {
             let history_end = tokens.len() - usize::from(speaks);
             let persona_end = persona_end.min(history_end);
             let prompt = tokens.len();
-            let task =
-                Task { key, conversation, class, tokens: tokens.clone(), persona_end, history_end, speaks };
-            self.scheduler.add(task);
+            self.scheduler.add(Task {
+                key,
+                conversation,
+                member: conversation / 100 + conversation % 2,
+                class,
+                tokens: tokens.clone(),
+                persona_end,
+                history_end,
+                speaks,
+            });
             self.texts.insert(key, Text { tokens, prompt, most, cached: None, waits: false });
+            self.drop_hints_that_are_gone();
             key
         }
 
@@ -669,9 +595,7 @@ mod tests {
         }
 
         fn no_page_is_lost(&mut self) {
-            assert!(self.scheduler.is_empty() && self.texts.is_empty());
-            let (free, kept) = (self.scheduler.pages.free(), self.scheduler.prefixes.len());
-            assert_eq!(free + kept, self.scheduler.pages.total());
+            assert!(self.scheduler.is_empty() && self.texts.is_empty() && self.scheduler.has_all_pages());
             self.scheduler.prefixes.clear(&mut self.scheduler.pages);
             assert_eq!(self.scheduler.pages.free(), self.scheduler.pages.total());
         }
@@ -716,6 +640,68 @@ mod tests {
             assert!(with <= PATIENCE * without * 1.1, "{tokens} tokens");
             assert!(with >= PATIENCE * without * 0.7, "{tokens} tokens");
         }
+    }
+
+    #[test]
+    fn prompts_that_are_read_together_keep_to_the_time_too() {
+        // On this machine attention is what takes time, so that a late token costs many times an early one.
+        let time = |load: Load| 20e-3 + 1e-6 * load.pairs as f64;
+        let mut scheduler = Scheduler::new(512);
+        let mut step = |new: Option<(u64, usize)>| {
+            if let Some((key, length)) = new {
+                let (conversation, member, class) = (key, key, Class::Interactive);
+                let tokens = text(0, 0, u32::try_from(key).expect("small"), length);
+                let (persona_end, history_end, speaks) = (0, length - 1, true);
+                scheduler.add(Task {
+                    key,
+                    conversation,
+                    member,
+                    class,
+                    tokens,
+                    persona_end,
+                    history_end,
+                    speaks,
+                });
+            }
+            let step = scheduler.plan();
+            scheduler.computed(&step, Duration::from_secs_f64(time(work(&step.spans))));
+            step.spans.iter().filter(|span| span.chooses).for_each(|span| scheduler.grow(span.key, 1));
+            step
+        };
+        step(Some((1, 300)));
+        while !step(None).spans[0].chooses {}
+        step(Some((2, 4_000)));
+        while step(None).spans[1].end() < 3_000 {}
+        step(Some((3, 4_000)));
+        for _ in 0..3 {
+            let step = step(None);
+            assert_eq!(step.spans.len(), 3);
+            let alone = time(work(&step.spans[..1]));
+            assert!(time(work(&step.spans)) < PATIENCE * alone * 1.2, "{:?}", step.spans);
+        }
+    }
+
+    #[test]
+    fn pages_are_given_to_members_in_turns() {
+        // Room for two.
+        let mut machine = Machine::new(20);
+        let texts = |conversation: u64| text(u32::try_from(conversation).expect("small"), 200, 1, 50);
+        let rooms = (100..112).step_by(2);
+        let first: Vec<u64> =
+            rooms.map(|room| machine.add(room, Class::Interactive, texts(room), 0, 20)).collect();
+        machine.step(false);
+        let late = machine.add(200, Class::Interactive, texts(200), 0, 20);
+        let admitted =
+            |machine: &Machine, key: &u64| machine.texts.get(key).is_none_or(|text| text.cached.is_some());
+        while machine.texts.contains_key(&late) {
+            machine.step(false);
+        }
+        assert!(
+            first.iter().filter(|key| admitted(&machine, key)).count() <= 3,
+            "one more of the first member's at most"
+        );
+        machine.run();
+        machine.no_page_is_lost();
     }
 
     #[test]

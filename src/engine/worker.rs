@@ -16,7 +16,7 @@ use super::scheduler::{News, Scheduler, Span, Step, Task};
 use super::sequence::{BROKEN, Limits, Sequence, fault, invalid, validate};
 use super::tokenizer::{Encoded, Tokenizer};
 use crate::generation::{
-    Class, Event, Failure, FailureKind, Finish, Finished, Mailbox, Queued, Request, Timings, Usage,
+    Class, Event, Failure, FailureKind, Finish, Finished, Mailbox, Meta, Queued, Request, Timings, Usage,
 };
 
 /// After so many faults in a row it is no use to try again.
@@ -130,7 +130,17 @@ impl<M: Model> Worker<M> {
             let tokens = ids[..history_end].to_vec();
             if !tokens.is_empty() && self.check_tokens(&tokens).is_ok() {
                 let class = Class::Idle;
-                let task = Task { key, conversation, class, tokens, persona_end, history_end, speaks: false };
+                let member = 0;
+                let task = Task {
+                    key,
+                    conversation,
+                    member,
+                    class,
+                    tokens,
+                    persona_end,
+                    history_end,
+                    speaks: false,
+                };
                 self.scheduler.add(task);
             }
         }
@@ -171,10 +181,11 @@ impl<M: Model> Worker<M> {
             seed,
         };
         self.replies.insert(key, reply);
-        let (conversation, class) = (meta.conversation, meta.class);
+        let Meta { conversation, member, class, .. } = meta;
         self.scheduler.add(Task {
             key,
             conversation,
+            member,
             class,
             tokens: ids,
             persona_end,
@@ -290,14 +301,15 @@ impl<M: Model> Worker<M> {
                 (Ok(None), Some(token)) => self.scheduler.grow(span.key, token),
                 (Ok(None), None) => {}
                 (Err(failure), _) => {
-                    faulty |= failure.kind == FailureKind::EngineFault;
+                    let is_fault = failure.kind == FailureKind::EngineFault;
+                    self.faults += usize::from(is_fault && !faulty);
+                    faulty |= is_fault;
                     self.refuse(span.key, failure);
                 }
             }
         }
         if faulty {
             // What it computed may be in the tree, and would spoil everything after it.
-            self.faults += 1;
             self.scheduler.reset();
         }
     }

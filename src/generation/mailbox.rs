@@ -96,8 +96,8 @@ impl Drop for Generation {
     }
 }
 
-/// At most one event of each kind waits here, in the order of their first arrival, so that the size is bounded by
-/// the text of the reply.
+/// What waits here is in the order of its arrival, and neighbours of one kind are merged, so that the size is bounded by
+/// the text of the reply and the number of times that it was set back.
 #[derive(Debug, Default)]
 struct Shared {
     pending: std::collections::VecDeque<Event>,

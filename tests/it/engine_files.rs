@@ -296,6 +296,15 @@ fn a_context_without_room() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_cache_that_no_machine_has_room_for() {
+    let mut options = EngineOptions::default();
+    options.cache_tokens = Some(usize::MAX / 2);
+    let error = Engine::load(TinyModel::new(1).write().path(), options, |_| {}).expect_err("it is refused");
+    check(&error, &["MB", "this machine has", "model.cache_tokens"]);
+}
+
+#[test]
 fn bytes_changed_at_random_never_cause_a_panic() {
     let good = good();
     let header = after_name(&good, "output.weight") + 64;

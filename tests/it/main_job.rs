@@ -98,6 +98,52 @@ async fn a_bot_whose_model_broke_down_begins_again() {
     drop(bot);
 }
 
+#[tokio::test]
+async fn a_bot_that_breaks_down_again_at_once_ends() {
+    let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
+    let discord = FakeDiscord::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = model.path().to_str().expect("a path");
+    let variables = [&POISON[..], &[("MUMMER_BEGAN_AGAIN", "1")]].concat();
+    let mut bot = Running::start_with(directory.path(), &["--model", path], &variables, &discord).await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    discord.post(general, alice, format!("{} hello?", discord.mention_bot()));
+    let status = tokio::task::spawn_blocking(move || bot.0.wait()).await.expect("no panic").expect("it ends");
+    assert_eq!(status.code(), Some(70));
+}
+
+#[tokio::test]
+async fn a_turn_computes_what_is_new_and_a_channel_shares_its_persona() {
+    let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
+    let discord = FakeDiscord::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = model.path().to_str().expect("a path");
+    let _bot = Running::start(directory.path(), &["--model", path], &discord).await;
+    let (general, other, alice) =
+        (discord.channel("general"), discord.channel("other"), discord.member("Alice"));
+    for (number, channel) in (1..).zip([general, general, general, other]) {
+        let trigger = discord.post(channel, alice, format!("{} number {number}", discord.mention_bot()));
+        discord.reply_such_that(trigger, |message| message.content() == "the time you").await;
+    }
+    // The next message is answered when the reply before it is over and logged.
+    let trigger = discord.post(other, alice, format!("{} goodbye", discord.mention_bot()));
+    discord.reply_such_that(trigger, |message| message.content() == "the time you").await;
+    let log = std::fs::read_to_string(directory.path().join("log")).expect("there is a log");
+    let numbers = |line: &str, name: &str| -> Vec<usize> {
+        let lines = log.lines().filter(|each| each.contains(line));
+        let fields = lines.flat_map(|each| each.split(' ').filter_map(|field| field.strip_prefix(name)));
+        fields.map(|number| number.parse().expect("a number")).collect()
+    };
+    let prompts = numbers(" generating", "prompt_tokens=");
+    let cached = numbers(" finished", "cached_tokens=");
+    assert!(prompts.len() >= 4 && cached.len() >= 4, "{log}");
+    // A prompt ends with what the next one does not have there: `### Response:` and the name, some forty bytes.
+    let cue = 60;
+    assert_eq!(cached[0], 0);
+    assert!(cached[1] + cue > prompts[0] && cached[2] + cue > prompts[1], "{prompts:?} {cached:?}");
+    assert!(cached[3] > 0 && cached[3] < prompts[0], "the persona's part: {prompts:?} {cached:?}");
+}
+
 #[test]
 fn a_command_whose_model_broke_down_ends_with_a_code_of_its_own() {
     let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
