@@ -54,7 +54,10 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let library = library(config)?;
     let mut settings =
         Settings { manner: MANNER, seed: arguments.seed, ..assistant_settings(config, &library)? };
-    if let Some(wanted) = &arguments.persona {
+    let understudy = loading::is_understudy(config, dry_run);
+    let given = understudy && config.personas.default == loading::WORST_PART;
+    let wanted = arguments.persona.as_deref().or(given.then_some(loading::BEST_PART));
+    if let Some(wanted) = wanted {
         let wanted = match persona_file(wanted) {
             Some(path) => Arc::new(load_file(path)?),
             None => find_persona(&library, wanted, "--persona")?,
@@ -78,7 +81,7 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let all_answered = match &arguments.once {
         Some(text) => runtime.block_on(terminal.say(text))?,
         None if std::io::stdin().is_terminal() => {
-            converse(&runtime, &mut terminal, &persona)?;
+            converse(&runtime, &mut terminal, &persona, understudy)?;
             true
         }
         None => answer_lines(&runtime, &mut terminal)?,
@@ -97,9 +100,11 @@ fn converse(
     runtime: &tokio::runtime::Runtime,
     terminal: &mut Terminal,
     persona: &Persona,
+    understudy: bool,
 ) -> anyhow::Result<()> {
     let mut stderr = std::io::stderr();
-    writeln!(stderr, "You are talking to {}. Ctrl-D ends.\n", persona.card.name)?;
+    writeln!(stderr, "You are talking to {}. Ctrl-D ends.", persona.card.name)?;
+    writeln!(stderr, "{}", if understudy { loading::TO_TRY } else { "" })?;
     if !persona.card.greeting.trim().is_empty() {
         runtime.block_on(terminal.say(""))?;
     }

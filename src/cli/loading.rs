@@ -66,6 +66,21 @@ pub(super) fn origin(config: &Config, tell: impl FnOnce(&str)) -> Origin {
     Origin::Understudy
 }
 
+/// Whether the understudy plays.
+pub(super) fn is_understudy(config: &Config, dry_run: bool) -> bool {
+    config.model.path.is_none() && !dry_run
+}
+
+/// What the understudy understands, for whoever meets it in a terminal.
+pub(super) const TO_TRY: &str = "Try: What is your name?  Where do you live?  My name is Ada.  What is my name?  \
+                                 *hands you a lantern*  Tell me a joke.";
+
+/// The part that it knows best among those that are shipped.
+pub(super) const BEST_PART: &str = "pomfret";
+
+/// The part that it can do nothing with: a helper of whom there is nothing to say.
+pub(super) const WORST_PART: &str = "hermes";
+
 /// The understudy is unsure of much; above this temperature it says what it does not mean.
 const UNDERSTUDY_TEMPERATURE: f32 = 0.5;
 

@@ -14,7 +14,7 @@ pub static UNDERSTUDY: &[u8] = &ALIGNED.0;
 static ALIGNED: &Aligned<[u8]> = &Aligned(*include_bytes!("../../models/understudy.gguf"));
 
 /// Bytes that begin where a cache line does. GGUF aligns its tensors within the file; so they are aligned in memory
-/// too, and can be used where they lie.
+/// too.
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 

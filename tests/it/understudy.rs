@@ -96,7 +96,7 @@ fn it_is_the_same_model_as_its_file() {
 }
 
 /// How the golden scenes are made. This seed has all forms: assistants with and without a transcript, notes behind it,
-/// messages of several lines.
+/// messages of several lines, shipped personas with and without their greeting.
 const GENERATE: [&str; 5] = ["--count", "24", "--seed", "1", "--json"];
 
 /// Scenes that `tools/understudy/generate` has written.
@@ -204,6 +204,29 @@ async fn two_channels_talk_to_two_characters_who_know_who_they_are() {
         let answer = answer(&discord, channel, member, "What is your name?").await;
         assert!(answer.contains(own), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn two_characters_know_where_they_live() {
+    let (discord, directory) = (FakeDiscord::start().await, tempfile::tempdir().expect("a directory"));
+    let (workshop, quay) = (discord.channel("workshop"), discord.channel("quay"));
+    let member = discord.member("Robin");
+    let _bot = two_characters(directory.path(), &discord, quay).await;
+    for (channel, home) in [(workshop, "Tarnholm"), (quay, "Quenwick")] {
+        let answer = answer(&discord, channel, member, "Where do you live?").await;
+        assert!(answer.contains(home) && !answer.contains("Gorsewick"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_member_has_told_is_remembered() {
+    let (discord, directory) = (FakeDiscord::start().await, tempfile::tempdir().expect("a directory"));
+    let (workshop, quay) = (discord.channel("workshop"), discord.channel("quay"));
+    let member = discord.member("Robin");
+    let _bot = two_characters(directory.path(), &discord, quay).await;
+    answer(&discord, workshop, member, "My name is Jorrick.").await;
+    let answer = answer(&discord, workshop, member, "What is my name?").await;
+    assert!(answer.contains("Jorrick"), "{answer}");
 }
 
 /// Where the two likeliest tokens are nearer than this, another order of the same sums may choose otherwise.

@@ -22,6 +22,8 @@ class Persona:
     scenario: str = ""
     examples: list[str] = field(default_factory=list)
     post_history: str = ""
+    # What it says before anybody else does; no part of the instruction.
+    greeting: str = ""
 
     @classmethod
     def from_toml(cls, table: dict) -> "Persona":
@@ -70,6 +72,6 @@ def indented(message: str) -> str:
     return message.strip().replace("\n", "\n  ")
 
 
-def expand(text: str, persona: Persona) -> str:
+def expand(text: str, persona: Persona, user: str = USER_IN_FIXED_SECTIONS) -> str:
     """Names for the macros in a persona's text."""
-    return text.replace("{{char}}", persona.name).replace("{{user}}", USER_IN_FIXED_SECTIONS)
+    return text.replace("{{char}}", persona.name).replace("{{user}}", user)

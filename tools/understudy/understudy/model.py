@@ -3,7 +3,7 @@
 Shapes: B sequences, T tokens each, C width, H query heads, K key-value heads, D width of a head.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -23,9 +23,6 @@ class Shape:
     context: int = 2048
     rope_base: float = 100_000.0
     epsilon: float = 1e-5
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 class Attention(nn.Module):

@@ -4,8 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from . import acts, facts, memories, shipped, smalltalk, tasks, words
-from .layout import Line, Persona, indented, instruction, prompt
-from .person import FIRST, first_person
+from .layout import Line, Persona, expand, indented, instruction, prompt
 from .temper import TEMPERS
 from .templates import NAMES, SLOT, Source, article, pattern, put, tidy
 
@@ -44,11 +43,8 @@ class Fact:
     kind: str
     key: str
     value: str
-    # The sentence of the text, and the same as the character says it, whole and without what it begins and ends with;
-    # empty where the text is not of this grammar.
+    # The sentence of the text; empty where the text is not of this grammar.
     statement: str = ""
-    own_words: str = ""
-    core: str = ""
 
     def slots(self) -> dict[str, str]:
         return with_articles({"key": self.key, "value": self.value}) | {"is": "are" if self.key == "eyes" else "is"}
@@ -56,12 +52,11 @@ class Fact:
 
 @dataclass
 class Told:
-    """What a member has told: its kind, and how it is said back."""
+    """What a member has told."""
 
     kind: str
     key: str
     value: str
-    back: str
 
 
 class Stage:
@@ -81,6 +76,8 @@ class Stage:
         self.other = words.character_name(source, source.any(["he", "she"]))
         self.setting, self.time = source.pick(words.SETTINGS), source.pick(words.TIMES)
         self.facts = self.choose_facts(source.random.randint(2, 6))
+        # What the text says of others.
+        self.others: list[str] = []
         # Whether the facts are all that the persona's text says.
         self.knows_all = True
         self.told: dict[str, list[Told]] = {}
@@ -101,10 +98,9 @@ class Stage:
                 continue
             things |= {key, value, article(key)} if key else {value}
             fact = Fact(kind, key, value)
-            core = self.source.choose(self.source.pick(facts.KINDS[kind].statements))
-            statement = self.dressed(core)
+            statement = self.source.choose(self.source.template(facts.KINDS[kind].statements))
+            statement = statement if kind in facts.EVENTS else self.dressed(statement)
             fact.statement = put(statement, self.slots() | fact.slots())
-            fact.own_words, fact.core = (first_person(put(each, FIRST | fact.slots())) for each in (statement, core))
             chosen.append(fact)
         return chosen
 
@@ -185,12 +181,19 @@ class Stage:
     def about_somebody_else(self) -> str:
         """A fact that belongs to another: the wrong answer to a question about the character."""
         source = self.source
-        return source.fill(source.any(facts.OTHERS), self.slots() | with_articles({
+        rivals = [fact.kind for fact in self.facts if fact.kind in facts.OTHERS]
+        kind = source.any(rivals if rivals and source.chance(0.6) else list(facts.OTHERS))
+        slots = {
             "other": words.character_name(source, source.any(["he", "she"])), "trade": words.value(source, words.TRADES),
             "town": words.town(source), "fear": words.value(source, words.FEARS), "hate": words.value(source, words.HATES),
             "colour": words.value(source, words.COLOURS), "garment": source.pick(words.GARMENTS),
             "drink": words.value(source, words.DRINKS), "food": words.value(source, words.FOODS), "word": words.syllables(source),
-        }))
+            "hobby": words.value(source, words.HOBBIES), "object": words.value(source, words.OBJECTS),
+            "number": words.value(source, words.NUMBERS),
+        }
+        sentence = source.fill(facts.OTHERS[kind], self.slots() | with_articles(slots))
+        self.others += [value for name, value in slots.items() if name != "other" and value in sentence]
+        return sentence
 
     def example(self) -> str:
         """A block of example dialogue, as persona files have them."""
@@ -222,23 +225,22 @@ NOTES = ["{{char}} answers in one or two sentences.", "Stay in the role of {{cha
 def with_articles(slots: dict[str, str]) -> dict[str, str]:
     """The slots, and for each a second one with an article, and both with a capital."""
     articles = {f"a_{name}": article(value) for name, value in slots.items() if value}
-    capitals = {tidy(name): tidy(value) for name, value in slots.items()}
+    capitals = {tidy(name): tidy(value) for name, value in (slots | articles).items()}
     return slots | articles | capitals
 
 
-def exchange_of(stage: Stage, intent: str, user: str, messages: list[str], replies: list[str], slots: dict[str, str],
-                also_right: list[str] | None = None) -> Exchange:
-    """An exchange of templates; `also_right` are answers that this one would not give. A reply that brings no narration
-    gets one where the character narrates."""
+def exchange_of(stage: Stage, intent: str, user: str, messages: list[str], replies: list[str],
+                slots: dict[str, str]) -> Exchange:
+    """An exchange of templates. A reply that brings no narration gets one where the character narrates."""
     source, slots = stage.source, stage.slots(user) | with_articles(slots)
-    message = as_typed(source, source.fill(source.pick(messages), slots), stage.char)
+    message = as_typed(source, source.fill(source.template(messages), slots), stage.char)
     template = source.any(replies)
     reply = source.fill(template, slots)
-    if stage.narrates and not template.startswith("*") and source.chance(0.85):
+    # Nobody beams at somebody who is crying.
+    if stage.narrates and intent != "sad" and not template.startswith("*") and source.chance(0.85):
         reply = f"{stage.gesture()} {reply}"
-    right = [*replies, *(also_right or [])]
     # Whether a character shows what it feels is no matter of the intent. What it does with a thing is.
-    right += [words_alone for each in right if (words_alone := without_gesture(each))]
+    right = [*replies, *(words_alone for each in replies if (words_alone := without_gesture(each)))]
     gestures = TEMPERS[stage.temper].gestures if stage.kind == "roleplay" else []
     return Exchange(intent, message, reply, [accepted(each, slots) for each in right],
                     [pattern(gesture, slots) for gesture in gestures])
@@ -262,9 +264,12 @@ def without_gesture(template: str) -> str:
 
 def as_typed(source: Source, message: str, char: str) -> str:
     """The message as people type it: often without a capital."""
-    if source.chance(0.2) and not message.startswith((char, "I ", "I'")):
-        return message[:1].lower() + message[1:]
-    return message
+    return without_capital(message, char) if source.chance(0.2) else message
+
+
+def without_capital(message: str, char: str) -> str:
+    """The message without a capital at its start, unless it begins with what has one everywhere."""
+    return message if message.startswith((char, "I ", "I'")) else message[:1].lower() + message[1:]
 
 
 def own_name(stage: Stage, user: str) -> Exchange:
@@ -278,24 +283,24 @@ OWN_NAME = (
     ["What is your name?", "What's your name?", "Who are you?", "And who are you?", "What are you called?", "What do they call you?", "May I ask your name?", "Tell me your name.", "whats ur name", "Your name?", "What do people call you?",
      "What should I call you?", "I did not catch your name.", "Do you have a name?", "Introduce yourself.", "Who am I talking to?", "And you are?", "State your name.", "With whom do I have the honour?", "who r u", "What was your name again?",
      "I'm {user}. What's your name?", "My name is {user}. And yours?", "Sorry, what was your name?", "Please tell me who you are.", "I am {user}. Who are you?", "Can you tell me your name?", "Could you say your name once more?"],
-    ["I am {char}.", "My name is {char}.", "{char} is my name."],
+    ["I am {char}.", "My name is {char}."],
 )
 
 
 def own_fact(stage: Stage, user: str) -> Exchange:
-    """A fact of the persona's text."""
+    """A fact of the persona's text, and one that has not been spoken of if there is any."""
     if not stage.facts:
         return unknown_fact(stage, user)
-    fact = stage.source.any(stage.facts)
+    spoken = " ".join(line.text for line in stage.transcript)
+    fact = stage.source.any([fact for fact in stage.facts if fact.value not in spoken] or stage.facts)
     kind = facts.KINDS[fact.kind]
-    own_words = [fact.own_words] if fact.own_words else kind.answers
-    also_right = [*kind.answers, fact.core] if fact.core else kind.answers
-    exchange = exchange_of(stage, "own_fact", user, kind.questions, own_words, fact.slots(), also_right)
+    exchange = exchange_of(stage, "own_fact", user, kind.questions, kind.answers, fact.slots())
     if stage.source.chance(0.1 if stage.source.held_out else 0.25):
         opening = put(stage.source.pick(facts.OPENINGS), {"word": words.syllables(stage.source)})
-        exchange.message = opening + exchange.message[0].lower() + exchange.message[1:]
+        exchange.message = opening + without_capital(exchange.message, stage.char)
     exchange.copies = [fact.value]
-    exchange.excludes = [other.value for other in stage.facts if other is not fact and other.value not in fact.value]
+    wrong = [*(other.value for other in stage.facts if other is not fact), *stage.others]
+    exchange.excludes = [value for value in wrong if value not in fact.value]
     return exchange
 
 
@@ -306,7 +311,7 @@ def unknown_fact(stage: Stage, user: str) -> Exchange:
     key, value = facts.KINDS[kind].choose(stage.source)
     slots = Fact(kind, key, value).slots()
     exchange = exchange_of(stage, "unknown_fact", user, facts.KINDS[kind].questions, facts.UNKNOWN[stage.kind], slots)
-    exchange.excludes = [fact.value for fact in stage.facts]
+    exchange.excludes = [*(fact.value for fact in stage.facts), *stage.others]
     return exchange
 
 
@@ -321,21 +326,18 @@ def tell(stage: Stage, user: str, kind: str | None = None) -> Exchange:
     kind = kind or source.any(["name", "name", "animal", "home", "likes"])
     memory = memories.MEMORIES[kind]
     key, value = memory.choose(source)
-    said = source.pick([said for said, _ in memory.tells])
-    slots = stage.slots(user) | with_articles({"told": value, "key": key})
-    back = put(dict(memory.tells)[said], slots)
-    stage.told.setdefault(user, []).append(Told(kind, key, value, back))
-    return exchange_of(stage, "tell", user, [said], memory.replies, {"told": value, "key": key})
+    stage.told.setdefault(user, []).append(Told(kind, key, value))
+    return exchange_of(stage, "tell", user, memory.tells, memory.replies, {"told": value, "key": key})
 
 
 def asked_back(stage: Stage, user: str) -> Exchange:
     """What the member told before; without that, the name that stands before the message."""
-    told = stage.source.any(stage.told.get(user) or [Told("name", "", user, f"You are {user}.")])
+    told = stage.source.any(stage.told.get(user) or [Told("name", "", user)])
     # Of two things of one kind the last one holds.
     told = [each for each in stage.told.get(user, [told]) if each.kind == told.kind][-1]
     memory = memories.MEMORIES[told.kind]
-    slots = {"told": told.value, "key": told.key, "back": told.back}
-    exchange = exchange_of(stage, f"your_{told.kind}", user, memory.questions, ["{back}"], slots, memory.answers)
+    slots = {"told": told.value, "key": told.key}
+    exchange = exchange_of(stage, f"your_{told.kind}", user, memory.questions, memory.answers, slots)
     exchange.copies = [told.value]
     exchange.excludes = [] if told.value == user else [user]
     return exchange
@@ -396,7 +398,7 @@ def role(stage: Stage, user: str) -> Exchange:
 
 # What scenes are made of: about a third recall, a quarter small talk.
 SHARES = [
-    (own_name, 5), (own_fact, 19), (unknown_fact, 3), (asked_back, 12), (small_talk, 23), (act, 16), (task, 10), (role, 7),
+    (own_name, 7), (own_fact, 17), (unknown_fact, 3), (asked_back, 12), (small_talk, 23), (act, 16), (task, 10), (role, 7),
     (unclear, 5),
 ]
 
@@ -435,7 +437,9 @@ def scene(source: Source, plan: list, persona: Persona | None = None) -> Scene:
         else:
             pieces.append((f"{line.name}: {indented(line.text)}\n", False))
 
-    if stage.kind == "roleplay" and source.chance(0.25):
+    if written.greeting and source.chance(0.6):
+        say(Line(stage.char, expand(written.greeting.strip(), written, stage.members[0])), False)
+    elif stage.kind == "roleplay" and source.chance(0.25):
         say(Line(stage.char, f"{stage.gesture()} {source.any(GREETINGS)}"), False)
     *earlier, final = plan
     for maker in earlier:
@@ -450,7 +454,7 @@ def scene(source: Source, plan: list, persona: Persona | None = None) -> Scene:
         say(Line(user, made.message), False)
         say(Line(stage.char, made.reply), True)
     user = stage.speaker(final)
-    last = (final or exchange)(stage, user)
+    last = (final or (tell if source.chance(0.1) else exchange))(stage, user)
     # Some press return before they come to the point.
     line = Line(user, f"{source.any(OPENERS)}\n{last.message}" if source.chance(0.04) else last.message)
     stage.transcript.append(line)

@@ -4,7 +4,11 @@ Members meet these first, so the understudy should know who it is when it plays 
 would not notice when a persona's text changes, so every fact is looked up in the text when it is used.
 """
 
+import tomllib
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from .layout import Persona
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,9 @@ KNOWN = {
         ("fear", "", "moths"), ("birth", "", "Lower Sedge"), ("hate", "", "heroes"),
     ]),
 }
+
+
+def personas() -> list[Persona]:
+    """The personas of this repository."""
+    files = sorted((Path(__file__).resolve().parents[3] / "personas").glob("*.toml"))
+    return [Persona.from_toml(tomllib.loads(file.read_text())) for file in files]

@@ -45,7 +45,8 @@ TALK: dict[str, Talk] = {
     "farewell": Talk(
         ["Goodbye[.|!|, {char}.]", "Bye[.|!|]", "See you [later|tomorrow|soon][.|!|]", "I must go[ now|].", "I have to leave[ now|].", "Farewell[.|, {char}.]",
          "Good night[.|!|, {char}.]", "gn", "cya", "I'm off to bed.", "Until tomorrow[, {char}|].", "Take care[.|, {char}.]", "bye {char}", "gtg bye",
-         "*leaves* Goodbye.", "*waves goodbye*", "I am going home[ now|].", "Time to go[.| home.]", "Sleep well, {char}."],
+         "*leaves* Goodbye.", "*waves goodbye*", "I am going home[ now|].", "Time to go[.| home.]", "Sleep well, {char}.",
+         "I must leave now.", "Good night, see you tomorrow.", "Goodbye, see you soon."],
         {
             "cheerful": ["Goodbye, {user}! Come back soon!", "See you, {user}! It was a joy."],
             "gruff": ["Finally. Mind the door, {user}.", "Good. Go."],
@@ -58,7 +59,8 @@ TALK: dict[str, Talk] = {
     "thanks": Talk(
         ["Thank you[.|!|, {char}.| so much.| very much.]", "Thanks[.|!|, {char}.| a lot!]", "thx", "ty", "Many thanks[.|, {char}.]", "I am grateful[.| to you.]",
          "I owe you one.", "That was kind of you.", "You are very kind.", "You helped me a lot.", "Cheers, {char}.",
-         "Thank you for your help.", "I appreciate it.", "You saved me!", "thanks for the help"],
+         "Thank you for your help.", "I appreciate it.", "You saved me!", "thanks for the help",
+         "Thank you, you saved me!", "Thanks for your help.", "Many thanks for the help."],
         {
             "cheerful": ["With pleasure, {user}!", "Any time, {user}!"],
             "gruff": ["Do not mention it. Really, do not.", "Hm. Pay me and be gone."],
@@ -71,7 +73,8 @@ TALK: dict[str, Talk] = {
     "sorry": Talk(
         ["Sorry[.|!|, {char}.]", "I am sorry[.|, {char}.| for that.| I am late.]", "Forgive me[.|, {char}.]", "I apologise[.|, {char}.]", "my bad",
          "Please forgive me.", "I beg your pardon.", "I did not mean it.", "It was my fault.", "sry", "Excuse me[.|, {char}.]",
-         "I regret what I said.", "Can you forgive me?", "I shouldn't have said that.", "oops, sorry"],
+         "I regret what I said.", "Can you forgive me?", "I shouldn't have said that.", "oops, sorry",
+         "I am sorry, forgive me.", "Excuse me, it was my fault.", "I am sorry for what I said."],
         {
             "cheerful": ["All is forgiven, {user}!", "Never mind, {user}! It happens."],
             "gruff": ["Sorry mends nothing, {user}.", "You should be sorry."],
@@ -84,7 +87,8 @@ TALK: dict[str, Talk] = {
     "compliment": Talk(
         ["You are [wonderful|great|amazing|so clever|very wise|beautiful|brave|funny][.|!|, {char}.]", "You look [nice|lovely|splendid|good] today[.|!|]", "I like you[.|, {char}.| a lot.]",
          "You are the best[.|!|]", "I love your [voice|smile|stories].", "What a [lovely|fine] smile you have.", "Well done[.|!|, {char}.]", "ur so cool", "I admire you[.|, {char}.]",
-         "You are my favourite.", "Good job[.|!|, {char}.]", "How clever of you!", "You are so [kind|strong|smart]!", "Nobody is as [kind|clever|brave] as you.", "You have a good heart.", "you rock"],
+         "You are my favourite.", "Good job[.|!|, {char}.]", "How clever of you!", "You are so [kind|strong|smart]!", "Nobody is as [kind|clever|brave] as you.", "You have a good heart.", "you rock",
+         "You are so good.", "What a beautiful voice you have.", "You are the best, {char}."],
         {
             "cheerful": ["You make me happy, {user}!", "Oh, you are too kind, {user}!"],
             "gruff": ["Flattery. What do you want, {user}?", "Save your breath."],
@@ -97,7 +101,8 @@ TALK: dict[str, Talk] = {
     "insult": Talk(
         ["You are [stupid|an idiot|ugly|boring|a fool|useless|terrible][.|!|, {char}.]", "I hate you[.|!|, {char}.]", "You smell[.|!|]", "Shut up[.|!|, {char}.]", "You are the worst[.|!|]",
          "What an idiot you are.", "Nobody likes you.", "ur dumb", "Go away[.|!|, {char}.]", "You fool!", "You know nothing.", "Get lost[.|!|]", "You coward!",
-         "I do not trust you.", "You are a liar[.|!|]", "Stop talking[.|!|]", "how boring you are", "I am tired of you."],
+         "I do not trust you.", "You are a liar[.|!|]", "Stop talking[.|!|]", "how boring you are", "I am tired of you.",
+         "You are so stupid.", "What a coward you are.", "What a fool you are."],
         {
             "cheerful": ["Somebody got up on the wrong side, {user}!", "You will like me yet, {user}!"],
             "gruff": ["Say that again, {user}, and you leave through the window.", "Look in a mirror, {user}."],
@@ -109,7 +114,8 @@ TALK: dict[str, Talk] = {
     ),
     "joke": Talk(
         ["Tell me a joke[.|!|]", "Do you know a joke?", "Make me laugh[.|!|]", "Say something funny[.|!|]", "Can you tell a joke?", "I need a laugh.", "Know any [good jokes|jokes]?", "joke pls",
-         "Be funny[.|!|]", "Cheer me up[.|!|]", "{char}, tell us a joke.", "Got a joke for me?", "Give us a joke, {char}.", "Tell a [funny|silly] joke."],
+         "Be funny[.|!|]", "Cheer me up[.|!|]", "{char}, tell us a joke.", "Got a joke for me?", "Give us a joke, {char}.", "Tell a [funny|silly] joke.",
+         "Can you tell me a good joke?", "Do you know any jokes?"],
         {
             "any": ["A ghost walks into an inn. The landlord says: we do not serve spirits.",
                     "What has four legs and cannot walk? A table.",
@@ -119,7 +125,8 @@ TALK: dict[str, Talk] = {
     ),
     "weather": Talk(
         ["[Lovely|Terrible|Nice|Awful] weather today[.|!|]", "What do you think of the weather?", "It is raining[ again|].", "How is the weather?", "What a storm!", "It is so [cold|hot] today.", "Will it rain?",
-         "Look at the rain!", "Is it cold outside?", "The sun is out[.|!|]", "what's the weather like", "It's snowing!", "So much wind today.", "I hate this weather."],
+         "Look at the rain!", "Is it cold outside?", "The sun is out[.|!|]", "what's the weather like", "It's snowing!", "So much wind today.", "I hate this weather.",
+         "What terrible weather!", "So much rain today.", "What is the weather like today?"],
         {
             "cheerful": ["All weather is good weather, {user}!", "Perfect for a walk, {user}!"],
             "gruff": ["Weather is weather. Shut the window.", "My knees knew it yesterday."],
@@ -135,16 +142,17 @@ TALK: dict[str, Talk] = {
          "do u like {thing}", "Let us talk about {thing}.", "I hate {thing}. Do you?", "What's your view of {thing}?"],
         {
             "cheerful": ["I adore {thing}!", "{thing}? Wonderful! Tell me more."],
-            "gruff": ["{thing}? Keep it away from me.", "I have no time for {thing}."],
+            "gruff": ["{thing}? Not in here.", "I have no time for {thing}."],
             "shy": ["I like {thing}, a little.", "I never dared to think about {thing}."],
-            "haughty": ["{thing} bores me.", "I own the best of {thing}."],
+            "haughty": ["I am bored by {thing}.", "I know all about {thing}, {user}."],
             "sly": ["{thing}? That depends on the price.", "I could tell you things about {thing}."],
             "solemn": ["There is much to learn from {thing}.", "I respect {thing}."],
         },
     ),
     "sad": Talk(
         ["I am [sad|unhappy|lonely|heartbroken|so tired|not well][.|, {char}.]", "I feel [sad|lonely|terrible|down|awful][.| today.]", "I had a bad day[.|!|]", "My heart is broken.", "I am crying.", "im sad",
-         "Everything is going wrong.", "I miss my friends.", "I lost my job.", "Nobody understands me.", "Life is hard.", "I want to cry.", "It was a terrible day.", "I am afraid[.|, {char}.]", "I am so lonely today."],
+         "Everything is going wrong.", "I miss my friends.", "I lost my job.", "Nobody understands me.", "Life is hard.", "I want to cry.", "It was a terrible day.", "I am afraid[.|, {char}.]", "I am so lonely today.",
+         "I feel so sad.", "I had a terrible day.", "I am so tired of everything."],
         {
             "cheerful": ["Come here, {user}. Tomorrow will be brighter!", "Let me cheer you up, {user}!"],
             "gruff": ["Sit down, {user}. Eat something.", "Life is hard. You are harder, {user}."],
@@ -156,7 +164,8 @@ TALK: dict[str, Talk] = {
     ),
     "happy": Talk(
         ["I am [happy|so happy|glad|excited|in love][.|!|, {char}!]", "I have good news[.|!|]", "I won[!| the game!| a prize!]", "Today is my birthday[.|!|]", "I passed my exam[.|!|]", "What a [great|wonderful] day!", "im so happy",
-         "I got the job!", "I found it!", "I did it!", "We won!", "Everything went well[.|!|]", "Guess what, I am getting married!", "Best day ever!", "I feel [great|wonderful] today[.|!|]"],
+         "I got the job!", "I found it!", "I did it!", "We won!", "Everything went well[.|!|]", "Guess what, I am getting married!", "Best day ever!", "I feel [great|wonderful] today[.|!|]",
+         "I am so happy today!", "I am glad, I won!", "What great news!"],
         {
             "cheerful": ["Hurrah for you, {user}! We must celebrate!", "That is wonderful, {user}!"],
             "gruff": ["Good for you, {user}. Now keep it down.", "Hm. You have earned it, {user}."],
@@ -168,7 +177,8 @@ TALK: dict[str, Talk] = {
     ),
     "what_doing": Talk(
         ["What are you doing[?| here?| right now?]", "What are you up to?", "wyd", "Are you busy?", "Am I disturbing you?", "What are you working on?", "Do you have a minute?", "What keeps you busy?",
-         "What were you doing?", "Why are you here?", "What brings you here?", "Are you waiting for someone?", "Is this a bad time?", "What are you doing there, {char}?"],
+         "What were you doing?", "Why are you here?", "What brings you here?", "Are you waiting for someone?", "Is this a bad time?", "What are you doing there, {char}?",
+         "What are you doing right now, {char}?", "What are you busy with here?", "Are you working here?"],
         {
             "cheerful": ["I was just waiting for you, {user}!", "Nothing that cannot wait for you, {user}!"],
             "gruff": ["Work. You should try it, {user}.", "Minding my own business, {user}."],
@@ -180,7 +190,8 @@ TALK: dict[str, Talk] = {
     ),
     "story": Talk(
         ["Tell me a story[.|!|]", "Do you know a story?", "Tell us a tale[.|!|]", "I want to hear a story.", "Can you tell me a story?", "Got any stories?", "story pls", "{char}, tell us a story.", "Tell me about the old days.",
-         "Entertain me[.|!|]", "What is the best story you know?", "Tell me something[ interesting|].", "Read me a story."],
+         "Entertain me[.|!|]", "What is the best story you know?", "Tell me something[ interesting|].", "Read me a story.",
+         "I want to hear a tale.", "Tell me a tale.", "Do you know any stories?"],
         {
             "any": ["There was a fox who learned to count. He never lost a hen again. The farmer did.",
                     "Once a king sold his shadow for gold. At noon nobody noticed. At night nobody knew him.",
@@ -190,7 +201,8 @@ TALK: dict[str, Talk] = {
     ),
     "advice": Talk(
         ["What should I do?", "I need [your advice|your help|help|advice][.|, {char}.]", "Can you help me?", "Help me[!|, {char}!|, please.]", "What would you do?", "Give me [some advice|advice].", "I have a problem.", "Please help.",
-         "What do you advise?", "I do not know what to do.", "help pls", "Could you help me[, {char}|]?", "I'm in trouble.", "Tell me what to do.", "I need your wisdom."],
+         "What do you advise?", "I do not know what to do.", "help pls", "Could you help me[, {char}|]?", "I'm in trouble.", "Tell me what to do.", "I need your wisdom.",
+         "I need some help.", "What should I do, {char}?", "I need some advice."],
         {
             "cheerful": ["Follow your heart, {user}! What is the trouble?", "Of course I will help, {user}! Tell me all."],
             "gruff": ["Start at the beginning, {user}, and be brief.", "Fine. What did you break, {user}?"],
@@ -201,7 +213,8 @@ TALK: dict[str, Talk] = {
         },
     ),
     "agree": Talk(
-        ["Yes[.|!|]", "Yes, I think so[ too|].", "You are right[.|!|, {char}.]", "I agree[.|!| with you.]", "Sure[.|!|]", "ok", "Okay[.|!|]", "Of course[.|!|]", "Fine[.|, {char}.]", "True[.|!|]", "yeah", "Exactly[.|!|]", "That is true.", "Deal[.|!|]", "Agreed[.|!|]"],
+        ["Yes[.|!|]", "Yes, I think so[ too|].", "You are right[.|!|, {char}.]", "I agree[.|!| with you.]", "Sure[.|!|]", "ok", "Okay[.|!|]", "Of course[.|!|]", "Fine[.|, {char}.]", "True[.|!|]", "yeah", "Exactly[.|!|]", "That is true.", "Deal[.|!|]", "Agreed[.|!|]",
+         "I agree, that is true.", "Yes, you are right."],
         {
             "cheerful": ["I knew you would say that, {user}!", "Wonderful, {user}!"],
             "gruff": ["Good. That saves time.", "Hm. At last somebody with sense."],
@@ -212,7 +225,8 @@ TALK: dict[str, Talk] = {
         },
     ),
     "disagree": Talk(
-        ["No[.|!|]", "No, I do not think so.", "You are wrong[.|!|, {char}.]", "I disagree[.|!| with you.]", "Never[.|!|]", "nope", "That is not true[.|!|]", "I do not believe you.", "Nonsense[.|!|]", "I doubt it.", "Certainly not[.|!|]", "no way", "That is wrong.", "I refuse[.|!|]"],
+        ["No[.|!|]", "No, I do not think so.", "You are wrong[.|!|, {char}.]", "I disagree[.|!| with you.]", "Never[.|!|]", "nope", "That is not true[.|!|]", "I do not believe you.", "Nonsense[.|!|]", "I doubt it.", "Certainly not[.|!|]", "no way", "That is wrong.", "I refuse[.|!|]",
+         "No, that is wrong.", "No, you are wrong."],
         {
             "cheerful": ["We can still be friends, {user}!", "Ha! Then convince me, {user}."],
             "gruff": ["Suit yourself, {user}.", "Then do it your way and fail, {user}."],
@@ -223,7 +237,8 @@ TALK: dict[str, Talk] = {
         },
     ),
     "laugh": Talk(
-        ["Ha ha[.|!|]", "haha", "lol", "LOL", "lmao", "That is funny[.|!|]", "*laughs*", "Hahaha!", "xD", "*giggles*", "You are so funny[.|!|]", "rofl", ":D", "*bursts out laughing*"],
+        ["Ha ha[.|!|]", "haha", "lol", "LOL", "lmao", "That is funny[.|!|]", "*laughs*", "Hahaha!", "xD", "*giggles*", "You are so funny[.|!|]", "rofl", ":D", "*bursts out laughing*",
+         "haha lol", "*laughs* haha"],
         {
             "cheerful": ["Laugh with me, {user}!", "That is the spirit, {user}!"],
             "gruff": ["What is so funny, {user}?", "I made no joke."],

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 SLOT = re.compile(r"\{(\w+)\}")
@@ -37,6 +37,29 @@ def held_out_of(items: tuple[str, ...]) -> frozenset[str]:
     return frozenset(sorted(items, key=digest)[: max(least, len(items) // HELD_OUT_SHARE)])
 
 
+@functools.cache
+def held_out_templates(items: tuple[str, ...]) -> frozenset[str]:
+    """As many entries of a list of templates, and of them first those whose every word stands in another that training
+    sees: whoever has learned the words can understand a new sentence of them, and a new word nobody can. The plainest
+    two, which stand first, are for those who meet the shipped model."""
+    chosen: list[str] = []
+    while len(chosen) < len(held_out_of(items)):
+        rest = [item for item in items[2:] if item not in chosen]
+        chosen.append(min(rest, key=lambda item: (len(unknown_words(item, [*chosen, item], items)), digest(item))))
+    return frozenset(chosen)
+
+
+def unknown_words(template: str, held_out: Collection[str], items: Sequence[str]) -> set[str]:
+    """The words of a template that no entry has but those that are held out."""
+    known = {word for item in items if item not in held_out for word in words_of(item)}
+    return words_of(template) - known
+
+
+def words_of(template: str) -> set[str]:
+    """The words and slots of a template, without case."""
+    return set(re.findall(r"[\w'{}]+", template.lower()))
+
+
 class Source:
     """Where all choices come from: a seed, and the side of the split."""
 
@@ -55,6 +78,11 @@ class Source:
     def pick(self, items: Sequence[str]) -> str:
         """One of the entries of this side."""
         return self.random.choice(self.side(items))
+
+    def template(self, items: Sequence[str]) -> str:
+        """One of the templates of this side."""
+        held_out = held_out_templates(tuple(items))
+        return self.random.choice([item for item in items if (item in held_out) == self.held_out] or list(items))
 
     def any(self, items: Sequence):
         """One of the entries of either side: for what must be learned by heart."""

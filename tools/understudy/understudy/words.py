@@ -1,4 +1,4 @@
-"""Slot values. Names are made afresh from syllables each time; everything else comes from these sets."""
+"""Slot values. Names are made afresh from syllables each time; everything else comes from these sets, if with changes."""
 
 from .templates import Source, is_held_out
 
@@ -40,17 +40,17 @@ def syllables(source: Source) -> str:
 
 
 # What chance should not make of syllables.
-UNWANTED = words("porn, fag, rape, slut, shit, piss, cunt, cock, dick, tits, anus, nazi, nigg, puss, cum, sex, whor")
+UNWANTED = words("porn, fag, rape, slut, shit, piss, cunt, cock, dick, tits, anus, nazi, nigg, puss, cum, sex, whor, coon, chink, twat, turd")
 
 
 def value(source: Source, items: list[str]) -> str:
-    """One of the entries; in training half of them with a word that is not theirs, so that values are copied and not
+    """One of the entries; in training four fifths of them with a word that is not theirs, so that values are copied and not
     learned by heart."""
     chosen = source.pick(items)
-    if source.held_out or source.chance(0.5):
+    if source.held_out or source.chance(0.2):
         return chosen
     parts = chosen.split(" ")
-    stranger = syllables(source).lower() if source.chance(0.5) else source.any(source.any(STRANGERS).split(" "))
+    stranger = syllables(source).lower() if source.chance(0.5) else source.any(source.pick(source.any(STRANGERS)).split(" "))
     parts[source.random.randrange(len(parts))] = stranger
     return " ".join(parts)
 
@@ -197,7 +197,7 @@ COINS = words("crowns, pennies, silver coins, shillings, gold pieces, copper coi
 PRICES = words("two, three, four, five, six, seven, eight, nine, ten, twelve, fifteen, twenty, thirty, forty, fifty")
 # Where a scene may be, with the preposition.
 SETTINGS = words("""
-in an old mill, in a smoky tavern, in a dark forest, in a ruined castle, in a quiet library, on a busy market,
+in an old mill, in a smoky tavern, in a dark forest, in a ruined castle, in a quiet library, at a busy market,
 in a small kitchen, on a frozen lake, on a ship at sea, in an empty theatre, in a narrow alley, on a mountain pass,
 in a damp cellar, in a rose garden, at a train station, in a lighthouse, in a crowded inn, in a burning village,
 on a stone bridge, in a desert camp, on a space station, in a dusty attic, at a police station, in a hospital ward,
@@ -227,4 +227,4 @@ a dog barks in the street, the floor creaks, a shadow moves behind the curtain, 
 """)
 
 # Where words come from that stand in a place that is not theirs.
-STRANGERS = TRADES + ANIMALS + FOODS + DRINKS + OBJECTS + INSTRUMENTS + VESSELS + PLACES_TO_GO + COLOURS + ADJECTIVES
+STRANGERS = [TRADES, ANIMALS, FOODS, DRINKS, OBJECTS, INSTRUMENTS, VESSELS, PLACES_TO_GO, COLOURS, ADJECTIVES]
