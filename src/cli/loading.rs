@@ -59,7 +59,7 @@ pub(super) fn origin(config: &Config, tell: impl FnOnce(&str)) -> Origin {
     }
     tell(&format!(
         "No model is set, so the understudy plays: a built-in model of {} that knows a closed set of phrases and \
-         copies names from its prompt. It is there to try Mummer out, not to converse with. For the real \
+         copies names and facts from its prompt. It is there to try Mummer out, not to converse with. For the real \
          one: --model nous-hermes-llama2-13b.Q4_K_M.gguf (see README)",
         DecimalBytes(UNDERSTUDY.len() as u64)
     ));

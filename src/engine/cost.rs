@@ -152,9 +152,8 @@ mod tests {
         assert_eq!(cost.tokens_within(1.0, 10, |count| Load::of(0, count)), None);
     }
 
-    #[test]
-    fn many_equal_steps_do_not_spoil_the_estimate() {
-        let machine = [0.05, 0.02, 1e-6];
+    /// What is known of a machine that has read a few prompts and spoken for a long time.
+    fn after_many_equal_steps(machine: [f64; 3]) -> Cost {
         let mut cost = Cost::default();
         for length in [64, 128, 7, 30] {
             cost.learn(Load::of(100, length), time(Load::of(100, length), machine));
@@ -162,6 +161,13 @@ mod tests {
         for position in 0..5_000 {
             cost.learn(Load::of(position, 1), time(Load::of(position, 1), machine));
         }
+        cost
+    }
+
+    #[test]
+    fn many_equal_steps_do_not_spoil_the_estimate() {
+        let machine = [0.05, 0.02, 1e-6];
+        let mut cost = after_many_equal_steps(machine);
         cost.learn(Load::of(0, 64), time(Load::of(0, 64), machine));
         let seconds = cost.seconds(Load::of(0, 128)).expect("it has learned");
         let expected = time(Load::of(0, 128), machine).as_secs_f64();
@@ -172,13 +178,7 @@ mod tests {
     fn a_machine_that_changes_after_many_equal_steps_is_learned_anew() {
         for factor in [0.4, 3.0] {
             let machine = [0.05, 0.02, 1e-6];
-            let mut cost = Cost::default();
-            for length in [64, 128, 7, 30] {
-                cost.learn(Load::of(100, length), time(Load::of(100, length), machine));
-            }
-            for position in 0..5_000 {
-                cost.learn(Load::of(position, 1), time(Load::of(position, 1), machine));
-            }
+            let mut cost = after_many_equal_steps(machine);
             let machine = machine.map(|part| part * factor);
             for step in 0..100 {
                 let load = Load::of(300, if step % 3 == 0 { 1 } else { 5 + step % 8 });

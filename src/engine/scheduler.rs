@@ -22,11 +22,11 @@ const PATIENCE: f64 = 2.5;
 /// The longest step, in seconds, while no reply is growing: whoever comes or goes waits for its end.
 const LONGEST_STEP: f64 = 0.5;
 
-/// Tokens of prompts in a step before anything was measured.
-const FIRST_CHUNK: usize = 16;
-
 /// The same for work that nobody waits for.
 const LONGEST_IDLE_STEP: f64 = 0.15;
+
+/// Tokens of prompts in a step before anything was measured.
+const FIRST_CHUNK: usize = 16;
 
 /// Most tokens of prompts in a step: more need memory and gain nothing.
 const LARGEST_CHUNK: usize = 512;
