@@ -6,6 +6,10 @@ use super::slots::Slots;
 use super::template;
 use crate::persona::Persona;
 
+/// Examples that go leave at least one part in this many of the room free, if there are enough of them: whatever
+/// changes near the prompt's beginning has all of it read again.
+const FREED_SHARE: usize = 8;
+
 /// A prompt that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitted {
@@ -30,9 +34,10 @@ pub struct TooLong {
 /// Builds the prompt of the persona's next reply in at most `room` tokens, as `count` counts them.
 ///
 /// While everything fits, the cut stays where it is, so that one prompt begins with the last one. When it does not,
-/// blocks of examples go first. When that is not enough, the history is cut at a turn, so deep that what stays takes
-/// at most half of the room that it could have; the examples come back as far as they fit in the other half; and the
-/// cut is remembered in the conversation. The turn `keep` and those after it stay if they can.
+/// blocks of examples go first, as many as make room for some turns. When that is not enough, the history is cut at a
+/// turn, so deep that what stays takes at most half of the room that it could have; the examples come back as far as
+/// they fit in the other half; and the cut is remembered in the conversation. The turn `keep` and those after it stay
+/// if they can.
 ///
 /// # Errors
 /// [`TooLong`] when the newest turn alone does not fit; the cut then stays as it was.
@@ -53,9 +58,11 @@ pub fn fit(
         let prompt = template::alpaca(&slots);
         Fitted { tokens: count(&prompt), prompt, direct: slots.direct }
     };
+    let spare = room - room / FREED_SHARE;
     for examples_dropped in old.examples_dropped.min(blocks)..=blocks {
         let fitted = attempt(old.first_turn, examples_dropped);
-        if fitted.tokens <= room {
+        let suffices = examples_dropped == old.examples_dropped || examples_dropped == blocks;
+        if fitted.tokens <= if suffices { room } else { spare } {
             return Ok(fitted);
         }
     }
@@ -129,6 +136,22 @@ mod tests {
         let fitted = fit_newest(&mut conversation, all - 1).expect("it fits");
         assert_eq!(conversation.cut, Cut { first_turn: 0, examples_dropped: 1 });
         assert_eq!(fitted.tokens, all - 20);
+    }
+
+    #[test]
+    fn examples_do_not_go_again_at_each_turn() {
+        let mut conversation = conversation();
+        say(&mut conversation, 0, 20);
+        let room = fit_newest(&mut conversation, 1_000).expect("it fits").tokens;
+        let mut dropped = Vec::new();
+        for number in 1..=8 {
+            say(&mut conversation, number, 3);
+            fit_newest(&mut conversation, room).expect("it fits");
+            dropped.push(conversation.cut.examples_dropped);
+        }
+        assert_eq!(conversation.cut.first_turn, 0, "the history is whole");
+        dropped.dedup();
+        assert!(dropped.len() <= 2, "examples went at {} turns of eight: {dropped:?}", dropped.len());
     }
 
     #[test]
