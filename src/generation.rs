@@ -102,7 +102,7 @@ pub enum Class {
     Idle,
 }
 
-/// The queue has no place left.
+/// The queue has no place for a request, or no longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the queue is full: {place} requests are waiting")]
 pub struct Full {

@@ -14,7 +14,7 @@ use crate::chat::budget::{self, TooLong};
 use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState};
 use crate::chat::notice::{self, Notice};
 use crate::chat::{MessageId, sanitize, slots};
-use crate::generation::{Class, Event, Finish, Finished, Generator, Meta, Request, Sampling};
+use crate::generation::{Class, Event, Finish, Finished, Full, Generator, Meta, Request, Sampling};
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Names};
 
@@ -124,14 +124,15 @@ impl<O: Outlet> Delivering<'_, O> {
         };
         let mut ticket = match generator.reserve(meta) {
             Ok(ticket) => ticket,
-            Err(full) => {
-                drop(speaking);
-                return self.tell(Notice::QueueFull { place: full.place, wait: full.wait }).await;
-            }
+            Err(full) => return self.refuse(full, speaking).await,
         };
-        if let Err(stopped) = self.while_typing(ticket.turn()).await {
-            drop((ticket, speaking));
-            return self.tell_if_closing(stopped).await;
+        match self.while_typing(ticket.turn()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(full)) => return self.refuse(full, speaking).await,
+            Err(stopped) => {
+                drop((ticket, speaking));
+                return self.tell_if_closing(stopped).await;
+            }
         }
         let heard = self.hear(incoming);
         let fitted = match self.fit(generator, room.prompt, heard.quoted.unwrap_or(heard.trigger)).await {
@@ -179,6 +180,13 @@ impl<O: Outlet> Delivering<'_, O> {
             generator.forget(meta.conversation);
         }
         drop(speaking);
+    }
+
+    /// The generator has no place for the message, or no longer.
+    async fn refuse(&mut self, Full { place, wait }: Full, speaking: Speaking) {
+        // Nobody need wait until the notice has arrived.
+        drop(speaking);
+        self.tell(Notice::QueueFull { place, wait }).await;
     }
 
     /// Decides where the history of the next prompt begins, and lets the generator read what is known of that prompt,

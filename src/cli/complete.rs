@@ -66,7 +66,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> anyhow::Result<Exit
     let mut text = String::new();
     let outcome = runtime.block_on(async {
         let mut ticket = engine.reserve(META)?;
-        ticket.turn().await;
+        ticket.turn().await?;
         let mut generation = ticket.start(request);
         while let Some(event) = generation.next().await {
             match event {

@@ -298,7 +298,7 @@ mod tests {
         scripted.then_say("Hello.");
         for expected in ["Hello.", "This is a dry run without a model. The prompt ends with: Bob: hi"] {
             let mut ticket = scripted.reserve(META).expect("there is room");
-            ticket.turn().await;
+            ticket.turn().await.expect("its turn comes");
             assert_eq!(text(ticket.start(request("Bob: hi"))).await, expected);
         }
         assert_eq!(scripted.prompts().len(), 2);
@@ -311,7 +311,7 @@ mod tests {
         let mut second = scripted.reserve(META).expect("it may wait");
         assert_eq!(scripted.reserve(META).err(), Some(Full { place: 1, wait: None }));
         drop(first);
-        second.turn().await;
+        second.turn().await.expect("its turn comes");
         assert!(scripted.reserve(META).is_ok());
     }
 
@@ -320,11 +320,11 @@ mod tests {
         let scripted = Scripted::new(1, 1);
         scripted.then([Step::Say("a".to_owned()), Step::Hold(Arc::new(Semaphore::new(0)))]);
         let mut first = scripted.reserve(META).expect("it may begin");
-        first.turn().await;
+        first.turn().await.expect("its turn comes");
         let generation = first.start(request("x"));
         let mut second = scripted.reserve(META).expect("it may wait");
         drop(generation);
-        second.turn().await;
+        second.turn().await.expect("its turn comes");
         assert_eq!(scripted.cancelled(), 1);
     }
 }

@@ -4,14 +4,15 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::{Event, Failure, FailureKind, Generation, Mailbox, Queued, Request, mailbox};
+use super::{Event, Failure, FailureKind, Full, Generation, Mailbox, Queued, Request, mailbox};
 
 /// Makes the two sides of a place in a queue. `changed` is called after the ticket was started or dropped, so that
 /// a queue's thread can sleep until then; it must not block.
 #[must_use]
 pub fn ticket(place: Queued, changed: impl Fn() + Send + Sync + 'static) -> (Grant, Ticket) {
     let shared = Arc::new(Mutex::new(Shared {
-        news: Some(place),
+        place,
+        is_news: true,
         turn: Turn::Waiting,
         waker: None,
         started: None,
@@ -30,15 +31,15 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The next news of the place: where it stands now, or `None` when its turn has come and it can be started.
+    /// The next news of the place: where it stands now, or `None` when it waits no longer.
     pub async fn queued(&mut self) -> Option<Queued> {
         poll_fn(|context| {
             let mut shared = lock(&self.shared);
             if shared.turn != Turn::Waiting {
                 return Poll::Ready(None);
             }
-            if let Some(place) = shared.news.take() {
-                return Poll::Ready(Some(place));
+            if std::mem::take(&mut shared.is_news) {
+                return Poll::Ready(Some(shared.place));
             }
             shared.waker = Some(context.waker().clone());
             Poll::Pending
@@ -46,9 +47,17 @@ impl Ticket {
         .await
     }
 
-    /// Waits, whatever the news, until the turn has come.
-    pub async fn turn(&mut self) {
+    /// Waits, whatever the news, until the turn has come and the ticket can be started.
+    ///
+    /// # Errors
+    /// [`Full`] when the queue took the place away: for a request that goes before it, or because its deadline passed.
+    pub async fn turn(&mut self) -> Result<(), Full> {
         while self.queued().await.is_some() {}
+        let shared = lock(&self.shared);
+        match (shared.turn, shared.place) {
+            (Turn::Lost, Queued { place, wait }) => Err(Full { place, wait }),
+            (Turn::Granted | Turn::Waiting, _) => Ok(()),
+        }
     }
 
     /// Hands the request over. Before its turn, or when the queue gave the place to somebody else because the
@@ -102,7 +111,8 @@ impl Grant {
     /// Tells the ticket where it stands now.
     pub fn moved(&self, place: Queued) {
         let mut shared = lock(&self.0);
-        shared.news = Some(place);
+        shared.place = place;
+        shared.is_news = true;
         shared.wake();
     }
 
@@ -149,7 +159,9 @@ enum Turn {
 
 #[derive(Debug)]
 struct Shared {
-    news: Option<Queued>,
+    /// Where it stood last, and whether the ticket has yet to hear of it.
+    place: Queued,
+    is_news: bool,
     turn: Turn,
     waker: Option<Waker>,
     started: Option<(Request, Mailbox)>,
@@ -232,7 +244,7 @@ mod tests {
         ));
         let (grant, mut late) = ticket(FIRST, || {});
         drop(grant);
-        late.turn().await;
+        assert_eq!(late.turn().await, Err(Full { place: 0, wait: None }));
         assert!(matches!(
             late.start(request()).next().await,
             Some(Event::Failed(Failure { kind: FailureKind::Overloaded, retryable: true, .. }))

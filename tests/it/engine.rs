@@ -78,7 +78,7 @@ async fn collect(mut generation: Generation) -> Reply {
 
 pub(crate) async fn ask(engine: &Engine, request: Request) -> Reply {
     let mut ticket = engine.reserve(meta()).expect("there is a place");
-    ticket.turn().await;
+    ticket.turn().await.expect("its turn comes");
     collect(ticket.start(request)).await
 }
 
@@ -349,11 +349,11 @@ async fn dropping_a_generation_frees_the_engine_for_the_next() {
     let engine = load(file.path());
     let mut first = engine.reserve(meta()).expect("a place");
     let mut second = engine.reserve(meta()).expect("a place");
-    first.turn().await;
+    first.turn().await.expect("its turn comes");
     let mut generation = first.start(request("Hello", 4000));
     while !matches!(generation.next().await, Some(Event::Delta { .. })) {}
     drop(generation);
-    second.turn().await;
+    second.turn().await.expect("its turn comes");
     let reply = collect(second.start(request("Hello", 3))).await;
     assert_eq!(reply.end.expect("it ends well").usage.new_tokens, 3);
 }
@@ -364,12 +364,12 @@ async fn shutting_down_ends_what_runs_and_what_waits() {
     let engine = load(file.path());
     let mut first = engine.reserve(meta()).expect("a place");
     let mut second = engine.reserve(meta()).expect("a place");
-    first.turn().await;
+    first.turn().await.expect("its turn comes");
     let mut running = first.start(request("Hello", 4000));
     while !matches!(running.next().await, Some(Event::Delta { .. })) {}
     engine.shutdown();
     assert_eq!(collect(running).await.end.expect("an end").reason, Finish::Shutdown);
-    second.turn().await;
+    second.turn().await.expect("its turn comes");
     assert_eq!(
         collect(second.start(request("Hello", 3))).await.end.expect("an end").reason,
         Finish::Shutdown
@@ -414,7 +414,7 @@ fn marked(persona: &str, history: &str, cue: &str) -> Prompt {
 async fn ask_as(engine: &Engine, conversation: u64, request: Request) -> Reply {
     let meta = Meta { conversation, member: conversation, ..meta() };
     let mut ticket = engine.reserve(meta).expect("there is a place");
-    ticket.turn().await;
+    ticket.turn().await.expect("its turn comes");
     collect(ticket.start(request)).await
 }
 
