@@ -1,16 +1,9 @@
-//! What the machine has: how fast memory is read, and how much of it this process took.
+//! How fast this machine reads memory.
 
 use std::time::Instant;
 
 /// Bytes that the bandwidth is measured with: more than the caches of most machines hold.
 const BANDWIDTH_BYTES: usize = 256 << 20;
-
-/// The most memory that this process has had resident, in bytes, where the system tells (Linux).
-pub(super) fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
-}
 
 /// Gigabytes that one thread and that all threads read from memory in a second.
 pub(super) fn bandwidth() -> (f64, f64) {

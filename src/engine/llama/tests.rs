@@ -1,0 +1,355 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use candle_core::quantized::{GgmlDType, gguf_file};
+use candle_transformers::models::quantized_llama::ModelWeights;
+use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tempfile::NamedTempFile;
+
+use super::super::pages::{PAGE, pages_for};
+use super::super::random::{self, Mixture, Shape};
+use super::super::scheduler::{News, PageCopy, Scheduler, Task};
+use super::*;
+use crate::generation::Class;
+
+const TINY: Shape = Shape {
+    name: "tiny",
+    layers: 3,
+    embedding: 256,
+    heads: 4,
+    kv_heads: 2,
+    hidden: 512,
+    vocabulary: 400,
+    context_length: 512,
+};
+
+/// Where the two likeliest tokens are nearer than this, sums in another order may choose otherwise.
+const MARGIN: f32 = 0.1;
+
+fn file(dtype: GgmlDType) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("there is room");
+    let mixture = Mixture { name: "", usual: dtype, finer: dtype };
+    random::write(file.path(), &TINY, mixture, 7, |_, _| {}).expect("it can be written");
+    file
+}
+
+fn load(file: &NamedTempFile, pages: usize) -> Llama {
+    let header = Header::read(file.path().into()).expect("it is a GGUF file");
+    let shape = weights::check(&header).expect("it is a Llama");
+    Llama::load(&header, &shape, Device::Cpu, TINY.context_length, pages, &mut |_| {}).expect("it loads")
+}
+
+/// candle's own loop.
+struct Oracle(ModelWeights);
+
+impl Oracle {
+    fn new(file: &NamedTempFile) -> Self {
+        let mut reader = std::fs::File::open(file.path()).expect("it is there");
+        let content = gguf_file::Content::read(&mut reader).expect("candle reads it");
+        Self(ModelWeights::from_gguf(content, &mut reader, &Device::Cpu).expect("candle loads it"))
+    }
+
+    /// The logits after the last token of a text.
+    fn logits(&self, ids: &[u32]) -> Vec<f32> {
+        Self::step(&mut self.0.clone(), ids, 0)
+    }
+
+    /// The greedy continuation, up to the first step that is not clear.
+    fn continuation(&self, prompt: &[u32], most: usize, margin: f32) -> Vec<u32> {
+        let mut weights = self.0.clone();
+        let mut tokens = prompt.to_vec();
+        let mut computed = 0;
+        while tokens.len() < prompt.len() + most {
+            let (token, lead) = likeliest(&Self::step(&mut weights, &tokens[computed..], computed));
+            if lead < margin {
+                break;
+            }
+            computed = tokens.len();
+            tokens.push(token);
+        }
+        tokens
+    }
+
+    fn step(weights: &mut ModelWeights, ids: &[u32], position: usize) -> Vec<f32> {
+        let input = Tensor::new(ids, &Device::Cpu).and_then(|ids| ids.unsqueeze(0)).expect("ids");
+        let logits = weights.forward(&input, position).and_then(|logits| logits.squeeze(0)).expect("a step");
+        logits.to_vec1().expect("numbers")
+    }
+}
+
+fn text(seed: u64, length: usize) -> Vec<u32> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    (0..length).map(|_| 259 + random.next_u32() % 141).collect()
+}
+
+fn span(start: usize, ids: &[u32], pages: &[Page], chooses: bool) -> Span {
+    Span { key: 0, start, ids: ids.to_vec(), pages: pages.to_vec(), chooses }
+}
+
+fn forward(llama: &mut Llama, copies: Vec<PageCopy>, spans: Vec<Span>) -> Vec<Vec<f32>> {
+    llama.forward(&Step { copies, spans, news: Vec::new() }).expect("a step")
+}
+
+/// The likeliest token and by how much it leads.
+fn likeliest(logits: &[f32]) -> (u32, f32) {
+    let mut ranking: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+    ranking.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    (ranking[0].0, ranking[0].1 - ranking[1].1)
+}
+
+/// The distance of two rows of logits as a share of the length of one.
+fn relative_error(ours: &[f32], reference: &[f32]) -> f32 {
+    let length =
+        |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+    length(&mut ours.iter().zip(reference).map(|(a, b)| a - b)) / length(&mut reference.iter().copied())
+}
+
+fn agree(ours: &[f32], reference: &[f32], dtype: GgmlDType, what: &str) {
+    // Kernels for quantised matrices quantise what they multiply too, and round a little otherwise each time.
+    let exact = matches!(dtype, GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16);
+    let (error, most) = (relative_error(ours, reference), if exact { 0.003 } else { 0.03 });
+    assert!(error < most, "{what}: {error}");
+    let (token, margin) = likeliest(reference);
+    assert!(margin < MARGIN || likeliest(ours).0 == token, "{what}: another token by {margin}");
+}
+
+#[test]
+fn logits_are_those_of_candles_own_model_for_every_type() {
+    let types = [
+        GgmlDType::F32,
+        GgmlDType::F16,
+        GgmlDType::BF16,
+        GgmlDType::Q4_0,
+        GgmlDType::Q4_1,
+        GgmlDType::Q5_0,
+        GgmlDType::Q5_1,
+        GgmlDType::Q8_0,
+        GgmlDType::Q2K,
+        GgmlDType::Q3K,
+        GgmlDType::Q4K,
+        GgmlDType::Q5K,
+        GgmlDType::Q6K,
+    ];
+    for dtype in types {
+        let file = file(dtype);
+        let (oracle, mut llama) = (Oracle::new(&file), load(&file, 16));
+        let mut pages = Pages::new(16);
+        let pages: Vec<Page> = std::iter::from_fn(|| pages.take()).collect();
+        let (mine, other) = pages.split_at(8);
+        let (long, short) = (text(1, 100), text(2, 40));
+        let expected = oracle.logits(&long);
+        let name = |what: &str| format!("{dtype:?}, {what}");
+
+        let at_once = forward(&mut llama, vec![], vec![span(0, &long, mine, true)]);
+        agree(&at_once[0], &expected, dtype, &name("at once"));
+        for (start, end) in [(0, 33), (33, 34), (34, 99)] {
+            forward(&mut llama, vec![], vec![span(start, &long[start..end], other, false)]);
+        }
+        let in_chunks = forward(&mut llama, vec![], vec![span(99, &long[99..], other, true)]);
+        agree(&in_chunks[0], &expected, dtype, &name("in chunks"));
+
+        // Beside another text, and from pages that hold the beginning already, one of them as a copy.
+        let copy = PageCopy { from: mine[1], to: other[1], tokens: 20 };
+        let reused = [mine[0], other[1], other[2], other[3]];
+        let spans =
+            vec![span(0, &short, &mine[4..], true), span(PAGE + 20, &long[PAGE + 20..], &reused, true)];
+        let together = forward(&mut llama, vec![copy], spans);
+        agree(&together[0], &oracle.logits(&short), dtype, &name("beside another"));
+        agree(&together[1], &expected, dtype, &name("reused"));
+    }
+}
+
+/// Requests on one model, by whatever schedule.
+struct Machine {
+    llama: Llama,
+    scheduler: Scheduler,
+    asked: BTreeMap<u64, Asked>,
+    /// What each conversation has said last, its prompt included.
+    said: BTreeMap<u64, Vec<u32>>,
+    set_back: usize,
+    next_key: u64,
+}
+
+struct Asked {
+    conversation: u64,
+    prompt: Vec<u32>,
+    most: usize,
+    tokens: Vec<u32>,
+}
+
+impl Asked {
+    fn is_done(&self) -> bool {
+        self.tokens.len() == self.prompt.len() + self.most
+    }
+}
+
+impl Machine {
+    fn new(file: &NamedTempFile, pages: usize) -> Self {
+        let (llama, scheduler) = (load(file, pages), Scheduler::new(pages));
+        let (asked, said) = (BTreeMap::new(), BTreeMap::new());
+        Self { llama, scheduler, asked, said, set_back: 0, next_key: 0 }
+    }
+
+    /// Asks for so many tokens; for none it is a hint.
+    fn add(&mut self, conversation: u64, prompt: Vec<u32>, most: usize) {
+        self.next_key += 1;
+        let (key, member, speaks) = (self.next_key, conversation, most > 0);
+        let class = if speaks { Class::Interactive } else { Class::Idle };
+        let (tokens, history_end) = (prompt.clone(), prompt.len() - usize::from(speaks));
+        let persona_end = history_end.min(40);
+        self.scheduler.add(Task {
+            key,
+            conversation,
+            member,
+            class,
+            tokens,
+            persona_end,
+            history_end,
+            speaks,
+        });
+        if speaks {
+            self.asked.insert(key, Asked { conversation, tokens: prompt.clone(), prompt, most });
+        }
+    }
+
+    /// What a conversation begins its next prompt with.
+    fn history(&self, conversation: u64) -> Vec<u32> {
+        self.said.get(&conversation).cloned().unwrap_or_else(|| text(99, 60))
+    }
+
+    fn step(&mut self) {
+        let step = self.scheduler.plan();
+        let began = |asked: &&Asked| asked.tokens.len() > asked.prompt.len();
+        let waits = step.news.iter().filter_map(|news| match news {
+            News::Waits { key, .. } => self.asked.get(key).filter(began),
+            News::Admitted { .. } => None,
+        });
+        self.set_back += waits.count();
+        let logits = self.llama.forward(&step).expect("a step");
+        self.scheduler.computed(&step, Duration::from_millis(1));
+        for (span, logits) in step.spans.iter().filter(|span| span.chooses).zip(logits) {
+            let asked = self.asked.get_mut(&span.key).expect("it is known");
+            let token = likeliest(&logits).0;
+            asked.tokens.push(token);
+            if asked.is_done() {
+                self.said.insert(asked.conversation, asked.tokens.clone());
+                self.scheduler.remove(span.key);
+            } else {
+                self.scheduler.grow(span.key, token);
+            }
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        match *act {
+            Act::Ask { conversation, shared, length, most } => {
+                // Conversations begin alike and go on differently.
+                let mut prompt = text(99, shared);
+                prompt.extend(text(conversation, length));
+                self.add(conversation, prompt, most);
+            }
+            Act::GoOn { conversation, cut, most } => {
+                let mut prompt = self.history(conversation);
+                // The persona's part stays, and what comes after it goes when there would not be room.
+                let cut = cut || prompt.len() > 150;
+                let from = if cut { 40.max(prompt.len().saturating_sub(25)) } else { 40 };
+                prompt.drain(40.min(prompt.len())..from.min(prompt.len()));
+                prompt.extend(text(conversation + 7, 9));
+                self.add(conversation, prompt, most);
+            }
+            Act::Steps(count) => (0..count).for_each(|_| self.step()),
+            Act::Cancel(number) => {
+                let running = self.asked.iter().filter(|(_, asked)| !asked.is_done());
+                let keys: Vec<u64> = running.map(|(&key, _)| key).collect();
+                if !keys.is_empty() {
+                    let key = keys[number % keys.len()];
+                    self.scheduler.remove(key);
+                    self.asked.remove(&key);
+                }
+            }
+            Act::Forget(conversation) => self.scheduler.forget(conversation),
+            Act::Reset => self.scheduler.reset(),
+        }
+    }
+
+    /// Steps to the end, and gives the number of tokens that could be compared with what each request gets alone.
+    fn finish(&mut self, oracle: &Oracle) -> usize {
+        // Matrices in f32 leave only the keys and values in f16 to differ by.
+        const CLEAR: f32 = 0.005;
+        for step in 0.. {
+            assert!(step < 10_000, "it ends");
+            if self.scheduler.is_empty() {
+                break;
+            }
+            self.step();
+        }
+        assert!(self.scheduler.has_all_pages(), "no page is lost");
+        let mut compared = 0;
+        for Asked { prompt, most, tokens, .. } in self.asked.values() {
+            assert_eq!(tokens.len(), prompt.len() + most, "it is done");
+            let expected = oracle.continuation(prompt, *most, CLEAR);
+            assert_eq!(tokens[..expected.len()], expected[..]);
+            compared += expected.len() - prompt.len();
+        }
+        compared
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Ask { conversation: u64, shared: usize, length: usize, most: usize },
+    GoOn { conversation: u64, cut: bool, most: usize },
+    Steps(u8),
+    Cancel(usize),
+    Forget(u64),
+    Reset,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let ask = (1u64..4, 0usize..120, 2usize..60, 1usize..20);
+    let ask =
+        ask.prop_map(|(conversation, shared, length, most)| Act::Ask { conversation, shared, length, most });
+    let go_on = (1u64..4, any::<bool>(), prop::sample::select(vec![0usize, 1, 8, 20]));
+    let go_on = go_on.prop_map(|(conversation, cut, most)| Act::GoOn { conversation, cut, most });
+    let act = prop_oneof![
+        3 => ask,
+        4 => go_on,
+        5 => (1u8..12).prop_map(Act::Steps),
+        1 => any::<usize>().prop_map(Act::Cancel),
+        1 => (1u64..4).prop_map(Act::Forget),
+        1 => Just(Act::Reset),
+    ];
+    prop::collection::vec(act, 1..20)
+}
+
+#[test]
+fn any_interleaving_gives_each_request_what_it_gets_alone() {
+    let file = file(GgmlDType::F32);
+    let oracle = Oracle::new(&file);
+    let compared = std::cell::Cell::new(0);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(16));
+    let strategy = (acts(), pages_for(200)..20usize);
+    let outcome = runner.run(&strategy, |(acts, pages)| {
+        let mut machine = Machine::new(&file, pages);
+        for act in &acts {
+            machine.act(act);
+        }
+        compared.set(compared.get() + machine.finish(&oracle));
+        Ok(())
+    });
+    outcome.expect("every request gets its own");
+    assert!(compared.get() > 50, "only {} tokens were clear", compared.get());
+}
+
+#[test]
+fn a_reply_that_was_set_back_goes_on_as_if_it_had_not_been() {
+    let file = file(GgmlDType::F32);
+    let mut machine = Machine::new(&file, 7);
+    for conversation in 1..=2 {
+        machine.add(conversation, text(conversation, 50), 120);
+    }
+    let compared = machine.finish(&Oracle::new(&file));
+    assert!(machine.set_back > 0 && compared > 0, "{} {compared}", machine.set_back);
+}
