@@ -25,6 +25,10 @@ const LONGEST_STEP: f64 = 0.5;
 /// The same for work that nobody waits for.
 const LONGEST_IDLE_STEP: f64 = 0.15;
 
+/// How many times as long as one with a single token a step may take that only reads, though it be the longest: where
+/// reading the weights takes a second, shorter steps would do little else.
+const READING: f64 = 5.0;
+
 /// Tokens of prompts in a step before anything was measured.
 const FIRST_CHUNK: usize = 16;
 
@@ -201,8 +205,8 @@ impl Scheduler {
         set_back
     }
 
-    /// Those who wait for pages, in the order in which they get them: of a class, whoever was set back first, and then
-    /// each member's first, everybody's second, and so on, those that run counted.
+    /// Those who wait for pages, in the order in which they get them: of a class, each member's first, then everybody's
+    /// second, and so on, those that run counted; and of equals whoever was set back.
     fn waiting(&self) -> Vec<u64> {
         let mut had: BTreeMap<(Class, u64), usize> = BTreeMap::new();
         for entry in self.entries.iter().filter(|entry| entry.running.is_some()) {
@@ -212,7 +216,7 @@ impl Scheduler {
         for Entry { task, prompt, .. } in self.active().filter(|entry| entry.running.is_none()) {
             let turn = had.entry((task.class, task.member)).or_default();
             let is_new = task.tokens.len() == *prompt;
-            waiting.push((task.class, is_new, *turn, task.key));
+            waiting.push((task.class, *turn, is_new, task.key));
             *turn += 1;
         }
         waiting.sort_unstable();
@@ -264,10 +268,14 @@ impl Scheduler {
         let reading = self.readers();
         let Some(&first) = reading.first() else { return };
         let beside = work(&step.spans);
-        let limit = match self.cost.seconds(beside) {
-            Some(alone) if !step.spans.is_empty() => PATIENCE * alone,
-            _ if self.entries[first].task.class == Class::Idle => LONGEST_IDLE_STEP,
-            _ => LONGEST_STEP,
+        let least = if step.spans.is_empty() { Load::of(self.entries[first].computed(), 1) } else { beside };
+        let least = self.cost.seconds(least).unwrap_or(0.0);
+        let limit = if !step.spans.is_empty() {
+            PATIENCE * least
+        } else if self.entries[first].task.class == Class::Idle {
+            LONGEST_IDLE_STEP.max(PATIENCE * least)
+        } else {
+            LONGEST_STEP.max(READING * least)
         };
         let load = |budget| {
             let shares = reading.iter().zip(self.shares(&reading, budget));
@@ -294,9 +302,9 @@ impl Scheduler {
         reading.iter().enumerate().map(share).collect()
     }
 
-    /// The prompts that are read now: those of the most urgent class, and of hints the first alone, since one that is
-    /// done is worth more than many that are not. Whoever would compute a page that another is about to compute waits
-    /// and shares it.
+    /// The prompts that are read now: those of the most urgent class, and of each member's (hints are one's) the first
+    /// alone, since one that is done is worth more than many that are not. Whoever would compute a page that another
+    /// is about to compute waits and shares it.
     fn readers(&mut self) -> Vec<usize> {
         let reads = |entry: &Entry| entry.running.is_some() && !entry.grows();
         let class = self.active().filter(|entry| reads(entry)).map(|entry| entry.task.class).min();
@@ -304,7 +312,8 @@ impl Scheduler {
         let mut readers: Vec<usize> = Vec::new();
         for index in 0..self.entries.len() {
             let entry = &self.entries[index];
-            if entry.task.class != class || !reads(entry) || (class == Class::Idle && !readers.is_empty()) {
+            let member = |&other: &usize| self.entries[other].task.member == entry.task.member;
+            if entry.task.class != class || !reads(entry) || readers.iter().any(member) {
                 continue;
             }
             self.catch_up(index);

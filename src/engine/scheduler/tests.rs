@@ -52,7 +52,8 @@ impl Machine {
         self.scheduler.add(Task {
             key,
             conversation,
-            member: conversation / 100 + conversation % 2,
+            // Hints are nobody's.
+            member: if speaks { conversation / 100 + conversation % 2 } else { 0 },
             class,
             tokens: tokens.clone(),
             persona_end,
@@ -253,6 +254,71 @@ fn pages_are_given_to_members_in_turns() {
     );
     machine.run();
     machine.no_page_is_lost();
+}
+
+#[test]
+fn a_newcomer_waits_for_no_reply_that_was_set_back_but_the_one_that_runs() {
+    let mut machine = Machine::new(12);
+    let texts = |conversation: u64| text(u32::try_from(conversation).expect("small"), 60, 1, 4);
+    let first: Vec<u64> =
+        [100, 102, 104].map(|room| machine.add(room, Class::Interactive, texts(room), 0, 150)).to_vec();
+    let running =
+        |machine: &Machine| machine.scheduler.entries.iter().filter(|entry| entry.running.is_some()).count();
+    while running(&machine) != 3 {
+        machine.step(false);
+    }
+    while running(&machine) > 1 {
+        machine.step(false);
+    }
+    let late = machine.add(200, Class::Interactive, texts(200), 0, 1);
+    while machine.texts.contains_key(&late) {
+        machine.step(false);
+    }
+    let ended = first.iter().filter(|key| !machine.texts.contains_key(key)).count();
+    assert!(ended <= 1, "{ended} of the first member's replies ended before the newcomer's");
+    machine.run();
+    machine.no_page_is_lost();
+}
+
+#[test]
+fn a_member_s_prompts_are_read_one_after_the_other_and_those_of_others_beside_them() {
+    let mut machine = Machine::new(256);
+    let texts = |conversation: u64| text(u32::try_from(conversation).expect("small"), 400, 1, 50);
+    let [first, second] = [100, 102].map(|room| machine.add(room, Class::Interactive, texts(room), 0, 1));
+    let other = machine.add(200, Class::Interactive, texts(200), 0, 1);
+    let step = machine.step(false);
+    let keys: Vec<u64> = step.spans.iter().map(|span| span.key).collect();
+    assert_eq!(keys, [first, other]);
+    while machine.texts.contains_key(&first) {
+        let step = machine.step(false);
+        assert!(step.spans.iter().all(|span| span.key != second), "it waits for the member's first");
+    }
+    machine.run();
+    machine.no_page_is_lost();
+}
+
+#[test]
+fn a_machine_whose_shortest_step_is_long_reads_in_chunks_too() {
+    // A model of many gigabytes on a few cores.
+    let time = |load: Load| 1.2 + 0.1 * load.tokens as f64;
+    let mut scheduler = Scheduler::new(512);
+    scheduler.add(Task {
+        key: 1,
+        conversation: 1,
+        member: 1,
+        class: Class::Interactive,
+        tokens: text(0, 0, 1, 1_000),
+        persona_end: 0,
+        history_end: 999,
+        speaks: true,
+    });
+    let mut sizes = Vec::new();
+    while sizes.iter().sum::<usize>() < 1_000 {
+        let step = scheduler.plan();
+        scheduler.computed(&step, Duration::from_secs_f64(time(work(&step.spans))));
+        sizes.push(work(&step.spans).tokens);
+    }
+    assert!(sizes.len() < 40, "{sizes:?}");
 }
 
 #[test]
