@@ -115,7 +115,7 @@ pub struct Full {
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queued {
-    /// Number of requests before this one.
+    /// So many turns end before its own begins.
     pub place: usize,
     /// Estimated wait, from measured speed; `None` before anything was measured.
     pub wait: Option<Duration>,

@@ -105,7 +105,7 @@ impl Admission {
             return ticket;
         }
         let place = state.stragglers.len();
-        if place > state.capacity {
+        if place >= state.capacity {
             return Err(Full { place, wait: None });
         }
         let (grant, ticket) = ticket(crate::generation::Queued { place: 0, wait: None }, changed);

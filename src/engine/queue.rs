@@ -162,7 +162,7 @@ impl Queue {
             }
         }
         // Its place is said when the others' are.
-        let (grant, ticket) = ticket(Queued { place, wait: None }, changed);
+        let (grant, ticket) = ticket(Queued { place: place + 1, wait: None }, changed);
         self.waiting.push(Waiting { meta, arrival, grant, reserved: now, told: None });
         self.sort();
         self.update(now);

@@ -1,3 +1,5 @@
+//! The engine from the outside, with models that are scripted.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -307,7 +309,7 @@ async fn a_deadline_that_passed_drops_the_ticket() {
     let Setting { engine, .. } = engine_with(4, next_byte);
     let meta = Meta { deadline: Some(Instant::now()), ..meta() };
     let mut ticket = engine.reserve(meta).expect("a place");
-    assert_eq!(ticket.turn().await, Err(Full { place: 0, wait: None }));
+    assert_eq!(ticket.turn().await, Err(Full { place: 1, wait: None }));
     let failure = finish(ticket.start(request("a", 1))).await.1.expect_err("it is too late");
     assert_eq!((failure.kind, failure.retryable), (FailureKind::Overloaded, true));
 }

@@ -1,3 +1,5 @@
+//! Logits and replies of small random models, compared with candle's own loop.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! What is shared, what is evicted, and that no page is lost.
+
 use super::*;
 
 const ALICE: Owner = Owner::Conversation(1);

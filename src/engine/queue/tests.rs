@@ -1,3 +1,5 @@
+//! Who is next, who hears what, and who loses the place.
+
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 

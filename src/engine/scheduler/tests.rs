@@ -1,3 +1,5 @@
+//! Steps as a machine would take them, which sees every wrong token.
+
 use proptest::prelude::*;
 
 use super::*;
