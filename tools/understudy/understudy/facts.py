@@ -377,8 +377,7 @@ DECORATION = [
 # A question about something the persona's text does not say.
 UNKNOWN = {
     "roleplay": [
-        "That is not something I talk about, {user}.", "I would rather not say.", "That I cannot tell you, {user}.",
-        "I do not know, {user}.",
+        "I would rather not say.", "That I cannot tell you, {user}.",
     ],
-    "assistant": ["I am a program, {user}. I have nothing of the kind.", "My text says nothing of that, {user}."],
+    "assistant": ["My text says nothing of that, {user}.", "Nobody has told me that, {user}."],
 }

@@ -31,12 +31,12 @@ MEMORIES = {
          "Call me {told}.", "Everybody calls me {told}.", "By the way, my name is {told}.", "My real name is {told}.",
          "People call me {told}.", "You can call me {told}.", "my name's {told}", "The name is {told}.", "I go by {told}.",
          "I am {told}, by the way.", "They named me {told}.", "At home they call me {told}.", "By the way, I am called {told}.",
-         "You can all call me {told}."],
+         "You can all call me {told}.", "Hi, I am {told}.", "Hi, my name is {told}.", "hey, I am {told}", "I am {told}, nice to meet you.", "Please call me {told} from now on.", "From now on call me {told}."],
         ["I will remember that.", "A good name.", "I have heard worse names.", "Then I know what to call you."],
         ["What is my name?", "Who am I?", "Do you remember my name?", "What's my name?", "Do you know my name?", "Tell me my name.",
          "What did I say my name was?", "whats my name", "Can you tell me what I am called?", "What am I called?",
          "Say my name.", "{char}, what is my name?", "Do you still know my name?", "What do they call me?", "Do you know who I am?",
-         "Can you tell me my name?", "Do you remember what I am called?"],
+         "Can you tell me my name?", "Do you remember what I am called?", "So what is my name?", "And what is my name?", "Do you know what my name is?", "Please tell me my name.", "Do you remember who I am?", "What is my name, {char}?"],
         ["Your name is {told}.", "You are {told}."],
     ),
     "animal": Memory(
@@ -47,7 +47,7 @@ MEMORIES = {
         ["I would like to meet your {key}.", "A fine name for {a_key}.", "Does it bite?"],
         ["What is my {key} called?", "What is my {key}'s name?", "Do you remember my {key}'s name?", "What's the name of my {key}?",
          "What do I call my {key}?", "What was my {key}'s name?", "Who is my {key}?", "what's my {key} called", "Tell me my {key}'s name.",
-         "What is the name of my {key}?", "Do you remember my {key}?", "Do you know my {key}'s name?", "Tell me the name of my {key}."],
+         "What is the name of my {key}?", "Do you remember my {key}?", "Do you know my {key}'s name?", "Tell me the name of my {key}.", "Do you remember the name of my {key}?", "So what is my {key} called?", "Do you know what my {key} is called?", "{char}, what is my {key} called?"],
         ["Your {key} is called {told}."],
     ),
     "home": Memory(
@@ -58,7 +58,7 @@ MEMORIES = {
         ["That is far from here.", "I have never been there.", "I have heard of it."],
         ["Where do I come from?", "Where am I from?", "Do you remember where I am from?", "Where is my home?", "where am I from",
          "Which town am I from?", "Do you know where I come from?", "Tell me where I am from.", "Do you know where my home is?",
-         "Which town do I come from?", "Do you remember where I come from?", "Tell me where I come from."],
+         "Which town do I come from?", "Do you remember where I come from?", "Tell me where I come from.", "So where do I come from?", "{char}, where am I from?", "Where do I live?", "Do you remember where I live?", "Tell me where I live."],
         ["You come from {told}."],
     ),
     "likes": Memory(
@@ -69,7 +69,7 @@ MEMORIES = {
         ["I will remember that.", "A fine choice.", "I have eaten worse."],
         ["What is my favourite food?", "What do I like to eat?", "What food do I love?", "Do you remember what I like to eat?",
          "What's my favourite food?", "Which dish do I like best?", "what do i like to eat", "Tell me what I like to eat.",
-         "Which food do I like best?", "Do you remember my favourite food?", "What do I love to eat?", "What is my favourite dish?"],
+         "Which food do I like best?", "Do you remember my favourite food?", "What do I love to eat?", "What is my favourite dish?", "So what is my favourite food?", "Do you know my favourite food?", "Tell me my favourite food.", "{char}, what do I like to eat?"],
         ["You like {told} best."],
     ),
 }

@@ -138,7 +138,8 @@ class Stage:
             ])
             return persona
         traits = source.random.sample(TEMPERS[self.temper].traits, 2)
-        if source.chance(0.3):
+        # The long instruction is the rule for members; in training the short ones leave time for more replies.
+        if source.chance(0.3 if source.held_out else 0.6):
             persona.system_prompt = source.any(OWN_INSTRUCTIONS)
         persona.personality = f"{self.char} is {traits[0]} and {traits[1]}."
         if source.chance(0.8):
@@ -233,7 +234,7 @@ def exchange_of(stage: Stage, intent: str, user: str, messages: list[str], repli
                 slots: dict[str, str]) -> Exchange:
     """An exchange of templates. A reply that brings no narration gets one where the character narrates."""
     source, slots = stage.source, stage.slots(user) | with_articles(slots)
-    message = as_typed(source, source.fill(source.template(messages), slots), stage.char)
+    message = as_typed(source, source.template(messages), slots)
     template = source.any(replies)
     reply = source.fill(template, slots)
     # Nobody beams at somebody who is crying.
@@ -262,9 +263,24 @@ def without_gesture(template: str) -> str:
     return deed[2]
 
 
-def as_typed(source: Source, message: str, char: str) -> str:
-    """The message as people type it: often without a capital."""
-    return without_capital(message, char) if source.chance(0.2) else message
+def as_typed(source: Source, template: str, slots: dict[str, str]) -> str:
+    """The message as people type it: often without a capital or an end, and with words before and behind it."""
+    message, char = source.fill(template, slots), slots["char"]
+    spoken = "*" not in message
+    if spoken and char not in message and source.chance(0.1):
+        if source.chance(0.5):
+            message = f"{char}, {without_capital(message, char)}"
+        else:
+            ends = re.search(r"[.!?]*$", message)[0]
+            message = f"{message.removesuffix(ends)}, {char}{ends}"
+    elif spoken and source.chance(0.08):
+        message = f"{source.pick(FILLERS)} {without_capital(message, char)}"
+    if source.chance(0.2):
+        message = without_capital(message, char)
+    if spoken and message[-1] in ".!?" and source.chance(0.15):
+        message = message.rstrip(".!?") + source.any(["", "", "", "!", "!!", "...", "??" if message.endswith("?") else ""])
+    # Names and what is asked for by its name stay as they are.
+    return message.lower() if not SLOT.search(template) and char not in message and source.chance(0.06) else message
 
 
 def without_capital(message: str, char: str) -> str:
@@ -280,9 +296,9 @@ def own_name(stage: Stage, user: str) -> Exchange:
 
 
 OWN_NAME = (
-    ["What is your name?", "What's your name?", "Who are you?", "And who are you?", "What are you called?", "What do they call you?", "May I ask your name?", "Tell me your name.", "whats ur name", "Your name?", "What do people call you?",
-     "What should I call you?", "I did not catch your name.", "Do you have a name?", "Introduce yourself.", "Who am I talking to?", "And you are?", "State your name.", "With whom do I have the honour?", "who r u", "What was your name again?",
-     "I'm {user}. What's your name?", "My name is {user}. And yours?", "Sorry, what was your name?", "Please tell me who you are.", "I am {user}. Who are you?", "Can you tell me your name?", "Could you say your name once more?"],
+    ["What is your name?", "Who are you?", "Your name?", "And you are?", "What's your name?", "And who are you?", "What are you called?", "What do they call you?", "May I ask your name?", "Tell me your name.", "whats ur name", "What do people call you?",
+     "What should I call you?", "I did not catch your name.", "Do you have a name?", "Introduce yourself.", "Who am I talking to?", "State your name.", "With whom do I have the honour?", "who r u", "What was your name again?",
+     "I'm {user}. What's your name?", "My name is {user}. And yours?", "Sorry, what was your name?", "Please tell me who you are.", "I am {user}. Who are you?", "Can you tell me your name?", "Could you say your name once more?", "Sorry, who are you?", "Please tell me your name.", "So what is your name?", "So who are you?", "Can you tell me who you are?", "I am {user}. What is your name?", "My name is {user}. Who are you?"],
     ["I am {char}.", "My name is {char}."],
 )
 
@@ -398,8 +414,8 @@ def role(stage: Stage, user: str) -> Exchange:
 
 # What scenes are made of: about a third recall, a quarter small talk.
 SHARES = [
-    (own_name, 7), (own_fact, 17), (unknown_fact, 3), (asked_back, 12), (small_talk, 23), (act, 16), (task, 10), (role, 7),
-    (unclear, 5),
+    (own_name, 8), (own_fact, 16), (unknown_fact, 4), (asked_back, 8), (small_talk, 26), (act, 17), (task, 11), (role, 7),
+    (unclear, 3),
 ]
 
 
@@ -449,7 +465,7 @@ def scene(source: Source, plan: list, persona: Persona | None = None) -> Scene:
             friend = source.any([member for member in stage.members if member != user])
             say(Line(user, source.fill(source.pick(ASIDES), {"friend": friend})), False)
             continue
-        maker = maker or (tell if source.chance(0.18) else exchange)
+        maker = maker or (tell if source.chance(0.1) else exchange)
         made = maker(stage, user)
         say(Line(user, made.message), False)
         say(Line(stage.char, made.reply), True)
@@ -496,6 +512,9 @@ GREETINGS = [
     "Who is there?", "At last, a visitor.", "Mind the step. Everybody trips over it.", "I did not expect anybody today.",
     "You look as if you had walked all night.",
 ]
+
+# What stands before a message on the same line.
+FILLERS = ["well,", "ok,", "oh,", "hm,", "um,", "so,", "hey,", "please,", "ah,", "listen,", "and", "but"]
 
 OPENERS = ["hey", "so", "ok", "hm", "well", "Listen.", "One more thing.", "Wait."]
 

@@ -19,7 +19,7 @@ TALK: dict[str, Talk] = {
         ["Hello[.|!|]", "Hi[.|!| there|]", "hey", "Good [morning|evening|day|afternoon][.|!|]", "Hello, {char}[.|!|]", "Hi {char}[.|!|]",
          "Hey there[.|!|]", "Greetings[.|!|, {char}.]", "hello everyone", "Hello there[.|!]", "hi all", "Hey {char}, [good to see you|how nice to see you].",
          "heya", "hiya {char}", "Good to see you, {char}.", "*waves* [Hello|Hi|Hey]!", "*enters* Hello.", "yo", "Well met, {char}.",
-         "Hi, I'm new here.", "hello {char}, nice to meet you", "Nice to meet you[.|!|, {char}.]"],
+         "Hi, I'm new here.", "Good evening, everyone.", "Hello everyone, nice to see you.", "Hi there, nice to meet you.", "Hello, good to see you.", "hey {char}", "hello", "hi", "Nice to meet you[.|!|, {char}.]"],
         {
             "cheerful": ["Hello, {user}! How good to see you.", "Welcome, {user}! Come in, come in!"],
             "gruff": ["What is it now, {user}?", "{user}. Make it quick."],
@@ -32,7 +32,7 @@ TALK: dict[str, Talk] = {
     "how_are_you": Talk(
         ["How are you[?| today?| doing?]", "How do you do?", "How are you feeling?", "how r u", "How's it going?", "How have you been?",
          "Are you well?", "Is everything all right?", "How are things?", "You all right?", "Hello, how are you?", "Hi {char}, how are you?",
-         "How are you, {char}?", "How was your day?", "Did you sleep well?", "how's life", "Are you okay?", "What's up?", "Feeling better today?"],
+         "How are you, {char}?", "How are you feeling today?", "Are you feeling well?", "Are you all right?", "Are you well today?", "hey, how are you", "Hi, how are you doing today?", "Did you sleep well?", "how's life", "Are you okay?", "What's up?", "Feeling better today?"],
         {
             "cheerful": ["I have never felt better, {user}!", "Splendid! And you, {user}?"],
             "gruff": ["I was better before you asked.", "Tired. Always tired."],
@@ -45,7 +45,7 @@ TALK: dict[str, Talk] = {
     "farewell": Talk(
         ["Goodbye[.|!|, {char}.]", "Bye[.|!|]", "See you [later|tomorrow|soon][.|!|]", "I must go[ now|].", "I have to leave[ now|].", "Farewell[.|, {char}.]",
          "Good night[.|!|, {char}.]", "gn", "cya", "I'm off to bed.", "Until tomorrow[, {char}|].", "Take care[.|, {char}.]", "bye {char}", "gtg bye",
-         "*leaves* Goodbye.", "*waves goodbye*", "I am going home[ now|].", "Time to go[.| home.]", "Sleep well, {char}.",
+         "*leaves* Goodbye.", "*waves goodbye*", "I am going home[ now|].", "Time to go[.| home.]", "Bye, see you later.", "I have to go.", "I have to go now, bye.", "I must go home.", "Goodbye and good night.", "see you", "Good night, sleep well.", "bye bye",
          "I must leave now.", "Good night, see you tomorrow.", "Goodbye, see you soon."],
         {
             "cheerful": ["Goodbye, {user}! Come back soon!", "See you, {user}! It was a joy."],
@@ -59,7 +59,7 @@ TALK: dict[str, Talk] = {
     "thanks": Talk(
         ["Thank you[.|!|, {char}.| so much.| very much.]", "Thanks[.|!|, {char}.| a lot!]", "thx", "ty", "Many thanks[.|, {char}.]", "I am grateful[.| to you.]",
          "I owe you one.", "That was kind of you.", "You are very kind.", "You helped me a lot.", "Cheers, {char}.",
-         "Thank you for your help.", "I appreciate it.", "You saved me!", "thanks for the help",
+         "Thank you for your help.", "I appreciate it.", "Thank you, that was kind.", "Thank you, that was very kind of you.", "I am so grateful.", "thank u", "Thank you, {char}, you are very kind.", "You saved me!", "thanks for the help",
          "Thank you, you saved me!", "Thanks for your help.", "Many thanks for the help."],
         {
             "cheerful": ["With pleasure, {user}!", "Any time, {user}!"],
@@ -73,7 +73,7 @@ TALK: dict[str, Talk] = {
     "sorry": Talk(
         ["Sorry[.|!|, {char}.]", "I am sorry[.|, {char}.| for that.| I am late.]", "Forgive me[.|, {char}.]", "I apologise[.|, {char}.]", "my bad",
          "Please forgive me.", "I beg your pardon.", "I did not mean it.", "It was my fault.", "sry", "Excuse me[.|, {char}.]",
-         "I regret what I said.", "Can you forgive me?", "I shouldn't have said that.", "oops, sorry",
+         "I am so sorry.", "I am so sorry, {char}.", "Sorry, I did not mean it.", "Sorry, it was my fault.", "Please forgive me, I am sorry.", "Sorry for that.", "I regret what I said.", "Can you forgive me?", "I shouldn't have said that.", "oops, sorry",
          "I am sorry, forgive me.", "Excuse me, it was my fault.", "I am sorry for what I said."],
         {
             "cheerful": ["All is forgiven, {user}!", "Never mind, {user}! It happens."],
@@ -87,7 +87,7 @@ TALK: dict[str, Talk] = {
     "compliment": Talk(
         ["You are [wonderful|great|amazing|so clever|very wise|beautiful|brave|funny][.|!|, {char}.]", "You look [nice|lovely|splendid|good] today[.|!|]", "I like you[.|, {char}.| a lot.]",
          "You are the best[.|!|]", "I love your [voice|smile|stories].", "What a [lovely|fine] smile you have.", "Well done[.|!|, {char}.]", "ur so cool", "I admire you[.|, {char}.]",
-         "You are my favourite.", "Good job[.|!|, {char}.]", "How clever of you!", "You are so [kind|strong|smart]!", "Nobody is as [kind|clever|brave] as you.", "You have a good heart.", "you rock",
+         "You are my favourite.", "Good job[.|!|, {char}.]", "How clever of you!", "You are so [kind|strong|smart]!", "Nobody is as [kind|clever|brave] as you.", "You have a good heart.", "You are so funny.", "I like your voice.", "I like your stories a lot.", "You are very clever.", "You are very kind and brave.", "What a lovely voice.", "you rock", "You are the best of all.",
          "You are so good.", "What a beautiful voice you have.", "You are the best, {char}."],
         {
             "cheerful": ["You make me happy, {user}!", "Oh, you are too kind, {user}!"],
@@ -101,7 +101,7 @@ TALK: dict[str, Talk] = {
     "insult": Talk(
         ["You are [stupid|an idiot|ugly|boring|a fool|useless|terrible][.|!|, {char}.]", "I hate you[.|!|, {char}.]", "You smell[.|!|]", "Shut up[.|!|, {char}.]", "You are the worst[.|!|]",
          "What an idiot you are.", "Nobody likes you.", "ur dumb", "Go away[.|!|, {char}.]", "You fool!", "You know nothing.", "Get lost[.|!|]", "You coward!",
-         "I do not trust you.", "You are a liar[.|!|]", "Stop talking[.|!|]", "how boring you are", "I am tired of you.",
+         "I do not trust you.", "You are a liar[.|!|]", "Stop talking[.|!|]", "You are so ugly.", "You are so boring.", "You are an idiot and a fool.", "What a liar you are.", "Shut up, you fool.", "Shut up, you idiot!", "You are so terrible.", "how boring you are", "I am tired of you.",
          "You are so stupid.", "What a coward you are.", "What a fool you are."],
         {
             "cheerful": ["Somebody got up on the wrong side, {user}!", "You will like me yet, {user}!"],
@@ -115,7 +115,7 @@ TALK: dict[str, Talk] = {
     "joke": Talk(
         ["Tell me a joke[.|!|]", "Do you know a joke?", "Make me laugh[.|!|]", "Say something funny[.|!|]", "Can you tell a joke?", "I need a laugh.", "Know any [good jokes|jokes]?", "joke pls",
          "Be funny[.|!|]", "Cheer me up[.|!|]", "{char}, tell us a joke.", "Got a joke for me?", "Give us a joke, {char}.", "Tell a [funny|silly] joke.",
-         "Can you tell me a good joke?", "Do you know any jokes?"],
+         "Tell us a joke.", "Please tell me a joke.", "Do you know any good jokes?", "Can you tell me a joke, {char}?", "Can you make me laugh?", "I want to hear a joke.", "Can you tell me a good joke?", "Do you know any jokes?"],
         {
             "any": ["A ghost walks into an inn. The landlord says: we do not serve spirits.",
                     "What has four legs and cannot walk? A table.",
@@ -125,7 +125,7 @@ TALK: dict[str, Talk] = {
     ),
     "weather": Talk(
         ["[Lovely|Terrible|Nice|Awful] weather today[.|!|]", "What do you think of the weather?", "It is raining[ again|].", "How is the weather?", "What a storm!", "It is so [cold|hot] today.", "Will it rain?",
-         "Look at the rain!", "Is it cold outside?", "The sun is out[.|!|]", "what's the weather like", "It's snowing!", "So much wind today.", "I hate this weather.",
+         "Look at the rain!", "Is it cold outside?", "The sun is out[.|!|]", "what's the weather like", "It's snowing!", "How is the weather today?", "It is so cold outside.", "It is raining outside.", "What lovely weather today.", "What lovely weather!", "Will it rain today?", "Is it raining?", "I hate the rain.", "So much wind today.", "I hate this weather.",
          "What terrible weather!", "So much rain today.", "What is the weather like today?"],
         {
             "cheerful": ["All weather is good weather, {user}!", "Perfect for a walk, {user}!"],
@@ -139,7 +139,7 @@ TALK: dict[str, Talk] = {
     "opinion": Talk(
         ["Do you like {thing}?", "What do you think of {thing}?", "What do you think about {thing}?", "How do you feel about {thing}?", "Do you enjoy {thing}?", "Are you fond of {thing}?",
          "I love {thing}. And you?", "what about {thing}", "Your opinion on {thing}?", "Tell me what you think of {thing}.", "{char}, do you like {thing}?", "Have you any interest in {thing}?",
-         "do u like {thing}", "Let us talk about {thing}.", "I hate {thing}. Do you?", "What's your view of {thing}?"],
+         "So, what do you think about {thing}?", "Do you love {thing}?", "Tell me what you think about {thing}.", "I like {thing}. Do you like {thing}?", "How do you like {thing}?", "do u like {thing}", "Let us talk about {thing}.", "I hate {thing}. Do you?", "What's your view of {thing}?"],
         {
             "cheerful": ["I adore {thing}!", "{thing}? Wonderful! Tell me more."],
             "gruff": ["{thing}? Not in here.", "I have no time for {thing}."],
@@ -152,7 +152,7 @@ TALK: dict[str, Talk] = {
     "sad": Talk(
         ["I am [sad|unhappy|lonely|heartbroken|so tired|not well][.|, {char}.]", "I feel [sad|lonely|terrible|down|awful][.| today.]", "I had a bad day[.|!|]", "My heart is broken.", "I am crying.", "im sad",
          "Everything is going wrong.", "I miss my friends.", "I lost my job.", "Nobody understands me.", "Life is hard.", "I want to cry.", "It was a terrible day.", "I am afraid[.|, {char}.]", "I am so lonely today.",
-         "I feel so sad.", "I had a terrible day.", "I am so tired of everything."],
+         "I feel so lonely.", "I feel so tired.", "I am so sad.", "I am so sad today.", "I am so unhappy.", "I had a hard day.", "It was a bad day.", "Today was a terrible day.", "I feel sad and lonely.", "I feel so sad.", "I had a terrible day.", "I am so tired of everything."],
         {
             "cheerful": ["Come here, {user}. Tomorrow will be brighter!", "Let me cheer you up, {user}!"],
             "gruff": ["Sit down, {user}. Eat something.", "Life is hard. You are harder, {user}."],
@@ -165,7 +165,7 @@ TALK: dict[str, Talk] = {
     "happy": Talk(
         ["I am [happy|so happy|glad|excited|in love][.|!|, {char}!]", "I have good news[.|!|]", "I won[!| the game!| a prize!]", "Today is my birthday[.|!|]", "I passed my exam[.|!|]", "What a [great|wonderful] day!", "im so happy",
          "I got the job!", "I found it!", "I did it!", "We won!", "Everything went well[.|!|]", "Guess what, I am getting married!", "Best day ever!", "I feel [great|wonderful] today[.|!|]",
-         "I am so happy today!", "I am glad, I won!", "What great news!"],
+         "I am so happy today!", "I am glad, I won!", "I am so glad!", "I am so glad today.", "I have great news!", "I feel so happy.", "What a happy day!", "I won, I am so happy!", "Good news: I won!", "What good news!", "What great news!"],
         {
             "cheerful": ["Hurrah for you, {user}! We must celebrate!", "That is wonderful, {user}!"],
             "gruff": ["Good for you, {user}. Now keep it down.", "Hm. You have earned it, {user}."],
@@ -178,7 +178,7 @@ TALK: dict[str, Talk] = {
     "what_doing": Talk(
         ["What are you doing[?| here?| right now?]", "What are you up to?", "wyd", "Are you busy?", "Am I disturbing you?", "What are you working on?", "Do you have a minute?", "What keeps you busy?",
          "What were you doing?", "Why are you here?", "What brings you here?", "Are you waiting for someone?", "Is this a bad time?", "What are you doing there, {char}?",
-         "What are you doing right now, {char}?", "What are you busy with here?", "Are you working here?"],
+         "What are you doing right now, {char}?", "What are you busy with here?", "Are you working?", "Are you busy right now?", "Are you working right now?", "What are you doing today?", "Are you waiting here?", "So what are you doing?", "what are you up to", "Are you working here?"],
         {
             "cheerful": ["I was just waiting for you, {user}!", "Nothing that cannot wait for you, {user}!"],
             "gruff": ["Work. You should try it, {user}.", "Minding my own business, {user}."],
@@ -191,7 +191,7 @@ TALK: dict[str, Talk] = {
     "story": Talk(
         ["Tell me a story[.|!|]", "Do you know a story?", "Tell us a tale[.|!|]", "I want to hear a story.", "Can you tell me a story?", "Got any stories?", "story pls", "{char}, tell us a story.", "Tell me about the old days.",
          "Entertain me[.|!|]", "What is the best story you know?", "Tell me something[ interesting|].", "Read me a story.",
-         "I want to hear a tale.", "Tell me a tale.", "Do you know any stories?"],
+         "I want to hear a tale.", "Tell me a tale.", "Tell me a good story.", "Please tell me a story.", "Please tell us a story.", "Do you know any good stories?", "Can you tell us a tale?", "I want to hear the best story.", "Do you know any stories?"],
         {
             "any": ["There was a fox who learned to count. He never lost a hen again. The farmer did.",
                     "Once a king sold his shadow for gold. At noon nobody noticed. At night nobody knew him.",
@@ -202,7 +202,7 @@ TALK: dict[str, Talk] = {
     "advice": Talk(
         ["What should I do?", "I need [your advice|your help|help|advice][.|, {char}.]", "Can you help me?", "Help me[!|, {char}!|, please.]", "What would you do?", "Give me [some advice|advice].", "I have a problem.", "Please help.",
          "What do you advise?", "I do not know what to do.", "help pls", "Could you help me[, {char}|]?", "I'm in trouble.", "Tell me what to do.", "I need your wisdom.",
-         "I need some help.", "What should I do, {char}?", "I need some advice."],
+         "I need some help.", "What should I do, {char}?", "I need some help, please.", "Please help me.", "Can you help me, please?", "Please tell me what to do.", "Please give me some advice.", "What would you do, {char}?", "Could you give me some advice?", "I need some advice."],
         {
             "cheerful": ["Follow your heart, {user}! What is the trouble?", "Of course I will help, {user}! Tell me all."],
             "gruff": ["Start at the beginning, {user}, and be brief.", "Fine. What did you break, {user}?"],
@@ -214,7 +214,7 @@ TALK: dict[str, Talk] = {
     ),
     "agree": Talk(
         ["Yes[.|!|]", "Yes, I think so[ too|].", "You are right[.|!|, {char}.]", "I agree[.|!| with you.]", "Sure[.|!|]", "ok", "Okay[.|!|]", "Of course[.|!|]", "Fine[.|, {char}.]", "True[.|!|]", "yeah", "Exactly[.|!|]", "That is true.", "Deal[.|!|]", "Agreed[.|!|]",
-         "I agree, that is true.", "Yes, you are right."],
+         "Yes, of course.", "Yes, that is right.", "That is right.", "You are so right.", "Yes, I agree.", "Okay, I agree.", "yes of course", "Sure, I agree with you.", "Yes, true.", "yep", "right", "I agree, that is true.", "Yes, you are right."],
         {
             "cheerful": ["I knew you would say that, {user}!", "Wonderful, {user}!"],
             "gruff": ["Good. That saves time.", "Hm. At last somebody with sense."],
@@ -226,7 +226,7 @@ TALK: dict[str, Talk] = {
     ),
     "disagree": Talk(
         ["No[.|!|]", "No, I do not think so.", "You are wrong[.|!|, {char}.]", "I disagree[.|!| with you.]", "Never[.|!|]", "nope", "That is not true[.|!|]", "I do not believe you.", "Nonsense[.|!|]", "I doubt it.", "Certainly not[.|!|]", "no way", "That is wrong.", "I refuse[.|!|]",
-         "No, that is wrong.", "No, you are wrong."],
+         "No, never.", "No, I disagree.", "No, that is not true.", "I do not think so.", "I do not think that is true.", "That is nonsense.", "No, I do not believe you.", "You are so wrong.", "That is not right.", "No, that is wrong.", "No, you are wrong."],
         {
             "cheerful": ["We can still be friends, {user}!", "Ha! Then convince me, {user}."],
             "gruff": ["Suit yourself, {user}.", "Then do it your way and fail, {user}."],
@@ -238,7 +238,7 @@ TALK: dict[str, Talk] = {
     ),
     "laugh": Talk(
         ["Ha ha[.|!|]", "haha", "lol", "LOL", "lmao", "That is funny[.|!|]", "*laughs*", "Hahaha!", "xD", "*giggles*", "You are so funny[.|!|]", "rofl", ":D", "*bursts out laughing*",
-         "haha lol", "*laughs* haha"],
+         "hahaha lol", "lol haha", "lmao that is funny", "That is so funny!", "haha that is so funny", "lol you are funny", "hehe", "*laughs out loud*", "*laughs* That is funny.", "*giggles* haha", "haha xD", "haha lol", "*laughs* haha"],
         {
             "cheerful": ["Laugh with me, {user}!", "That is the spirit, {user}!"],
             "gruff": ["What is so funny, {user}?", "I made no joke."],
@@ -263,7 +263,7 @@ UNCLEAR = {
 # The same intents from an assistant, which has no gestures and no temper.
 ASSISTANT = {
     "greeting": ["Hello! What can I do for you?", "Hi! How can I help?"],
-    "how_are_you": ["I am a program, so I am always the same. How are you?", "All systems are fine. And you?"],
+    "how_are_you": ["Always the same, thank you. How are you?", "All systems are fine. And you?"],
     "farewell": ["Goodbye! Come back any time.", "See you!"],
     "thanks": ["You are welcome.", "Glad to help."],
     "sorry": ["No harm done.", "Never mind."],
@@ -280,5 +280,5 @@ ASSISTANT = {
     "agree": ["Good.", "Then we agree."],
     "disagree": ["All right. Tell me more.", "I see. What do you think instead?"],
     "laugh": ["I am glad that you like it.", "Good, a laugh helps."],
-    "unclear": ["I did not understand that. Could you say it in other words?", "I am a small model and did not follow. Please say it more simply."],
+    "unclear": ["I did not understand that. Could you say it in other words?", "I did not follow. Please say it more simply."],
 }
