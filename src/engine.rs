@@ -76,7 +76,7 @@ pub struct EngineOptions {
     pub context_length: Option<usize>,
     /// How many requests may wait while others are answered.
     pub queue_capacity: usize,
-    /// How many requests are answered at a time.
+    /// How many requests are answered at a time; those that nobody waits for go on beside the others.
     pub batch: usize,
     /// How many tokens' keys and values are kept in memory, at least one context; `None` is about 2 GiB, and at least two
     /// contexts.
@@ -166,13 +166,20 @@ impl Engine {
         let usual = usize::try_from(USUAL_CACHE_BYTES / footprint.kv_bytes_per_token).unwrap_or(usize::MAX);
         let usual =
             usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
+        // A GPU has memory of its own.
+        let limit = if candle_core::utils::cuda_is_available() { None } else { memory::limit() };
+        // What nobody asked for is not what the model fails for.
+        let beside =
+            limit.map_or(u64::MAX, |limit| limit.saturating_sub(total) / footprint.kv_bytes_per_token);
+        let usual = usual.min(usize::try_from(beside).unwrap_or(usize::MAX));
         let cached = options.cache_tokens.unwrap_or(usual).max(context_length);
         let pages = pages_for(cached);
-        let needed = footprint.kv_bytes_per_token.saturating_mul(cached as u64);
-        if let Some(has) = memory::total().filter(|has| needed > *has) {
+        let cache_bytes = footprint.kv_bytes_per_token.saturating_mul(cached as u64);
+        let needed = cache_bytes.saturating_add(total);
+        if let Some(has) = limit.filter(|has| needed > *has) {
             return Err(LoadError::Memory { tokens: cached, needed, has });
         }
-        tracing::info!(tokens = cached, megabytes = needed >> 20, "the cache has room for so much");
+        tracing::info!(tokens = cached, megabytes = cache_bytes >> 20, "the cache has room for so much");
         let load = move |report: &mut dyn FnMut(u64)| {
             let device = Device::cuda_if_available(0)
                 .map_err(|error| LoadError::Device { detail: error.to_string() })?;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::queue::{Queue, Work};
 use super::scheduler::MOST_HINTS;
@@ -191,6 +191,11 @@ impl Admission {
     pub(crate) fn break_down(&self) {
         self.lock().broken = true;
         self.close();
+    }
+
+    /// Estimated wait of whoever is at this place among those who wait for pages, while so many have theirs.
+    pub(crate) fn estimate(&self, place: usize, having: usize) -> Option<Duration> {
+        self.lock().queue.estimate(place, having)
     }
 
     /// Blocks until the end; whether it was a break-down.

@@ -156,17 +156,17 @@ pub enum LoadError {
         /// What the driver said.
         detail: String,
     },
-    /// The cache would need more memory than this machine has.
+    /// The model and its cache need more memory than there is.
     #[error(
-        "a cache of {tokens} tokens takes {} MB, and this machine has {}: set model.cache_tokens or model.context_length lower",
+        "the model and a cache of {tokens} tokens take {} MB at least, and this process may take {} MB: set model.cache_tokens or model.context_length lower, or take a smaller model",
         .needed >> 20, .has >> 20
     )]
     Memory {
         /// Tokens of the cache.
         tokens: usize,
-        /// Bytes that they take.
+        /// Bytes that they and the weights take.
         needed: u64,
-        /// Bytes of memory that the machine has.
+        /// Bytes of memory that this process may take.
         has: u64,
     },
     /// No thread could be started.

@@ -20,7 +20,8 @@ const MOST_REMEMBERED: usize = 4_096;
 /// Share of the newest reply time in the running average: about the last five replies count.
 const NEWEST_SHARE: f64 = 0.2;
 
-/// The queue. At most `turns` requests have their turn (they were granted, or they run); at most `capacity` wait.
+/// The queue. At most `turns` requests of a class and those more urgent have their turn (they were granted, or they run): the
+/// less urgent give way. At most `capacity` wait.
 #[derive(Debug)]
 pub(crate) struct Queue {
     capacity: usize,
@@ -30,11 +31,11 @@ pub(crate) struct Queue {
     granted: Vec<Granted>,
     /// Started, but the worker has not come for them yet.
     started: Vec<Work>,
-    /// The worker has them since then, by their keys.
-    running: Vec<(u64, Instant)>,
+    /// The worker has them.
+    running: Vec<Running>,
     next_key: u64,
     shares: Shares,
-    /// Average time from the beginning of a turn to its end.
+    /// Average time from the beginning of a turn that somebody waits for to its end.
     average: Option<Duration>,
 }
 
@@ -70,6 +71,13 @@ struct Granted {
     key: u64,
     waiting: Waiting,
     lease_end: Instant,
+}
+
+#[derive(Debug)]
+struct Running {
+    key: u64,
+    class: Class,
+    since: Instant,
 }
 
 impl Waiting {
@@ -153,12 +161,12 @@ impl Queue {
     ) -> Result<Ticket, Full> {
         self.update(now);
         let (arrival, place) = (self.take_key(), self.waiting.len());
-        if place >= self.capacity && !self.has_turns() {
+        if place >= self.capacity && !self.has_turns(meta.class) {
             let mut requests = self.requests();
             requests.push((meta, arrival));
             match self.shares.order(&requests).last() {
                 Some(&last) if last < place => drop(self.waiting.remove(last)),
-                _ => return Err(Full { place, wait: self.wait(place + 1, now) }),
+                _ => return Err(Full { place, wait: self.wait(meta.class, place + 1, now) }),
             }
         }
         // Its place is said when the others' are.
@@ -189,7 +197,8 @@ impl Queue {
         if self.waiting.len() < before {
             self.sort();
         }
-        while self.has_turns() && !self.waiting.is_empty() {
+        // Where the first has no turn, the less urgent behind it have none either.
+        while self.waiting.first().is_some_and(|first| self.has_turns(first.meta.class)) {
             let waiting = self.waiting.remove(0);
             self.shares.serve(&waiting.meta);
             waiting.grant.grant();
@@ -203,7 +212,7 @@ impl Queue {
         for index in 0..self.waiting.len() {
             let place = index + 1;
             if self.waiting[index].told != Some(place) {
-                let wait = self.wait(place, now);
+                let wait = self.wait(self.waiting[index].meta.class, place, now);
                 self.waiting[index].told = Some(place);
                 self.waiting[index].grant.moved(Queued { place, wait });
             }
@@ -217,15 +226,16 @@ impl Queue {
             return None;
         }
         let work = self.started.remove(0);
-        self.running.push((work.key, now));
+        self.running.push(Running { key: work.key, class: work.meta.class, since: now });
         Some(work)
     }
 
     /// The running request with this key has ended. `measured`: its time says something about the next ones.
     pub(crate) fn finished(&mut self, key: u64, now: Instant, measured: bool) {
-        let Some(index) = self.running.iter().position(|(running, _)| *running == key) else { return };
-        let (_, since) = self.running.remove(index);
-        if measured {
+        let Some(index) = self.running.iter().position(|running| running.key == key) else { return };
+        let Running { class, since, .. } = self.running.remove(index);
+        // The others rest now and then, which says nothing.
+        if measured && class == Class::Interactive {
             let took = now.saturating_duration_since(since);
             self.average = Some(match self.average {
                 None => took,
@@ -266,9 +276,12 @@ impl Queue {
         self.waiting.iter().map(|waiting| (waiting.meta, waiting.arrival)).collect()
     }
 
-    /// Whether a turn is nobody's.
-    fn has_turns(&self) -> bool {
-        self.granted.len() + self.started.len() + self.running.len() < self.turns
+    /// Whether there is a turn for this class: less urgent requests that have one are no hindrance.
+    fn has_turns(&self, class: Class) -> bool {
+        let granted = self.granted.iter().map(|granted| granted.waiting.meta.class);
+        let started = self.started.iter().map(|work| work.meta.class);
+        let running = self.running.iter().map(|running| running.class);
+        granted.chain(started).chain(running).filter(|&other| other <= class).count() < self.turns
     }
 
     /// A number that nothing else has.
@@ -278,14 +291,20 @@ impl Queue {
         key
     }
 
-    /// Estimated wait until so many turns have ended: the one that runs longest ends next, and the others evenly after it.
-    fn wait(&self, place: usize, now: Instant) -> Option<Duration> {
+    /// Estimated time until so many turns have ended while so many go on at a time.
+    pub(crate) fn estimate(&self, place: usize, at_a_time: usize) -> Option<Duration> {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Some(self.average?.saturating_mul(count(place)) / count(at_a_time.max(1)))
+    }
+
+    /// The same for a turn of this class: the one that runs longest ends next, and the others evenly after it.
+    fn wait(&self, class: Class, place: usize, now: Instant) -> Option<Duration> {
         let average = self.average?;
-        let had = self.running.iter().map(|(_, since)| now.saturating_duration_since(*since)).max();
+        let running = self.running.iter().filter(|running| running.class <= class);
+        let had = running.map(|running| now.saturating_duration_since(running.since)).max();
         let had = had.unwrap_or(Duration::ZERO).min(average);
-        let later = u32::try_from(place.saturating_sub(1)).unwrap_or(u32::MAX);
-        let turns = u32::try_from(self.turns).unwrap_or(u32::MAX);
-        Some(average.saturating_sub(had).saturating_add(average.saturating_mul(later) / turns))
+        let later = self.estimate(place.saturating_sub(1), self.turns)?;
+        Some(average.saturating_sub(had).saturating_add(later))
     }
 }
 

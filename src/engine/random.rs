@@ -82,35 +82,40 @@ impl Shape {
     ];
 }
 
-/// Which tensors have which type: of the `*_K_M` mixtures as llama.cpp's quantiser mixes them, of the others one type for
-/// all.
+/// Which tensors have which type, as llama.cpp's quantiser mixes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mixture {
     /// What files of the kind are called.
     pub name: &'static str,
     pub(crate) usual: GgmlDType,
-    /// Of the output matrix, and of some of the value and down matrices.
+    /// Of some of the value and down matrices.
     pub(crate) finer: GgmlDType,
+    /// Of the output matrix.
+    pub(crate) output: GgmlDType,
 }
 
 impl Mixture {
     /// The mixtures that can be asked for by name.
     pub const KNOWN: [Self; 6] = [
-        Self { name: "q4_k_m", usual: GgmlDType::Q4K, finer: GgmlDType::Q6K },
-        Self { name: "q5_k_m", usual: GgmlDType::Q5K, finer: GgmlDType::Q6K },
-        Self { name: "q6_k", usual: GgmlDType::Q6K, finer: GgmlDType::Q6K },
-        Self { name: "q8_0", usual: GgmlDType::Q8_0, finer: GgmlDType::Q8_0 },
-        Self { name: "q4_0", usual: GgmlDType::Q4_0, finer: GgmlDType::Q4_0 },
-        Self { name: "f16", usual: GgmlDType::F16, finer: GgmlDType::F16 },
+        Self { name: "q4_k_m", usual: GgmlDType::Q4K, finer: GgmlDType::Q6K, output: GgmlDType::Q6K },
+        Self { name: "q5_k_m", usual: GgmlDType::Q5K, finer: GgmlDType::Q6K, output: GgmlDType::Q6K },
+        Self { name: "q4_0", usual: GgmlDType::Q4_0, finer: GgmlDType::Q4_0, output: GgmlDType::Q6K },
+        Self::of("q6_k", GgmlDType::Q6K),
+        Self::of("q8_0", GgmlDType::Q8_0),
+        Self::of("f16", GgmlDType::F16),
     ];
 
-    /// The type of a matrix (llama.cpp's rule for `*_K_M`: the first and last eighth of the blocks, and every third of
+    /// One type for all.
+    pub(crate) const fn of(name: &'static str, dtype: GgmlDType) -> Self {
+        Self { name, usual: dtype, finer: dtype, output: dtype }
+    }
+
+    /// The type of a block's matrix (llama.cpp's rule for `*_K_M`: the first and last eighth of the blocks, and every third of
     /// the others).
     fn dtype(self, part: &str, layer: usize, layers: usize) -> GgmlDType {
         let eighth = layers / 8;
         let is_finer = layer < eighth || layer >= 7 * layers / 8 || (layer - eighth) % 3 == 2;
         match part {
-            "output" => self.finer,
             "attn_v" | "ffn_down" if is_finer => self.finer,
             _ => self.usual,
         }
@@ -170,7 +175,7 @@ fn entries(shape: &Shape, mixture: Mixture) -> Vec<Entry> {
     let mut entries = vec![
         matrix("token_embd.weight".to_owned(), shape.vocabulary, shape.embedding, mixture.usual),
         norm("output_norm.weight".to_owned()),
-        matrix("output.weight".to_owned(), shape.vocabulary, shape.embedding, mixture.finer),
+        matrix("output.weight".to_owned(), shape.vocabulary, shape.embedding, mixture.output),
     ];
     for layer in 0..shape.layers {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");

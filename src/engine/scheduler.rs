@@ -4,7 +4,7 @@
 mod entry;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use entry::{Entry, Running};
@@ -98,6 +98,11 @@ impl Scheduler {
             self.remove(key);
         }
         self.prefixes.clear(&mut self.pages);
+    }
+
+    /// How many replies have their pages.
+    pub(crate) fn having_pages(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.running.is_some() && entry.task.speaks).count()
     }
 
     /// Whether there is nothing to do.
@@ -232,15 +237,20 @@ impl Scheduler {
             let known = &entry.task.tokens[..entry.prompt.min(length - 1)];
             let found = self.prefixes.find(known, entry.task.conversation, &mut self.pages);
             let needed = pages_for(length + 1) - found.pages.len();
-            while !self.has_room(needed) {
-                // Idle work gives way; everybody else keeps what it has.
-                let idle = |entry: &Entry| entry.running.is_some() && entry.task.class == Class::Idle;
-                let last = self.entries.iter().rposition(idle).filter(|_| class != Class::Idle);
-                let Some(last) = last else {
-                    found.pages.into_iter().for_each(|page| self.pages.release(page));
-                    return;
-                };
+            // What is less urgent gives way if that helps; everybody else keeps what it has.
+            let yields = |entry: &Entry| entry.running.is_some() && entry.task.class > class;
+            while !self.has_room(needed)
+                && self.could_have_room(needed, class, &found.pages)
+                && let Some(last) = self.entries.iter().rposition(yields)
+            {
+                // Its pages may be another's in this very step.
+                let key = self.entries[last].task.key;
+                step.spans.retain(|span| span.key != key);
                 self.release(last);
+            }
+            if !self.has_room(needed) {
+                found.pages.into_iter().for_each(|page| self.pages.release(page));
+                return;
             }
             let (cached, kept) = (found.tokens(), found.pages.len());
             let mut pages = found.pages;
@@ -263,6 +273,15 @@ impl Scheduler {
         self.pages.free() + self.prefixes.evictable(&self.pages) >= pages + reserve
     }
 
+    /// The same if what is less urgent than this class had none, beside those that were found already.
+    fn could_have_room(&self, pages: usize, class: Class, found: &[Page]) -> bool {
+        let others = self.entries.iter().filter(|entry| entry.task.class <= class);
+        let reserve = others.clone().filter(|entry| entry.grows()).count();
+        let held = others.filter_map(|entry| entry.running.as_ref()).flat_map(|running| &running.pages);
+        let held: BTreeSet<&Page> = held.chain(found).collect();
+        self.pages.total() - held.len() >= pages + reserve
+    }
+
     /// Parts of the prompts that are being read, in equal shares.
     fn plan_prompts(&mut self, step: &mut Step) {
         let reading = self.readers();
@@ -270,9 +289,13 @@ impl Scheduler {
         let beside = work(&step.spans);
         let least = if step.spans.is_empty() { Load::of(self.entries[first].computed(), 1) } else { beside };
         let least = self.cost.seconds(least).unwrap_or(0.0);
-        let limit = if !step.spans.is_empty() {
+        let class = self.entries[first].task.class;
+        // What is less urgent than the prompt need not keep flowing.
+        let flows =
+            |span: &Span| self.index(span.key).is_some_and(|index| self.entries[index].task.class <= class);
+        let limit = if step.spans.iter().any(flows) {
             PATIENCE * least
-        } else if self.entries[first].task.class == Class::Idle {
+        } else if class == Class::Idle {
             LONGEST_IDLE_STEP.max(PATIENCE * least)
         } else {
             LONGEST_STEP.max(READING * least)

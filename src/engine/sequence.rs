@@ -51,6 +51,10 @@ pub(crate) fn fault(detail: impl Into<String>) -> Failure {
     Failure { kind: FailureKind::EngineFault, retryable: true, detail: detail.into() }
 }
 
+/// A stop string at which a reply panics, for tests of what happens then.
+#[cfg(test)]
+pub(crate) const PANICS: &str = "a reply that panics";
+
 /// The limits of a reply.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -114,6 +118,8 @@ impl Sequence {
         logits: &mut [f32],
         mailbox: &Mailbox,
     ) -> Result<Option<Finish>, Failure> {
+        #[cfg(test)]
+        assert!(!self.stops.iter().any(|stop| stop == PANICS), "secret text");
         let known = logits.len().min(self.tokenizer.len());
         if !logits[..known].iter().all(|logit| logit.is_finite()) {
             return Err(fault("the model gave numbers that are not finite"));

@@ -8,6 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::llama::StepError;
 use super::scheduler::Step;
+use super::sequence::PANICS;
 use super::vocabulary::{Kind, Piece};
 use super::*;
 use crate::generation::{
@@ -187,6 +188,23 @@ async fn a_panic_in_a_step_costs_one_reply() {
     let (text, end) = ask(&engine, request("w", 3)).await;
     assert_eq!((text.as_str(), end.expect("it ends well").reason), ("xyz", Finish::Length));
     assert_eq!(probed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_panic_in_one_reply_costs_that_reply() {
+    let (go, step) = stepwise();
+    let room = Room { waiting: 4, batch: 2, pages: 100 };
+    let Setting { engine, probed, .. } = engine_in(room, false, step);
+    let goes_on = start(&engine, request("a", 5)).await;
+    let panics = Request { stop: vec![PANICS.to_owned()], ..request("x", 5) };
+    let panics = start(&engine, panics).await;
+    (0..40).for_each(|_| go.send(()).expect("the model waits"));
+    let failure = finish(panics).await.1.expect_err("it fails");
+    assert!(is_fault(&failure) && failure.retryable, "{failure:?}");
+    assert!(!failure.detail.contains("secret"), "{failure:?}");
+    assert_eq!(finish(goes_on).await.0, "bcdef");
+    // The model did nothing wrong.
+    assert_eq!(probed.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -375,18 +393,36 @@ async fn a_model_that_computes_nothing_any_more_ends_everything() {
     assert_eq!(dropped.load(Ordering::SeqCst), 1);
 }
 
+/// A prompt whose first parts are the same in others.
+fn marked(persona: &str, history: &str, cue: &str) -> Prompt {
+    let mut prompt = Prompt::default();
+    prompt.text(persona);
+    prompt.mark_persona_end();
+    prompt.text(history);
+    prompt.mark_history_end();
+    prompt.text(cue);
+    prompt
+}
+
+#[tokio::test]
+async fn what_another_reply_has_read_meanwhile_counts_as_cached() {
+    let (go, step) = stepwise();
+    let room = Room { waiting: 4, batch: 2, pages: 100 };
+    let Setting { engine, .. } = engine_in(room, false, step);
+    let persona = "a".repeat(300);
+    let asked = |history| Request { prompt: marked(&persona, history, "cue"), ..request("", 2) };
+    // Both have begun when the first step ends.
+    let [first, second] = [start(&engine, asked("x")).await, start(&engine, asked("y")).await];
+    (0..40).for_each(|_| go.send(()).expect("the model waits"));
+    let usage = async |generation| finish(generation).await.1.expect("it ends well").usage;
+    assert_eq!(usage(first).await.cached_tokens, 0);
+    let cached = usage(second).await.cached_tokens;
+    assert!((256..=301).contains(&cached), "{cached}");
+}
+
 #[tokio::test]
 async fn what_was_read_is_not_read_again() {
     let Setting { engine, .. } = engine_with(4, next_byte);
-    let marked = |persona: &str, history: &str, cue: &str| {
-        let mut prompt = Prompt::default();
-        prompt.text(persona);
-        prompt.mark_persona_end();
-        prompt.text(history);
-        prompt.mark_history_end();
-        prompt.text(cue);
-        prompt
-    };
     let cached = async |prompt: Prompt| {
         let asked = Request { prompt, ..request("", 2) };
         ask(&engine, asked).await.1.expect("it ends well").usage.cached_tokens

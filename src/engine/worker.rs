@@ -63,6 +63,9 @@ pub(crate) struct Reply {
     mailbox: Mailbox,
     sequence: Sequence,
     usage: Usage,
+    /// Tokens of the prompt that were computed for it, and again after a set-back. All others were there, or came from
+    /// another's work.
+    computed: usize,
     timings: Timings,
     /// When its place was taken, when it got its pages, and when its first token was chosen.
     reserved: Instant,
@@ -103,14 +106,10 @@ impl<M: Model> Worker<M> {
 
     fn obey(&mut self, orders: Orders) {
         for work in orders.works {
-            match self.read(&work.request) {
+            match contained("reading the prompt", || self.read(&work.request)).flatten() {
                 Ok(prompt) => self.begin(work, prompt),
                 Err(failure) => {
-                    tracing::debug!(
-                        request = work.meta.request,
-                        detail = failure.detail,
-                        "a request was refused"
-                    );
+                    log_failure(work.meta.request, &failure);
                     work.mailbox.send(Event::Failed(failure));
                     self.admission.finished(work.key, false);
                 }
@@ -174,6 +173,7 @@ impl<M: Model> Worker<M> {
             mailbox,
             sequence,
             usage,
+            computed: 0,
             timings: Timings::default(),
             reserved,
             admitted: None,
@@ -258,6 +258,7 @@ impl<M: Model> Worker<M> {
 
     /// Tells the replies what the plan says of them.
     fn tell(&mut self, news: &[News]) {
+        let having = self.scheduler.having_pages();
         for &news in news {
             let (News::Admitted { key, .. } | News::Waits { key, .. }) = news;
             let Some(reply) = self.replies.get_mut(&key) else { continue };
@@ -270,7 +271,8 @@ impl<M: Model> Worker<M> {
                     reply.mailbox.send(Event::Admitted { prompt_tokens, cached_tokens: cached, seed });
                 }
                 News::Waits { place, .. } => {
-                    reply.mailbox.send(Event::Queued(Queued { place, wait: None }));
+                    let wait = self.admission.estimate(place, having);
+                    reply.mailbox.send(Event::Queued(Queued { place, wait }));
                 }
             }
         }
@@ -285,22 +287,31 @@ impl<M: Model> Worker<M> {
             let Some(reply) = self.replies.get_mut(&span.key) else { continue };
             let Usage { prompt_tokens, cached_tokens, new_tokens } = reply.usage;
             if new_tokens == 0 {
+                reply.computed += span.ids.len();
                 let (done, total) = (span.end().saturating_sub(cached_tokens), prompt_tokens - cached_tokens);
                 reply.mailbox.send(Event::Prefill { done, total });
             }
             let Some(mut logits) = logits else { continue };
+            if new_tokens == 0 {
+                reply.usage.cached_tokens = prompt_tokens.saturating_sub(reply.computed);
+            }
             let first_token = *reply.first_token.get_or_insert_with(Instant::now);
             if let Some(admitted) = reply.admitted {
                 reply.timings.prefill = first_token - admitted;
             }
-            let outcome = reply.sequence.advance(&mut logits, &reply.mailbox);
+            let outcome = contained("choosing a token", || {
+                let finish = reply.sequence.advance(&mut logits, &reply.mailbox);
+                finish.map(|finish| (finish, reply.sequence.new_tokens().last().copied()))
+            });
             reply.usage.new_tokens = reply.sequence.new_tokens().len();
             reply.timings.decode = first_token.elapsed();
-            match (outcome, reply.sequence.new_tokens().last().copied()) {
-                (Ok(Some(reason)), _) => self.finish(span.key, reason),
-                (Ok(None), Some(token)) => self.scheduler.grow(span.key, token),
-                (Ok(None), None) => {}
-                (Err(failure), _) => {
+            match outcome {
+                Ok(Ok((Some(reason), _))) => self.finish(span.key, reason),
+                Ok(Ok((None, Some(token)))) => self.scheduler.grow(span.key, token),
+                Ok(Ok((None, None))) => {}
+                // The model did nothing wrong.
+                Err(panicked) => self.refuse(span.key, panicked),
+                Ok(Err(failure)) => {
                     let is_fault = failure.kind == FailureKind::EngineFault;
                     self.faults += usize::from(is_fault && !faulty);
                     faulty |= is_fault;
@@ -316,9 +327,10 @@ impl<M: Model> Worker<M> {
 
     /// Ends a reply from outside.
     fn end(&mut self, key: u64, finish: Finish) {
-        if let Some(reply) = self.replies.get_mut(&key) {
-            let reason = reply.sequence.end(finish, &reply.mailbox);
-            self.finish(key, reason);
+        let Some(reply) = self.replies.get_mut(&key) else { return };
+        match contained("ending a reply", || reply.sequence.end(finish, &reply.mailbox)) {
+            Ok(reason) => self.finish(key, reason),
+            Err(failure) => self.refuse(key, failure),
         }
     }
 
@@ -333,7 +345,9 @@ impl<M: Model> Worker<M> {
         let Reply { request, usage, timings, .. } = reply;
         let (prompt_tokens, new_tokens) = (usage.prompt_tokens, usage.new_tokens);
         tracing::debug!(request, prompt_tokens, new_tokens, ?timings, "a reply has ended");
-        reply.mailbox.send(Event::Finished(Finished { reason, ids: reply.sequence.kept(), usage, timings }));
+        // A reply without ids is as good as one with them, only slower to go on from.
+        let ids = contained("looking for the ids", || reply.sequence.kept()).unwrap_or_default();
+        reply.mailbox.send(Event::Finished(Finished { reason, ids, usage, timings }));
         self.admission.finished(key, answered);
     }
 
@@ -342,12 +356,7 @@ impl<M: Model> Worker<M> {
         let Some(reply) = self.replies.remove(&key) else { return };
         self.scheduler.remove(key);
         failure.retryable &= self.faults < MAX_FAULTS;
-        let (request, detail) = (reply.request, &failure.detail);
-        if failure.kind == FailureKind::EngineFault {
-            tracing::error!(request, detail, "a reply has failed");
-        } else {
-            tracing::debug!(request, detail, "a request was refused");
-        }
+        log_failure(reply.request, &failure);
         reply.mailbox.send(Event::Failed(failure));
         self.admission.finished(key, false);
     }
@@ -376,6 +385,19 @@ impl<M: Model> Worker<M> {
             self.refuse(span.key, fault(place));
         }
         true
+    }
+}
+
+/// Work for one request; a panic there is that request's failure alone. What the panic says may contain text of members.
+fn contained<T>(what: &str, work: impl FnOnce() -> T) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| fault(format!("{what} panicked")))
+}
+
+fn log_failure(request: u64, Failure { kind, detail, .. }: &Failure) {
+    if *kind == FailureKind::EngineFault {
+        tracing::error!(request, detail, "a reply has failed");
+    } else {
+        tracing::debug!(request, detail, "a request was refused");
     }
 }
 

@@ -116,6 +116,13 @@ impl Scripted {
         self.lock().forgotten.clone()
     }
 
+    /// Takes the last place away, as a full queue does when somebody comes who goes before. Whether there was one.
+    #[must_use]
+    pub fn displace(&self) -> bool {
+        let last = self.lock().waiting.pop_back();
+        last.is_some()
+    }
+
     /// How many generations were dropped before their end.
     #[must_use]
     pub fn cancelled(&self) -> usize {

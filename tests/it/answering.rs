@@ -416,6 +416,32 @@ async fn a_full_queue_says_no() {
 }
 
 #[tokio::test]
+async fn whoever_loses_the_place_in_a_full_queue_is_told() {
+    let stage = Stage::set(FakeDiscord::start().await, Setting { queue: 1, ..Setting::default() }).await;
+    let discord = &stage.discord;
+    let alice = discord.member("Alice");
+    let go = Arc::new(Semaphore::new(0));
+    let general = discord.channel("general");
+    let ask = |channel, text| discord.post(channel, alice, format!("{} {text}", discord.mention_bot()));
+    for busy in ["busy", "busy too"] {
+        stage.script.then([say("Wait"), Step::Hold(Arc::clone(&go))]);
+        discord.reply_such_that(ask(discord.channel(busy), "hello"), reads("Wait")).await;
+    }
+    let waiting = ask(general, "are you there?");
+    while !stage.script.displace() {
+        tokio::task::yield_now().await;
+    }
+    let notice = discord.reply_to(waiting).await;
+    assert_eq!(notice.content(), Notice::QueueFull { place: 1, wait: None }.to_string());
+    // What was not answered is not remembered, and the channel goes on.
+    go.add_permits(2);
+    stage.script.then_say("Now I am.");
+    discord.reply_such_that(ask(general, "and now?"), reads("Now I am.")).await;
+    let prompt = stage.script.prompts().last().expect("three prompts").render();
+    assert!(prompt.contains("and now?") && !prompt.contains("are you there?"), "{prompt}");
+}
+
+#[tokio::test]
 async fn members_cannot_write_the_prompts_structure() {
     let stage = Stage::new().await;
     let discord = &stage.discord;

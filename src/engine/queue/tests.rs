@@ -54,15 +54,30 @@ fn the_first_has_its_turn_at_once_and_the_others_one_after_the_other() {
 }
 
 #[test]
-fn the_urgent_go_before_the_others_but_not_before_whoever_has_the_turn() {
+fn the_urgent_go_before_the_others_but_not_before_an_equal_that_has_the_turn() {
     let now = Instant::now();
     let mut queue = Queue::new(8, 1);
+    let _first = enter(&mut queue, Class::Interactive, now);
     let mut idle = enter(&mut queue, Class::Idle, now);
     let mut background = enter(&mut queue, Class::Background, now);
     let mut interactive = enter(&mut queue, Class::Interactive, now);
-    assert_eq!(news(&mut idle), Err(()));
     assert_eq!(news(&mut interactive), Ok(Some(1)));
     assert_eq!(news(&mut background), Ok(Some(2)));
+    assert_eq!(news(&mut idle), Ok(Some(3)));
+}
+
+#[test]
+fn what_nobody_waits_for_takes_no_turn_from_a_member() {
+    let now = Instant::now();
+    let mut queue = Queue::new(1, 1);
+    let _running = start(enter(&mut queue, Class::Idle, now));
+    assert!(queue.take(now).is_some());
+    let mut waits = enter(&mut queue, Class::Idle, now);
+    let mut background = enter(&mut queue, Class::Background, now);
+    // Nor does it when no more may wait.
+    let mut interactive = enter(&mut queue, Class::Interactive, now);
+    assert_eq!([news(&mut background), news(&mut interactive)], [Err(()), Err(())]);
+    assert_eq!(news(&mut waits), Ok(Some(1)));
 }
 
 #[test]
@@ -251,7 +266,7 @@ proptest! {
         let mut queue = Queue::new(CAPACITY, turns);
         let mut tickets: Vec<(u64, Ticket)> = Vec::new();
         let mut number = 0;
-        let mut running: Vec<u64> = Vec::new();
+        let mut running: Vec<(u64, Class)> = Vec::new();
         for step in steps {
             match step {
                 Step::Enter(class, deadline, member) => {
@@ -274,21 +289,24 @@ proptest! {
                 }
                 Step::Take => {
                     if let Some(work) = queue.take(now) {
-                        prop_assert!(!running.contains(&work.key));
-                        running.push(work.key);
-                        prop_assert!(running.len() <= turns, "too many at a time");
+                        prop_assert!(running.iter().all(|(key, _)| *key != work.key));
+                        running.push((work.key, work.meta.class));
+                        for each in [Class::Interactive, Class::Background, Class::Idle] {
+                            let count = running.iter().filter(|(_, class)| *class == each).count();
+                            prop_assert!(count <= turns, "too many at a time");
+                        }
                         prop_assert!(tickets.iter().all(|(number, _)| *number != work.meta.request));
                     }
                 }
-                Step::Finish if !running.is_empty() => queue.finished(running.remove(0), now, true),
+                Step::Finish if !running.is_empty() => queue.finished(running.remove(0).0, now, true),
                 Step::Pass(seconds) => now += u32::from(seconds) * SECOND,
                 Step::Drop(_) | Step::Finish => {}
             }
             queue.update(now);
             prop_assert!(queue.waiting.len() <= CAPACITY);
             prop_assert!(queue.waiting.is_sorted_by_key(|waiting| waiting.meta.class));
-            prop_assert!(queue.waiting.is_empty() || !queue.has_turns(), "somebody waits for nothing");
             for (index, waiting) in queue.waiting.iter().enumerate() {
+                prop_assert!(!queue.has_turns(waiting.meta.class), "somebody waits for nothing");
                 prop_assert_eq!(waiting.told, Some(index + 1));
                 // Nobody's first message is behind two of somebody else.
                 let same_class = |other: &&Waiting| other.meta.class == waiting.meta.class;

@@ -445,13 +445,39 @@ fn a_conversation_has_one_hint_and_its_message_takes_the_hint_s_place() {
 }
 
 #[test]
-fn idle_work_leaves_its_pages_to_whoever_needs_them() {
+fn the_less_urgent_leave_their_pages_to_whoever_needs_them() {
+    for (class, most) in [(Class::Idle, 0), (Class::Idle, 3), (Class::Background, 3)] {
+        let mut machine = Machine::new(16);
+        machine.add(1, class, text(1, 0, 1, 450), 0, most);
+        machine.step(false);
+        let urgent = machine.add(2, Class::Interactive, text(2, 0, 2, 450), 0, 3);
+        machine.step(false);
+        assert!(machine.texts[&urgent].cached.is_some(), "{class:?}");
+        machine.run();
+        machine.no_page_is_lost();
+    }
+}
+
+#[test]
+fn a_reply_gives_way_in_the_midst_of_a_step_and_only_if_that_helps() {
     let mut machine = Machine::new(16);
-    machine.add(1, Class::Idle, text(1, 0, 1, 480), 0, 0);
-    machine.step(false);
-    let urgent = machine.add(2, Class::Interactive, text(2, 0, 2, 450), 0, 3);
-    machine.step(false);
-    assert!(machine.texts[&urgent].cached.is_some());
+    let background = machine.add(1, Class::Background, text(1, 0, 1, 60), 0, 400);
+    while machine.texts[&background].tokens.len() < 250 {
+        machine.step(false);
+    }
+    let urgent = machine.add(2, Class::Interactive, text(2, 0, 2, 400), 0, 3);
+    let step = machine.step(false);
+    assert!(step.spans.iter().all(|span| span.key == urgent), "{:?}", step.spans);
+
+    let keys = |step: Step| step.spans.iter().map(|span| span.key).collect::<Vec<_>>();
+    let mut machine = Machine::new(16);
+    let first = machine.add(1, Class::Interactive, text(1, 0, 1, 250), 0, 30);
+    let background = machine.add(2, Class::Background, text(2, 0, 2, 100), 0, 60);
+    while machine.texts[&background].tokens.len() < 105 {
+        machine.step(false);
+    }
+    machine.add(3, Class::Interactive, text(3, 0, 3, 320), 0, 3);
+    assert_eq!(keys(machine.step(false)), [first, background], "there would be no room all the same");
     machine.run();
     machine.no_page_is_lost();
 }
