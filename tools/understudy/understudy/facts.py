@@ -92,9 +92,9 @@ KINDS: dict[str, Kind] = {
          "{They} earns {their} bread as {value}.", "{They} earns {their} living as {value}.", "For twenty years {they} has been {value}.",
          "By trade {they} is {value}.", "By day {they} is {value}.", "By day {they} works as {value}.", "{Their} trade is that of {value}.",
          "For years {they} has worked as {value}.", "{They} has been {value} for twenty years."],
-        ["What do you do for a living?", "What is your [trade|job|profession|work]?", "What's your [job|trade|work]?",
+        ["What do you do for a living?", "What do you do?", "What is your [trade|job|profession|work]?", "What's your [job|trade|work]?",
          "What do you work as?", "What [kind of work|work] do you do?", "How do you earn your [bread|living|money]?",
-         "What are you by trade?", "Do you have a job?", "what do you do", "Tell me about your work.", "Tell me about your trade.",
+         "What are you by trade?", "Do you have a job?", "Tell me about your work.", "Tell me about your trade.",
          "{Char}, what is your trade?", "And what do you do for a living?", "What do you do all day?", "What kind of trade is yours?",
          "Do you have a trade?", "What is your line of work?", "What's your line of work?"],
         ["I am {value}.", "I work as {value}."],
@@ -145,8 +145,8 @@ KINDS: dict[str, Kind] = {
          "After work {they} drinks {value}.", "{They} drinks a lot of {value}.", "In {their} cup is nothing but {value}.",
          "The drink {they} likes best is {value}.", "There is nothing {they} would rather drink than {value}.", "{They} fills {their} cup with {value}.",
          "After work {they} likes to drink {value}.", "In {their} cup is a lot of {value}."],
-        ["What do you drink?", "What would you like to drink?", "What is your favourite drink?", "What's in your cup?",
-         "What can I get you to drink?", "What are you drinking?", "What do you like to drink?", "what do u drink",
+        ["What do you drink?", "What would you like to drink?", "What do you like to drink?", "What is your favourite drink?", "What's in your cup?",
+         "What can I get you to drink?", "What are you drinking?", "what do u drink",
          "What drink do you like best?", "{Char}, what will you drink?", "Thirsty? What do you want to drink?",
          "Tell me what you drink.", "What's your favourite drink?", "What is in your cup?", "Tell me what you like to drink.",
          "Which drink do you like best?"],
@@ -345,12 +345,6 @@ TAILS = [
     " to this day", ", whatever they say in {town}", ", as it should be", ", since the {word} flood",
 ]
 
-# What a question may begin with.
-OPENINGS = [
-    "Tell me, ", "Say, ", "One question: ", "I wonder: ", "By the way, ", "Be honest, ", "Just between us, ", "Quick, ", "I forgot, ",
-    "{word} wants to know: ", "Excuse me, ", "Now, ", "Hm, ",
-]
-
 # What is said of somebody else, by kind, so that the right sentence must be found and not the only one.
 OTHERS = {
     "home": "{Other}, the {trade}, lives in {town}.", "birth": "{Other} comes from {town}.",
@@ -358,6 +352,12 @@ OTHERS = {
     "fear": "{Other} is afraid of {fear}.", "garment": "{Other} always wears {a_colour} {garment}.",
     "hate": "{Other} the {trade} hates {hate}.", "drink": "{Other} drinks {drink}.", "food": "{Other} likes to eat {food}.",
     "animal": "{Other}'s dog is called {word}.", "hobby": "{Other}'s hobby is {hobby}.", "carry": "{Other} carries {a_object}.",
+}
+
+# Which slot of such a sentence is the fact.
+OTHERS_SAY = {
+    "home": "town", "birth": "town", "trade": "trade", "age": "number", "fear": "fear", "garment": "colour", "hate": "hate",
+    "drink": "drink", "food": "food", "animal": "word", "hobby": "hobby", "carry": "object",
 }
 
 # What happens at a time of its own: no words before or behind it would fit.

@@ -26,14 +26,14 @@ class Memory:
 MEMORIES = {
     "name": Memory(
         lambda source: ("", words.member_name(source)),
-        ["My name is {told}.", "My friends call me {told}.", "Please call me {told}.", "They call me {told}.",
-         "In truth my name is {told}.", "Hello, I am {told}.", "Hello, my name is {told}.", "I am {told}.", "I am called {told}.",
-         "Call me {told}.", "Everybody calls me {told}.", "By the way, my name is {told}.", "My real name is {told}.",
+        ["My name is {told}.", "I am {told}.", "I'm {told}.", "Call me {told}.", "Hi, I'm {told}.", "Please call me {told}.",
+         "My friends call me {told}.", "They call me {told}.", "Hello, I'm {told}.", "In truth my name is {told}.", "Hello, I am {told}.", "Hello, my name is {told}.", "I am called {told}.",
+         "Everybody calls me {told}.", "By the way, my name is {told}.", "My real name is {told}.",
          "People call me {told}.", "You can call me {told}.", "my name's {told}", "The name is {told}.", "I go by {told}.",
          "I am {told}, by the way.", "They named me {told}.", "At home they call me {told}.", "By the way, I am called {told}.",
          "You can all call me {told}.", "Hi, I am {told}.", "Hi, my name is {told}.", "hey, I am {told}", "I am {told}, nice to meet you.", "Please call me {told} from now on.", "From now on call me {told}."],
         ["I will remember that.", "A good name.", "I have heard worse names.", "Then I know what to call you."],
-        ["What is my name?", "Who am I?", "Do you remember my name?", "What's my name?", "Do you know my name?", "Tell me my name.",
+        ["What is my name?", "Who am I?", "Do you remember my name?", "What's my name?", "Tell me my name.", "Do you know my name?",
          "What did I say my name was?", "whats my name", "Can you tell me what I am called?", "What am I called?",
          "Say my name.", "{char}, what is my name?", "Do you still know my name?", "What do they call me?", "Do you know who I am?",
          "Can you tell me my name?", "Do you remember what I am called?", "So what is my name?", "And what is my name?", "Do you know what my name is?", "Please tell me my name.", "Do you remember who I am?", "What is my name, {char}?"],

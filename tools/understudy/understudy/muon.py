@@ -1,4 +1,4 @@
-"""Muon: momentum whose step is made orthogonal. torch has one too, in bfloat16, whose steps take seconds on older CPUs.
+"""Muon: momentum whose step is made orthogonal. torch has one too, always in bfloat16, whose steps take seconds on older CPUs.
 
 Source: Keller Jordan, "Muon: An optimizer for hidden layers in neural networks",
 <https://kellerjordan.github.io/posts/muon/>; the scale is that of Moonlight (arXiv 2502.16982), so that rates are AdamW's.
@@ -10,7 +10,9 @@ import torch
 class Muon(torch.optim.Optimizer):
     """For matrices that multiply hidden states; embeddings and norms belong to AdamW."""
 
-    def __init__(self, matrices, lr: float, momentum: float = 0.95, weight_decay: float = 0.05):
+    def __init__(self, matrices, lr: float, dtype: torch.dtype, momentum: float = 0.95, weight_decay: float = 0.05):
+        """`dtype` is what the steps are made orthogonal in."""
+        self.dtype = dtype
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -20,7 +22,7 @@ class Muon(torch.optim.Optimizer):
             for matrix in group["params"]:
                 by_shape.setdefault(matrix.shape, []).append(matrix)
             for shape, matrices in by_shape.items():
-                updates = torch.stack([self.momentum(matrix, group["momentum"]) for matrix in matrices])
+                updates = torch.stack([self.momentum(matrix, group["momentum"]) for matrix in matrices]).to(self.dtype)
                 scale = 0.2 * max(shape) ** 0.5
                 for matrix, update in zip(matrices, orthogonal(updates), strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"])

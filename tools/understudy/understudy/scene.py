@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from . import acts, facts, memories, shipped, smalltalk, tasks, words
 from .layout import Line, Persona, expand, indented, instruction, prompt
 from .temper import TEMPERS
-from .templates import NAMES, SLOT, Source, article, pattern, put, tidy
+from .templates import FILLERS, NAMES, OPENINGS, SLOT, Source, article, pattern, put, tidy
 
 PRONOUNS = {
     "he": {"They": "He", "they": "he", "Their": "His", "their": "his", "them": "him"},
@@ -74,7 +74,8 @@ class Stage:
         for _ in range(source.any([1, 1, 2, 2, 3])):
             self.members.append(self.fresh_member())
         self.other = words.character_name(source, source.any(["he", "she"]))
-        self.setting, self.time = source.pick(words.SETTINGS), source.pick(words.TIMES)
+        self.setting = words.place_or_time(source, words.SETTINGS)
+        self.time = words.place_or_time(source, words.TIMES)
         self.facts = self.choose_facts(source.random.randint(2, 6))
         # What the text says of others.
         self.others: list[str] = []
@@ -193,7 +194,7 @@ class Stage:
             "number": words.value(source, words.NUMBERS),
         }
         sentence = source.fill(facts.OTHERS[kind], self.slots() | with_articles(slots))
-        self.others += [value for name, value in slots.items() if name != "other" and value in sentence]
+        self.others.append(slots[facts.OTHERS_SAY[kind]])
         return sentence
 
     def example(self) -> str:
@@ -234,7 +235,7 @@ def exchange_of(stage: Stage, intent: str, user: str, messages: list[str], repli
                 slots: dict[str, str]) -> Exchange:
     """An exchange of templates. A reply that brings no narration gets one where the character narrates."""
     source, slots = stage.source, stage.slots(user) | with_articles(slots)
-    message = as_typed(source, source.template(messages), slots)
+    message = as_typed(source, source.phrasing(messages), slots)
     template = source.any(replies)
     reply = source.fill(template, slots)
     # Nobody beams at somebody who is crying.
@@ -263,9 +264,9 @@ def without_gesture(template: str) -> str:
     return deed[2]
 
 
-def as_typed(source: Source, template: str, slots: dict[str, str]) -> str:
+def as_typed(source: Source, phrase: str, slots: dict[str, str]) -> str:
     """The message as people type it: often without a capital or an end, and with words before and behind it."""
-    message, char = source.fill(template, slots), slots["char"]
+    message, char = put(phrase, slots), slots["char"]
     spoken = "*" not in message
     if spoken and char not in message and source.chance(0.1):
         if source.chance(0.5):
@@ -280,7 +281,7 @@ def as_typed(source: Source, template: str, slots: dict[str, str]) -> str:
     if spoken and message[-1] in ".!?" and source.chance(0.15):
         message = message.rstrip(".!?") + source.any(["", "", "", "!", "!!", "...", "??" if message.endswith("?") else ""])
     # Names and what is asked for by its name stay as they are.
-    return message.lower() if not SLOT.search(template) and char not in message and source.chance(0.06) else message
+    return message.lower() if not SLOT.search(phrase) and char not in message and source.chance(0.06) else message
 
 
 def without_capital(message: str, char: str) -> str:
@@ -290,13 +291,16 @@ def without_capital(message: str, char: str) -> str:
 
 def own_name(stage: Stage, user: str) -> Exchange:
     exchange = exchange_of(stage, "own_name", user, OWN_NAME[0], OWN_NAME[1], {})
+    if user in exchange.message:
+        # Who says its name while it asks for another's has told it.
+        stage.told.setdefault(user, []).append(Told("name", "", user))
     exchange.copies = [stage.char]
     exchange.excludes = stage.members
     return exchange
 
 
 OWN_NAME = (
-    ["What is your name?", "Who are you?", "Your name?", "And you are?", "What's your name?", "And who are you?", "What are you called?", "What do they call you?", "May I ask your name?", "Tell me your name.", "whats ur name", "What do people call you?",
+    ["What is your name?", "Who are you?", "Tell me your name.", "Your name?", "And you are?", "What's your name?", "And who are you?", "What are you called?", "What do they call you?", "May I ask your name?", "whats ur name", "What do people call you?",
      "What should I call you?", "I did not catch your name.", "Do you have a name?", "Introduce yourself.", "Who am I talking to?", "State your name.", "With whom do I have the honour?", "who r u", "What was your name again?",
      "I'm {user}. What's your name?", "My name is {user}. And yours?", "Sorry, what was your name?", "Please tell me who you are.", "I am {user}. Who are you?", "Can you tell me your name?", "Could you say your name once more?", "Sorry, who are you?", "Please tell me your name.", "So what is your name?", "So who are you?", "Can you tell me who you are?", "I am {user}. What is your name?", "My name is {user}. Who are you?"],
     ["I am {char}.", "My name is {char}."],
@@ -312,7 +316,7 @@ def own_fact(stage: Stage, user: str) -> Exchange:
     kind = facts.KINDS[fact.kind]
     exchange = exchange_of(stage, "own_fact", user, kind.questions, kind.answers, fact.slots())
     if stage.source.chance(0.1 if stage.source.held_out else 0.25):
-        opening = put(stage.source.pick(facts.OPENINGS), {"word": words.syllables(stage.source)})
+        opening = put(stage.source.pick(OPENINGS), {"word": words.syllables(stage.source)})
         exchange.message = opening + without_capital(exchange.message, stage.char)
     exchange.copies = [fact.value]
     wrong = [*(other.value for other in stage.facts if other is not fact), *stage.others]
@@ -324,7 +328,11 @@ def unknown_fact(stage: Stage, user: str) -> Exchange:
     """What the persona's text does not say."""
     known = {fact.kind for fact in stage.facts}
     kind = stage.source.any([kind for kind in facts.KINDS if kind not in known])
+    spoken_of = {each for fact in stage.facts for each in (fact.key, fact.value, article(fact.key) if fact.key else "")}
     key, value = facts.KINDS[kind].choose(stage.source)
+    while key and {key, article(key)} & spoken_of:
+        # The text names it, if for something else.
+        key, value = facts.KINDS[kind].choose(stage.source)
     slots = Fact(kind, key, value).slots()
     exchange = exchange_of(stage, "unknown_fact", user, facts.KINDS[kind].questions, facts.UNKNOWN[stage.kind], slots)
     exchange.excludes = [*(fact.value for fact in stage.facts), *stage.others]
@@ -373,11 +381,11 @@ def small_talk(stage: Stage, user: str, intent: str | None = None) -> Exchange:
 def unclear(stage: Stage, user: str) -> Exchange:
     """A message that no intent covers: words in no order."""
     source = stage.source
-    pool = words.TRADES + words.OBJECTS + words.WISHES + words.HOBBIES + words.FEARS + words.THINGS + words.EVENTS
+    lists = (words.TRADES, words.OBJECTS, words.WISHES, words.HOBBIES, words.FEARS, words.THINGS, words.EVENTS)
     if source.chance(0.5):
         jumble = [words.syllables(source).lower() for _ in range(source.random.randint(1, 5))]
     else:
-        jumble = [word for _ in range(source.random.randint(1, 4)) for word in source.pick(pool).split()]
+        jumble = [word for _ in range(source.random.randint(1, 4)) for word in source.pick(source.any(lists)).split()]
         source.random.shuffle(jumble)
     message = " ".join(jumble[:7]) + source.any(["", ".", "?", "!"])
     replies = smalltalk.ASSISTANT["unclear"] if stage.kind == "assistant" else smalltalk.UNCLEAR[stage.temper]
@@ -387,7 +395,11 @@ def unclear(stage: Stage, user: str) -> Exchange:
 def act(stage: Stage, user: str) -> Exchange:
     """Narration: a deed is answered by a deed."""
     source = stage.source
-    name = source.any([name for name in acts.ACTS if stage.setting or name not in ("where", "when")])
+    # Where and when must be copied, which takes longest to learn: they come twice as often.
+    names = [*acts.ACTS, "where", "when"]
+    if not stage.setting:
+        names = [name for name in names if name not in ("where", "when")]
+    name = source.any(names)
     verb = source.any(list(acts.VERBS))
     slots = {
         "object": words.value(source, words.OBJECTS), "place": words.value(source, words.PLACES_TO_GO),
@@ -414,7 +426,7 @@ def role(stage: Stage, user: str) -> Exchange:
 
 # What scenes are made of: about a third recall, a quarter small talk.
 SHARES = [
-    (own_name, 8), (own_fact, 16), (unknown_fact, 4), (asked_back, 8), (small_talk, 26), (act, 17), (task, 11), (role, 7),
+    (own_name, 8), (own_fact, 16), (unknown_fact, 5), (asked_back, 8), (small_talk, 26), (act, 17), (task, 11), (role, 7),
     (unclear, 3),
 ]
 
@@ -512,9 +524,6 @@ GREETINGS = [
     "Who is there?", "At last, a visitor.", "Mind the step. Everybody trips over it.", "I did not expect anybody today.",
     "You look as if you had walked all night.",
 ]
-
-# What stands before a message on the same line.
-FILLERS = ["well,", "ok,", "oh,", "hm,", "um,", "so,", "hey,", "please,", "ah,", "listen,", "and", "but"]
 
 OPENERS = ["hey", "so", "ok", "hm", "well", "Listen.", "One more thing.", "Wait."]
 

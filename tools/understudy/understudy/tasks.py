@@ -76,7 +76,9 @@ def addition(source: Source) -> dict[str, str]:
 def choice(source: Source) -> dict[str, str]:
     """Two things to choose from; the first is taken."""
     kind = source.any([words.FOODS, words.DRINKS, words.COLOURS])
-    first, second = words.value(source, kind), words.value(source, kind)
+    first = second = words.value(source, kind)
+    while second == first:
+        second = words.value(source, kind)
     return {"first": first, "second": second}
 
 

@@ -20,8 +20,17 @@ NAMES = {"user", "char", "other", "told", "friend"}
 # One in this many templates, slot values and names is never trained on.
 HELD_OUT_SHARE = 8
 
-# So many templates at the head of a list are trained on always.
-PLAINEST = 4
+# The first six of each list, the plainest, are always trained on.
+PLAINEST = 6
+
+# What stands before a message on the same line.
+FILLERS = ["well,", "ok,", "oh,", "hm,", "um,", "so,", "hey,", "please,", "ah,", "listen,", "and", "but"]
+
+# What a question may begin with.
+OPENINGS = [
+    "Tell me, ", "Say, ", "One question: ", "I wonder: ", "By the way, ", "Be honest, ", "Just between us, ", "Quick, ", "I forgot, ",
+    "{word} wants to know: ", "Excuse me, ", "Now, ", "Hm, ",
+]
 
 
 def digest(text: str) -> bytes:
@@ -43,14 +52,53 @@ def held_out_of(items: tuple[str, ...]) -> frozenset[str]:
 
 @functools.cache
 def held_out_templates(items: tuple[str, ...]) -> frozenset[str]:
-    """As many entries of a list of templates, and of them first those whose every word stands in another that training
-    sees: whoever has learned the words can understand a new sentence of them, and a new word nobody can. The plainest,
-    which stand first, are for those who meet the shipped model. Of two such the one with fewer new pairs of words is taken."""
+    """The templates that training never sees: as many as `held_out_of` takes, never the plainest nor single words, which mean
+    something of their own (*right* alone is no part of *That is right*). Those come first whose words, and then whose pairs
+    of words, all stand in other templates: whoever has learned the words can understand a new sentence of them, and a new
+    word nobody can."""
     chosen: list[str] = []
-    while len(chosen) < min(len(held_out_of(items)), len(items) - PLAINEST):
-        rest = [item for item in items[PLAINEST:] if item not in chosen]
+    able = [item for item in items[PLAINEST:] if len(words_of(item)) > 1]
+    while len(chosen) < min(len(held_out_of(items)), len(able)):
+        rest = [item for item in able if item not in chosen]
         chosen.append(min(rest, key=lambda item: (strangeness(item, [*chosen, item], items), digest(item))))
     return frozenset(chosen)
+
+
+@functools.cache
+def measured_templates(items: tuple[str, ...]) -> frozenset[str]:
+    """Those that evaluation uses: what training says in other clothes (the character's name in front, a filler, small letters)
+    would measure nothing. Where nothing else is left, it uses all that training never sees."""
+    held_out = held_out_templates(items)
+    said = {form for item in items if item not in held_out for form in plain_forms(item)}
+    return frozenset(item for item in held_out if not said & plain_forms(item)) or held_out
+
+
+@functools.cache
+def held_out_forms(items: tuple[str, ...]) -> frozenset[tuple[str, ...]]:
+    """What the held-out templates of a list say."""
+    return frozenset(form for item in held_out_templates(items) for form in plain_forms(item))
+
+
+def plain_forms(template: str) -> set[tuple[str, ...]]:
+    """The words of everything that the template may say, without case and without what may stand before and behind it."""
+    before = [words_of(text) for text in [*FILLERS, *OPENINGS, "{char}"]]
+    forms = set()
+    for sentence in expansions(template):
+        words = words_of(sentence)
+        while lead := next((lead for lead in before if words[: len(lead)] == lead), None):
+            words = words[len(lead) :]
+        while words and words[-1] == "{char}":
+            words = words[:-1]
+        forms.add(tuple(words))
+    return forms
+
+
+def expansions(template: str) -> list[str]:
+    """The template with its alternatives chosen in every way."""
+    match = ALTERNATIVES.search(template)
+    if not match:
+        return [template]
+    return [rest for option in match[1].split("|") for rest in expansions(template[: match.start()] + option + template[match.end() :])]
 
 
 def strangeness(template: str, held_out: Collection[str], items: Sequence[str]) -> tuple[int, int]:
@@ -86,9 +134,30 @@ class Source:
         return self.random.choice(self.side(items))
 
     def template(self, items: Sequence[str]) -> str:
-        """One of the templates of this side."""
+        """One of the templates of this side; of all where none is held out."""
         held_out = held_out_templates(tuple(items))
-        return self.random.choice([item for item in items if (item in held_out) == self.held_out] or list(items))
+        if self.held_out and held_out:
+            measured = measured_templates(tuple(items))
+            return self.random.choice([item for item in items if item in measured])
+        return self.random.choice([item for item in items if item not in held_out])
+
+    def phrasing(self, items: Sequence[str]) -> str:
+        """One of the templates of this side with its alternatives chosen; in training one in three goes on like another of the
+        list. So a kind is known by its words in whatever order, and not by whole sentences."""
+        chosen = self.choose(self.template(items))
+        if self.held_out or not self.chance(0.35):
+            return chosen
+        return self.crossing(chosen, self.choose(self.template(items)), tuple(items)) or chosen
+
+    def crossing(self, first: str, second: str, items: tuple[str, ...]) -> str:
+        """The beginning of one message and the end of another of the same kind; nothing where that would lose what must be
+        copied, or say what is held out."""
+        before, after = first.split(" "), second.split(" ")
+        crossed = " ".join([*before[: self.random.randint(1, len(before))], *after[self.random.randrange(len(after)) :]])
+        keeps = sorted(SLOT.findall(crossed)) == sorted(SLOT.findall(first))
+        if not keeps or "*" in first + second or not 3 <= len(crossed.split(" ")) <= 12:
+            return ""
+        return "" if plain_forms(crossed) & held_out_forms(items) else crossed
 
     def any(self, items: Sequence):
         """One of the entries of either side: for what must be learned by heart."""

@@ -1,6 +1,8 @@
 """Slot values. Names are made afresh from syllables each time; everything else comes from these sets, if with changes."""
 
-from .templates import Source, is_held_out
+from collections.abc import Callable
+
+from .templates import Source, article, is_held_out
 
 
 def words(text: str) -> list[str]:
@@ -50,9 +52,47 @@ def value(source: Source, items: list[str]) -> str:
     if source.held_out or source.chance(0.2):
         return chosen
     parts = chosen.split(" ")
-    stranger = syllables(source).lower() if source.chance(0.5) else source.any(source.pick(source.any(STRANGERS)).split(" "))
-    parts[source.random.randrange(len(parts))] = stranger
+    parts[source.random.randrange(len(parts))] = stranger(source)
     return " ".join(parts)
+
+
+def place_or_time(source: Source, items: list[str]) -> str:
+    """Where or when a scene is; in training seven in ten with a last word that is not theirs. The words before it are needed
+    for the sense."""
+    chosen = source.pick(items)
+    if source.held_out or source.chance(0.3):
+        return chosen
+    *before, _ = chosen.split(" ")
+    if before and before[-1] in ("a", "an"):
+        return " ".join([*before[:-1], article(stranger(source))])
+    return " ".join([*before, stranger(source)])
+
+
+def stranger(source: Source) -> str:
+    """A word that stands where no one would expect it; a long one now and then, whose every piece must be copied."""
+    shape = source.random.random()
+    if shape < 0.4:
+        return source.any(source.pick(source.any(STRANGERS)).split(" "))
+    if shape < 0.7:
+        return blend(source)
+    word = syllables(source).lower()
+    return joined(source, word, lambda: syllables(source).lower()) if source.chance(0.2) else word
+
+
+def blend(source: Source) -> str:
+    """The beginning of one word and the end of another, of either side: so every piece of the vocabulary must be copied now
+    and then, and none is known never to be an answer."""
+    first, second = (source.any(source.any(source.any(BLENDED)).split(" ")) for _ in range(2))
+    return first[: source.random.randint(min(2, len(first)), len(first))] + second[-source.random.randint(min(2, len(second)), len(second)) :]
+
+
+def joined(source: Source, word: str, ending: Callable[[], str]) -> str:
+    """A made-up word with an ending, of this side of the split and without what chance should not make."""
+    while True:
+        longer = word + ending()
+        if is_held_out(longer.capitalize()) == source.held_out and not any(bad in longer.lower() for bad in UNWANTED):
+            return longer
+        word = syllables(source) if word[0].isupper() else syllables(source).lower()
 
 
 def character_name(source: Source, pronoun: str) -> str:
@@ -83,7 +123,7 @@ def town(source: Source) -> str:
     """A place name."""
     if source.chance(0.5):
         return syllables(source)
-    return syllables(source) + source.any(TOWN_ENDINGS)
+    return joined(source, syllables(source), lambda: source.any(TOWN_ENDINGS))
 
 
 FIRST_NAMES = words("""
@@ -225,6 +265,12 @@ a stranger walks in, the ground shakes, a glass breaks, snow begins to fall, the
 smoke comes from the kitchen, the clock strikes twelve, a letter falls through the door, the fire goes out,
 a dog barks in the street, the floor creaks, a shadow moves behind the curtain, thunder rolls over the hills
 """)
+
+# Where blends come from.
+BLENDED = [
+    TRADES, ANIMALS, FOODS, DRINKS, OBJECTS, FEARS, HATES, HOBBIES, INSTRUMENTS, COLOURS, WISHES, COLLECTIONS, NUMBERS, WEEKDAYS,
+    THINGS, BODY_PARTS, GARMENTS,
+]
 
 # Where words come from that stand in a place that is not theirs.
 STRANGERS = [TRADES, ANIMALS, FOODS, DRINKS, OBJECTS, INSTRUMENTS, VESSELS, PLACES_TO_GO, COLOURS, ADJECTIVES]
