@@ -7,7 +7,7 @@ mod live;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::{DashMap, DashSet, Entry};
@@ -18,10 +18,10 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::chat::addressing::{Incoming, is_addressed};
-use crate::chat::budget::{self, TooLong};
+use crate::chat::budget::{self, Room, TooLong};
 use crate::chat::history::{Conversation, ConversationId, Turn};
 use crate::chat::reply::{Manner, ReplyAction};
-use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::chat::{ChannelId, MemberId, MessageId, sanitize};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 
@@ -37,10 +37,6 @@ const CLOSING_TIME: Duration = Duration::from_secs(10);
 /// What the assistant is told at its start.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who answers where no other persona is set.
-    pub default_persona: Arc<Persona>,
-    /// Who answers in these channels and their threads.
-    pub channel_personas: BTreeMap<ChannelId, Arc<Persona>>,
     /// How replies are sampled where the persona does not say it.
     pub sampling: SamplingWish,
     /// How replies are shown.
@@ -51,6 +47,15 @@ pub struct Settings {
     pub reads_everything: bool,
     /// Seed of everything random; `None` draws one for each conversation.
     pub seed: Option<u64>,
+}
+
+/// Who answers where.
+#[derive(Debug, Clone)]
+pub struct Cast {
+    /// Who answers where no other persona is set.
+    pub default: Arc<Persona>,
+    /// Who answers in these channels and their threads.
+    pub channels: BTreeMap<ChannelId, Arc<Persona>>,
 }
 
 /// A persona that alone takes more tokens than there is room for.
@@ -66,12 +71,6 @@ pub struct Misfit {
     pub have: usize,
     /// Tokens that a prompt may have.
     pub room: usize,
-}
-
-/// Most tokens of a prompt, and of the reply to it.
-struct Room {
-    prompt: usize,
-    reply: usize,
 }
 
 /// Carries out what a reply asks for.
@@ -97,6 +96,7 @@ pub enum Delivery {
 pub struct Assistant {
     generator: Arc<dyn Generator>,
     settings: Settings,
+    cast: RwLock<Cast>,
     conversations: DashMap<ConversationId, Arc<Live>>,
     channels: DashMap<ChannelId, ConversationId>,
     /// The messages that are being answered.
@@ -121,10 +121,11 @@ struct Running {
 impl Assistant {
     /// An assistant that knows no conversation yet.
     #[must_use]
-    pub fn new(generator: Arc<dyn Generator>, settings: Settings) -> Arc<Self> {
+    pub fn new(generator: Arc<dyn Generator>, cast: Cast, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             generator,
             settings,
+            cast: RwLock::new(cast),
             conversations: DashMap::new(),
             channels: DashMap::new(),
             running: DashMap::new(),
@@ -148,7 +149,7 @@ impl Assistant {
         // So that two first messages of a channel do not begin two conversations, and none is dropped that is about
         // to be spoken in.
         let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
-        let live = self.conversation_in(incoming.channel, incoming.parent);
+        let live = self.conversation_of(&incoming);
         let taken_before = |turn: &Turn| turn.trigger == Some(incoming.message);
         if live.lock().turns().iter().any(taken_before) {
             return None;
@@ -201,29 +202,46 @@ impl Assistant {
     /// The first of the personas that leaves no room for a conversation in the model's context.
     #[must_use]
     pub fn misfit(&self) -> Option<Misfit> {
-        let personas = self.settings.channel_personas.values();
-        std::iter::once(&self.settings.default_persona).chain(personas).find_map(|persona| {
-            let live = self.begin(ConversationId(0), Arc::clone(persona));
-            let mut conversation = live.lock();
-            let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
-            let room = self.room(persona);
-            let count = |prompt: &_| self.generator.count(prompt).tokens();
-            let fitted = budget::fit(persona, &mut conversation, "", room.prompt, greeting, count);
-            fitted.err().map(|TooLong { have, room }| Misfit {
-                persona: persona.card.name.clone(),
-                have,
-                room,
-            })
-        })
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner).clone();
+        std::iter::once(&cast.default)
+            .chain(cast.channels.values())
+            .find_map(|persona| self.fits(persona).err())
+    }
+
+    /// Whoever plays this persona plays it in this version from the next reply on.
+    ///
+    /// # Errors
+    /// [`Misfit`] when it leaves no room for a conversation; then everybody stays with the version that they have.
+    pub fn adopt(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
+        self.fits(persona)?;
+        {
+            let mut cast = self.cast.write().unwrap_or_else(PoisonError::into_inner);
+            let Cast { default, channels } = &mut *cast;
+            for known in channels.values_mut().chain([default]).filter(|known| known.id == persona.id) {
+                *known = Arc::clone(persona);
+            }
+        }
+        for live in &self.conversations {
+            live.adopt(persona);
+        }
+        Ok(())
+    }
+
+    fn fits(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
+        let live = self.begin(ConversationId(0), Arc::clone(persona));
+        let mut conversation = live.lock();
+        let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
+        let room = self.room(persona);
+        let count = |prompt: &_| self.generator.count(prompt).tokens();
+        let fitted = budget::fit(persona, &mut conversation, "", room.prompt, greeting, count);
+        let persona = || persona.card.name.clone();
+        fitted.map(drop).map_err(|TooLong { have, room }| Misfit { persona: persona(), have, room })
     }
 
     /// How the model's context is shared between prompt and reply.
     fn room(&self, persona: &Persona) -> Room {
-        let context = self.generator.info().context_length;
         let wish = persona.card.sampling.or(self.settings.sampling);
-        let most = (context / 2).max(1);
-        let reply = wish.max_tokens.unwrap_or(most).clamp(1, most);
-        Room { prompt: context.saturating_sub(reply), reply }
+        Room::in_context(self.generator.info().context_length, wish.max_tokens)
     }
 
     /// Takes nothing more in, lets running answers show what they have, and waits for them, but not for ever.
@@ -245,14 +263,20 @@ impl Assistant {
         live.is_some_and(|live| live.posted(message))
     }
 
-    /// The conversation that the channel points to; a new one when it points to none.
-    fn conversation_in(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Live> {
+    /// The conversation that the message's channel points to; a new one when it points to none.
+    fn conversation_of(&self, incoming: &Incoming) -> Arc<Live> {
+        let channel = incoming.channel;
         let known = self.channels.get(&channel).map(|id| *id);
         let live = known.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
         let live = live.unwrap_or_else(|| {
             self.make_room();
             let id = ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed));
-            let live = Arc::new(self.begin(id, self.persona_of(channel, parent)));
+            let live = self.begin(id, self.persona_of(channel, incoming.parent));
+            if incoming.server.is_none() {
+                // Where two are alone, the persona's texts speak of the one who is there.
+                live.lock().user = Some(sanitize::name(&incoming.author.name));
+            }
+            let live = Arc::new(live);
             self.conversations.insert(id, Arc::clone(&live));
             self.channels.insert(channel, id);
             live
@@ -287,9 +311,9 @@ impl Assistant {
     }
 
     fn persona_of(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Persona> {
-        let personas = &self.settings.channel_personas;
-        let own = personas.get(&channel).or_else(|| personas.get(&parent?));
-        Arc::clone(own.unwrap_or(&self.settings.default_persona))
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
+        let own = cast.channels.get(&channel).or_else(|| cast.channels.get(&parent?));
+        Arc::clone(own.unwrap_or(&cast.default))
     }
 
     fn begin(&self, id: ConversationId, persona: Arc<Persona>) -> Live {

@@ -2,7 +2,9 @@
 
 pub mod addressing;
 pub mod budget;
+pub mod explanation;
 pub mod history;
+pub mod lore;
 pub mod markdown;
 pub mod notice;
 pub mod prompt;

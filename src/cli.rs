@@ -13,7 +13,7 @@ mod run;
 mod tokenize;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tracing::Level;
 
-use crate::assistant::{Assistant, Settings};
+use crate::assistant::{Assistant, Cast, Settings};
 use crate::chat::reply::Manner;
 use crate::config::{Config, ConfigError};
 use crate::engine;
-use crate::persona::{Library, LibraryError, Persona};
+use crate::persona::{EXTENSIONS, Library, LibraryError, Persona, load_file};
 use crate::telemetry;
 
 /// A Discord bot that puts on personas, with a language model of its own.
@@ -173,7 +173,11 @@ fn refuse_misfit(assistant: &Assistant) -> anyhow::Result<()> {
 
 /// The personas that the settings allow.
 fn library(config: &Config) -> anyhow::Result<Library> {
-    Ok(Library::load(config.personas.directory.as_deref())?)
+    let library = Library::load(config.personas.directory.as_deref())?;
+    for line in library.remarks() {
+        tracing::warn!("{line}");
+    }
+    Ok(library)
 }
 
 /// Finds a persona, or says which ones there are.
@@ -188,20 +192,40 @@ fn find_persona(library: &Library, wanted: &str, asked_by: &str) -> anyhow::Resu
     })
 }
 
-/// What the assistant must know, from the settings.
-fn assistant_settings(config: &Config, library: &Library) -> anyhow::Result<Settings> {
-    let channel_personas = config.discord.channels.iter().map(|(channel, wanted)| {
+/// The persona of a name, or of a file.
+fn named_persona(library: &Library, wanted: &str, asked_by: &str) -> anyhow::Result<Arc<Persona>> {
+    let path = Path::new(wanted);
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let is_file =
+        EXTENSIONS.contains(&extension.as_str()) || library.find(wanted).is_none() && path.is_file();
+    if !is_file {
+        return find_persona(library, wanted, asked_by);
+    }
+    let (persona, remarks) = load_file(path)?;
+    for line in remarks {
+        remark(&format!("{wanted}: {line}"));
+    }
+    Ok(Arc::new(persona))
+}
+
+/// Who answers where, from the settings.
+fn cast(config: &Config, library: &Library) -> anyhow::Result<Cast> {
+    let channels = config.discord.channels.iter().map(|(channel, wanted)| {
         let asked_by = format!("the setting discord.channels.{channel}.persona");
         Ok((*channel, loading::playable(config, find_persona(library, wanted, &asked_by)?)))
     });
     let default = find_persona(library, &config.personas.default, "the setting personas.default")?;
-    Ok(Settings {
-        default_persona: loading::playable(config, default),
-        channel_personas: channel_personas.collect::<anyhow::Result<_>>()?,
+    let default = loading::playable(config, default);
+    Ok(Cast { default, channels: channels.collect::<anyhow::Result<_>>()? })
+}
+
+/// What the assistant must know, from the settings.
+fn assistant_settings(config: &Config) -> Settings {
+    Settings {
         sampling: config.sampling,
         manner: Manner::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
         reads_everything: config.discord.message_content,
         seed: None,
-    })
+    }
 }

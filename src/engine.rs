@@ -309,19 +309,42 @@ impl Engine {
     }
 }
 
-/// The token ids of raw bytes as the model would read them, the beginning-of-text token first, without loading
-/// its weights.
-///
-/// # Errors
-/// A [`LoadError`] when the model (or the `tokenizer.json` of the options) has no vocabulary that can be used.
-pub fn tokenize(
-    origin: impl Into<Origin>,
-    options: &EngineOptions,
-    bytes: &[u8],
-) -> Result<Vec<u32>, LoadError> {
-    let header = Header::read(origin.into())?;
-    let (tokenizer, _) = load_tokenizer(&header, options)?;
-    Ok(tokenizer.encode_bytes(bytes))
+/// A model's tokenizer without the model: its weights are not loaded.
+pub struct ModelTokenizer {
+    tokenizer: Tokenizer,
+    context_length: usize,
+}
+
+impl ModelTokenizer {
+    /// Reads the vocabulary of a model, or of the `tokenizer.json` of the options.
+    ///
+    /// # Errors
+    /// A [`LoadError`] when there is no vocabulary that can be used.
+    pub fn open(origin: impl Into<Origin>, options: &EngineOptions) -> Result<Self, LoadError> {
+        let header = Header::read(origin.into())?;
+        let (tokenizer, _) = load_tokenizer(&header, options)?;
+        let trained = header.integer("llama.context_length").ok().flatten();
+        let trained = trained.and_then(|trained| usize::try_from(trained).ok()).unwrap_or(USUAL_CONTEXT);
+        Ok(Self { tokenizer, context_length: options.context_length.unwrap_or(USUAL_CONTEXT).min(trained) })
+    }
+
+    /// The token ids of raw bytes as the model would read them, the beginning-of-text token first.
+    #[must_use]
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
+        self.tokenizer.encode_bytes(bytes)
+    }
+
+    /// How many tokens a text takes among others, the beginning-of-text token not counted.
+    #[must_use]
+    pub fn count(&self, text: &str) -> usize {
+        self.tokenizer.encode_bytes(text.as_bytes()).len().saturating_sub(1)
+    }
+
+    /// Most tokens that prompt and reply may have together.
+    #[must_use]
+    pub fn context_length(&self) -> usize {
+        self.context_length
+    }
 }
 
 /// The tokenizer of the model, or of the `tokenizer.json` of the options, of which the bytes come back too.

@@ -18,7 +18,7 @@
 //! | [`bot`] | Discord: events in, actions out | assistant, chat, persona |
 //! | [`assistant`] | the conductor; live conversations; one reply at a time in each | chat, persona, generation |
 //! | [`chat`] | plain types and pure functions: addressing, history, budget, prompt, template, reply, split | persona |
-//! | [`persona`] | the persona type, its files, macros, the library | |
+//! | [`persona`] | the persona type, its files, character cards, lorebooks, macros, the library | |
 //! | [`generation`] | the seam: requests, events, the [`generation::Generator`] trait | chat's prompt |
 //! | [`engine`] | the generator in this process: queue, worker, scheduler, pages and prefix tree, model, tokenizer, sampling; the built-in model | generation |
 //! | [`config`] | settings, read and checked | types of chat and persona |

@@ -1,13 +1,25 @@
 //! Who the bot can be: the persona type and how it is read. Pure but for the library's directory reader.
 
+mod card;
+mod fields;
+pub mod import;
 mod library;
+pub mod lint;
+pub mod lorebook;
 pub mod macros;
+mod picture;
 mod shipped;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use library::{Library, LibraryError, load_file};
+pub use card::{Card, Kind, Note, SamplingWish};
+pub use fields::FieldError;
+use import::{ImportError, Imported};
+pub use library::{Changes, EXTENSIONS, Library, LibraryError, load_file};
+use lorebook::Lore;
 
 /// Id of a persona: the stem of the file that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,136 +40,10 @@ pub struct Persona {
     pub version: String,
     /// What its author wrote.
     pub card: Card,
-}
-
-/// The keys of a persona file. Only `name` and `description` are required; unknown keys are errors.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Card {
-    /// Its name, as members see it.
-    pub name: String,
-    /// Who it is; the heart of the prompt.
-    pub description: String,
-    /// How it behaves.
-    #[serde(default)]
-    pub personality: String,
-    /// Where the conversation takes place.
-    #[serde(default)]
-    pub scenario: String,
-    /// The first message that it posts when nobody has said anything yet.
-    #[serde(default)]
-    pub greeting: String,
-    /// Other first messages.
-    #[serde(default)]
-    pub alternate_greetings: Vec<String>,
-    /// Example dialogue, one block a string, lines `{{user}}: …` and `{{char}}: …`.
-    #[serde(default)]
-    pub examples: Vec<String>,
-    /// Replaces Mummer's own instruction to stay in the role.
-    #[serde(default)]
-    pub system_prompt: String,
-    /// A reminder that stands after the transcript.
-    #[serde(default)]
-    pub post_history: String,
-    /// Stands for `{{char}}` instead of the name.
-    #[serde(default)]
-    pub nickname: String,
-    /// Other names under which it is found.
-    #[serde(default)]
-    pub aliases: Vec<String>,
-    /// Whether it plays a role or helps.
-    #[serde(default)]
-    pub kind: Kind,
-    /// Data of other programs, kept as it is.
-    #[serde(default)]
-    pub extensions: serde_json::Map<String, serde_json::Value>,
-    /// How its replies are sampled, where it differs from the operator's settings.
-    #[serde(default)]
-    pub sampling: SamplingWish,
-}
-
-/// Whether a persona plays a role or helps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Speaks in character: the prompt ends with its name.
-    #[default]
-    Roleplay,
-    /// Answers as an assistant.
-    Assistant,
-}
-
-/// Sampling as a persona or an operator wishes it; what is absent is decided by whoever stands behind.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SamplingWish {
-    /// 0 takes the likeliest token always.
-    pub temperature: Option<f32>,
-    /// Only this many likeliest tokens; 0 is no limit.
-    pub top_k: Option<usize>,
-    /// Only the likeliest tokens that together have this probability.
-    pub top_p: Option<f32>,
-    /// Only tokens with this share of the likeliest token's probability.
-    pub min_p: Option<f32>,
-    /// Weakens tokens that stand in the window; 1 is off.
-    pub repetition_penalty: Option<f32>,
-    /// How many of the last tokens the penalties look at.
-    pub repetition_window: Option<usize>,
-    /// Subtracted for each time a token stands in the window.
-    pub frequency_penalty: Option<f32>,
-    /// Subtracted once for a token that stands in the window.
-    pub presence_penalty: Option<f32>,
-    /// Most tokens of a reply.
-    pub max_tokens: Option<usize>,
-}
-
-impl SamplingWish {
-    /// This wish where it says something, else the other one.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            temperature: self.temperature.or(other.temperature),
-            top_k: self.top_k.or(other.top_k),
-            top_p: self.top_p.or(other.top_p),
-            min_p: self.min_p.or(other.min_p),
-            repetition_penalty: self.repetition_penalty.or(other.repetition_penalty),
-            repetition_window: self.repetition_window.or(other.repetition_window),
-            frequency_penalty: self.frequency_penalty.or(other.frequency_penalty),
-            presence_penalty: self.presence_penalty.or(other.presence_penalty),
-            max_tokens: self.max_tokens.or(other.max_tokens),
-        }
-    }
-
-    /// The first number that makes no sense, as a sentence that says what it may be.
-    #[must_use]
-    pub fn complaint(&self) -> Option<String> {
-        let ranges = [
-            ("temperature", self.temperature, 0.0, 5.0),
-            ("top_p", self.top_p, 0.01, 1.0),
-            ("min_p", self.min_p, 0.0, 1.0),
-            ("repetition_penalty", self.repetition_penalty, 0.5, 3.0),
-            ("frequency_penalty", self.frequency_penalty, -2.0, 2.0),
-            ("presence_penalty", self.presence_penalty, -2.0, 2.0),
-        ];
-        let out_of_range = ranges.iter().find_map(|&(key, value, low, high)| {
-            let value = value.filter(|value| !(low..=high).contains(value))?;
-            Some(format!("sampling.{key} is {value}; it must be {low} to {high}"))
-        });
-        out_of_range.or_else(|| {
-            (self.max_tokens == Some(0)).then(|| "sampling.max_tokens is 0; it must be at least 1".to_owned())
-        })
-    }
-}
-
-/// A persona file that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PersonaError {
-    /// Not TOML, a missing key, an unknown key: the message names the line.
-    #[error("it does not parse: {0}")]
-    Syntax(String),
-    /// A value that makes no sense.
-    #[error("{0}")]
-    Value(String),
+    /// Its lorebook, ready to be searched for.
+    pub lore: Option<Arc<Lore>>,
+    /// Its picture, a PNG file.
+    pub avatar: Option<Arc<[u8]>>,
 }
 
 /// What is wrong with a TOML text and in which line, without repeating the line: it may hold a secret.
@@ -173,30 +59,26 @@ pub(crate) fn located(error: &toml::de::Error, text: &str) -> String {
 }
 
 impl Persona {
-    /// Reads a persona file.
+    /// Reads a persona file of whatever form, and says what of it will not be as its author meant.
     ///
     /// # Errors
-    /// [`PersonaError`] with the line when the text is not such a file, and when a required text is empty or a
-    /// number makes no sense.
-    pub fn from_toml(id: &str, text: &str) -> Result<Self, PersonaError> {
-        let card: Card = toml::from_str(text).map_err(|error| PersonaError::Syntax(located(&error, text)))?;
-        for (key, value) in [("name", &card.name), ("description", &card.description)] {
-            if value.trim().is_empty() {
-                return Err(PersonaError::Value(format!("its {key} is empty; give it one")));
-            }
-        }
-        for (key, value) in [("name", &card.name), ("nickname", &card.nickname)] {
-            if !value.is_empty() && !value.chars().any(char::is_alphanumeric) {
-                return Err(PersonaError::Value(format!(
-                    "its {key} has no letter or digit; give it one that can be read"
-                )));
-            }
-        }
-        if let Some(complaint) = card.sampling.complaint() {
-            return Err(PersonaError::Value(complaint));
-        }
-        let version = format!("{:x}", Sha256::digest(text.as_bytes())).chars().take(16).collect();
-        Ok(Self { id: PersonaId(id.to_owned()), version, card })
+    /// [`ImportError`] when the bytes are not such a file, and when it makes no sense.
+    pub fn from_file(id: &str, bytes: &[u8]) -> Result<(Self, Vec<String>), ImportError> {
+        let Imported::Persona { card, avatar, remarks } = import::import(bytes)? else {
+            return Err(ImportError::OnlyLore);
+        };
+        let version = format!("{:x}", Sha256::digest(bytes)).chars().take(16).collect();
+        let id = PersonaId(id.to_owned());
+        let lore = card.lorebook.clone().map(|book| Arc::new(Lore::new(book)));
+        Ok((Self { id, version, card: *card, lore, avatar: avatar.map(Arc::from) }, remarks))
+    }
+
+    /// Reads a persona file in TOML.
+    ///
+    /// # Errors
+    /// [`ImportError`] with the line when the text is not such a file, and when it makes no sense.
+    pub fn from_toml(id: &str, text: &str) -> Result<Self, ImportError> {
+        Self::from_file(id, text.as_bytes()).map(|(persona, _)| persona)
     }
 
     /// The name that it goes by in a conversation: `{{char}}`.
@@ -204,6 +86,14 @@ impl Persona {
     pub fn char_name(&self) -> &str {
         if self.card.nickname.trim().is_empty() { &self.card.name } else { &self.card.nickname }
     }
+}
+
+/// A number that depends on the seed alone (`SplitMix64`: Steele, Lea and Flood, 2014).
+fn random(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]

@@ -70,7 +70,20 @@ const ROOMS: &[Room] = &[
     Room {
         name: "persona",
         only_place_for: &["png", "zip"],
-        crates: Some(&["base64", "png", "regex", "serde", "serde_json", "sha2", "thiserror", "toml", "zip"]),
+        crates: Some(&[
+            "aho_corasick",
+            "base64",
+            "crc32fast",
+            "png",
+            "regex",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "time",
+            "toml",
+            "zip",
+        ]),
         never: &["std::*", "std::fs"],
         except: &[("src/persona/library.rs", "std::fs")],
         quote: "the library (built-in + directory + per-server); \

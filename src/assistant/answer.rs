@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::delivering::{Delivering, Ending, Stopped};
-use super::live::{Place, Speaking};
+use super::live::{Place, Speaking, speaker};
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
-use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState};
+use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState, Variant};
 use crate::chat::notice::{self, Notice};
 use crate::chat::{MessageId, sanitize, slots};
 use crate::generation::{Class, Event, Finish, Finished, Full, Generator, Meta, Request, Sampling};
 use crate::persona::SamplingWish;
-use crate::persona::macros::{self, Names};
+use crate::persona::macros::{self, Chance, Context};
 
 /// The next message is expected to take one part in this many of the room for a prompt.
 const NEXT_MESSAGE_SHARE: usize = 8;
@@ -86,15 +86,22 @@ struct Heard {
 impl<O: Outlet> Delivering<'_, O> {
     /// Posts the greeting as the persona's turn, when nobody has spoken yet.
     async fn greet(&mut self, incoming: &Incoming, speaking: Speaking) {
-        let name = sanitize::name(self.live.persona.char_name());
+        let name = sanitize::name(self.persona.char_name());
         let member = sanitize::name(&incoming.author.name);
-        let names = Names { char: &name, user: &member };
-        let greeting = macros::expand(&self.live.persona.card.greeting, names);
+        let (greeting, others) = {
+            let card = &self.persona.card;
+            let conversation = self.live.lock();
+            let chance = Chance { passing: conversation.seed, lasting: conversation.seed }.at("greeting");
+            let names = Context::of_names(&name, &member);
+            let context = Context { card: Some(card), chance, now: conversation.created, ..names };
+            let said = |text: &String| macros::expand(text, context).trim().to_owned();
+            (said(&card.greeting), card.alternate_greetings.iter().map(said).collect::<Vec<String>>())
+        };
         if !self.live.lock().turns().is_empty() || sanitize::is_blank(&greeting) {
             drop(speaking);
             return self.tell(Notice::Nothing).await;
         }
-        let turn = self.live.lock().begin_reply(self.live.speaker(), &name, Some(incoming.message));
+        let turn = self.live.lock().begin_reply(speaker(&self.persona), &name, Some(incoming.message));
         self.turn = Some(turn);
         self.reply.write(&greeting);
         self.reply.finish();
@@ -103,6 +110,10 @@ impl<O: Outlet> Delivering<'_, O> {
             self.live.lock().forget(turn);
         } else {
             self.remember(&ending);
+            // The other greetings are other ways to begin, in the place of this one.
+            if let Some(turn) = self.live.lock().turn_mut(turn) {
+                turn.variants.extend(others.into_iter().map(|text| Variant { text, ..Variant::default() }));
+            }
         }
     }
 
@@ -111,8 +122,8 @@ impl<O: Outlet> Delivering<'_, O> {
     async fn generate(&mut self, assistant: &Assistant, incoming: &Incoming, speaking: Speaking) {
         let generator = &assistant.generator;
         let model = generator.info();
-        let wish = self.live.persona.card.sampling.or(assistant.settings.sampling);
-        let room = assistant.room(&self.live.persona);
+        let wish = self.persona.card.sampling.or(assistant.settings.sampling);
+        let room = assistant.room(&self.persona);
         let meta = Meta {
             request: assistant.next_request.fetch_add(1, Ordering::Relaxed),
             conversation: self.live.lock().id.0,
@@ -150,21 +161,25 @@ impl<O: Outlet> Delivering<'_, O> {
             prompt_tokens = fitted.tokens,
             "generating"
         );
+        debug!(request = meta.request, "the prompt:\n{}", fitted.explanation);
         let request = {
             let mut conversation = self.live.lock();
-            let stop = slots::stop_strings(&self.live.persona, &conversation, fitted.direct);
-            let name = self.live.persona.char_name();
-            let id = conversation.begin_reply(self.live.speaker(), name, Some(incoming.message));
+            let stop = slots::stop_strings(&self.persona, &conversation, fitted.direct);
+            let name = self.persona.char_name();
+            let id = conversation.begin_reply(speaker(&self.persona), name, Some(incoming.message));
             self.turn = Some(id);
             let seed = conversation.seed.wrapping_add(id.0);
             if let Some(turn) = conversation.turn_mut(id) {
-                turn.shown_mut().origin = Some(Origin {
+                let variant = turn.shown_mut();
+                variant.lore = fitted.lore;
+                variant.origin = Some(Origin {
                     model: model.id.clone(),
                     seed,
                     sampling: wish,
                     prompt_tokens: fitted.tokens,
                     cached_tokens: 0,
                     new_tokens: 0,
+                    explanation: fitted.explanation,
                 });
             }
             let sampling = sampling(wish, seed);
@@ -216,7 +231,7 @@ impl<O: Outlet> Delivering<'_, O> {
         room: usize,
         keep: TurnId,
     ) -> Result<budget::Fitted, Notice> {
-        let (generator, persona) = (Arc::clone(generator), Arc::clone(&self.live.persona));
+        let (generator, persona) = (Arc::clone(generator), Arc::clone(&self.persona));
         let mut draft = self.live.lock().clone();
         let fitting = tokio::task::spawn_blocking(move || {
             let count = |prompt: &_| generator.count(prompt).tokens();
@@ -249,8 +264,8 @@ impl<O: Outlet> Delivering<'_, O> {
             }
             // The bot's own words from before its memory begins.
             _ => {
-                let name = self.live.persona.char_name();
-                let id = conversation.begin_reply(self.live.speaker(), name, None);
+                let name = self.persona.char_name();
+                let id = conversation.begin_reply(speaker(&self.persona), name, None);
                 if let Some(turn) = conversation.turn_mut(id) {
                     turn.state = TurnState::Complete;
                     turn.parts.push(Part { message: reply.message, webhook: None });

@@ -14,6 +14,7 @@ use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::{MessageId, sanitize};
 use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation};
+use crate::persona::Persona;
 
 /// Why an answer ends before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub(super) struct Delivering<'a, O> {
     closing: CancellationToken,
     pub(super) reply: Reply,
     pub(super) live: Arc<Live>,
+    /// Who speaks, in the version of this reply.
+    pub(super) persona: Arc<Persona>,
     /// The persona's turn that the reply is written into.
     pub(super) turn: Option<TurnId>,
     /// What the reader has certainly seen.
@@ -57,7 +60,8 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     pub(super) fn new(outlet: &'a mut O, registration: &Registration, stop: CancellationToken) -> Self {
         let live = Arc::clone(&registration.live);
         let manner = registration.assistant.settings.manner;
-        let name = sanitize::name(live.persona.char_name());
+        let persona = live.persona();
+        let name = sanitize::name(persona.char_name());
         Self {
             outlet,
             reply: Reply::new(&name, manner, Instant::now().into_std()),
@@ -65,6 +69,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             stop,
             closing: registration.assistant.closing.clone(),
             live,
+            persona,
             turn: None,
             delivered: String::new(),
         }

@@ -20,7 +20,8 @@ const NOTICES_MAX: usize = 32;
 
 /// A conversation that somebody may be speaking in right now.
 pub(super) struct Live {
-    pub(super) persona: Arc<Persona>,
+    /// In the version in which it speaks next.
+    persona: Mutex<Arc<Persona>>,
     state: Mutex<Conversation>,
     /// Held by the reply that is being made; whoever waits for it waits in order.
     gate: Arc<tokio::sync::Mutex<()>>,
@@ -38,10 +39,9 @@ impl Live {
     /// An empty conversation with this persona.
     pub(super) fn new(id: ConversationId, seed: u64, persona: Arc<Persona>) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
-        let conversation = Conversation::new(id, seed, created, speaker, persona.char_name());
+        let conversation = Conversation::new(id, seed, created, speaker(&persona), persona.char_name());
         Self {
-            persona,
+            persona: Mutex::new(persona),
             state: Mutex::new(conversation),
             gate: Arc::default(),
             line: AtomicUsize::new(0),
@@ -107,9 +107,25 @@ impl Live {
         notices.contains(&message) || self.lock().turn_of(message).is_some_and(persona)
     }
 
-    pub(super) fn speaker(&self) -> Speaker {
-        Speaker::Persona { id: self.persona.id.clone(), version: self.persona.version.clone() }
+    /// Who speaks here.
+    pub(super) fn persona(&self) -> Arc<Persona> {
+        Arc::clone(&self.persona.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// If it is this persona that speaks here, then from the next reply on in this version.
+    pub(super) fn adopt(&self, persona: &Arc<Persona>) {
+        let mut current = self.persona.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.id == persona.id {
+            *current = Arc::clone(persona);
+            drop(current);
+            self.lock().name_of(&speaker(persona), persona.char_name());
+        }
+    }
+}
+
+/// The persona as a speaker.
+pub(super) fn speaker(persona: &Persona) -> Speaker {
+    Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() }
 }
 
 /// A place in a conversation's line. Dropping it gives it up.

@@ -1,14 +1,36 @@
-//! What to leave out when the prompt does not fit: examples block by block, then old turns, deep and at once.
+//! What to leave out when the prompt does not fit: examples block by block, then old turns, deep and at once, then lore.
 
+use super::explanation::Explanation;
 use super::history::{Conversation, Cut, TurnId};
+use super::lore;
 use super::prompt::Prompt;
 use super::slots::Slots;
 use super::template;
 use crate::persona::Persona;
+use crate::persona::lorebook::{Activation, Timed};
 
 /// Examples that go leave at least one part in this many of the room free, if there are enough of them: whatever
 /// changes near the prompt's beginning has all of it read again.
 const FREED_SHARE: usize = 8;
+
+/// How a model's context is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Most tokens of a prompt.
+    pub prompt: usize,
+    /// Most tokens of a reply.
+    pub reply: usize,
+}
+
+impl Room {
+    /// The reply gets the tokens that it is allowed, and half of the context at most.
+    #[must_use]
+    pub fn in_context(context_length: usize, max_tokens: Option<usize>) -> Self {
+        let most = (context_length / 2).max(1);
+        let reply = max_tokens.unwrap_or(most).clamp(1, most);
+        Self { prompt: context_length.saturating_sub(reply), reply }
+    }
+}
 
 /// A prompt that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +41,10 @@ pub struct Fitted {
     pub tokens: usize,
     /// Whether the two-part form was used.
     pub direct: bool,
+    /// What of the lorebook is to be remembered with the reply.
+    pub lore: Timed,
+    /// What went in and what did not.
+    pub explanation: Explanation,
 }
 
 /// The newest message alone does not fit beside the persona.
@@ -37,7 +63,7 @@ pub struct TooLong {
 /// blocks of examples go first, as many as make room for some turns. When that is not enough, the history is cut at a
 /// turn, so deep that what stays takes at most half of the room that it could have; the examples come back as far as
 /// they fit in the other half; and the cut is remembered in the conversation. The turn `keep` and those after it stay
-/// if they can.
+/// if they can. Of the lorebook comes what its budget allows, and less only where the newest turn would not fit.
 ///
 /// # Errors
 /// [`TooLong`] when the newest turn alone does not fit; the cut then stays as it was.
@@ -49,45 +75,105 @@ pub fn fit(
     keep: TurnId,
     count: impl Fn(&Prompt) -> usize,
 ) -> Result<Fitted, TooLong> {
-    let old = conversation.cut;
-    let blocks = persona.card.examples.len();
-    let starts: Vec<u64> = conversation.window().iter().map(|turn| turn.id.0).collect();
-    let mut attempt = |first_turn: u64, examples_dropped: usize| {
-        conversation.cut = Cut { first_turn, examples_dropped };
-        let slots = Slots::fill(persona, conversation, model);
-        let prompt = template::alpaca(&slots);
-        Fitted { tokens: count(&prompt), prompt, direct: slots.direct }
-    };
-    let spare = room - room / FREED_SHARE;
-    for examples_dropped in old.examples_dropped.min(blocks)..=blocks {
-        let fitted = attempt(old.first_turn, examples_dropped);
-        let suffices = examples_dropped == old.examples_dropped || examples_dropped == blocks;
-        if fitted.tokens <= if suffices { room } else { spare } {
-            return Ok(fitted);
+    let book = persona.card.lorebook.as_ref();
+    let mut budget = book.map_or(0, |book| book.budget(room));
+    loop {
+        let mut draft = Draft { persona, conversation: &mut *conversation, model, count: &count, budget };
+        let lore = draft.activate();
+        let old = draft.conversation.cut;
+        let newest = draft.conversation.window().last().map_or(old.first_turn, |turn| turn.id.0);
+        match draft.fit(&lore, room, keep.0) {
+            Ok(attempt) => return Ok(draft.explained(attempt, lore)),
+            Err(TooLong { have, .. }) if budget > 0 => {
+                // Without lore there may be room for some of it; what was too much must go, and a little for the joints.
+                let bare = draft.attempt(&Activation::default(), newest, persona.card.examples.len()).tokens;
+                draft.conversation.cut = old;
+                let used: usize = lore.fired.iter().map(|fired| fired.tokens).sum();
+                let excess = have.saturating_sub(room).max(1);
+                budget =
+                    if bare > room { 0 } else { used.saturating_sub(excess + excess / 2).min(budget - 1) };
+            }
+            Err(error) => return Err(error),
         }
     }
-    let newest = starts.last().copied().unwrap_or(old.first_turn);
-    let smallest = attempt(newest, blocks);
-    if smallest.tokens > room {
-        conversation.cut = old;
-        return Err(TooLong { have: smallest.tokens, room });
-    }
-    let half = smallest.tokens + (room - smallest.tokens) / 2;
-    let too_early = starts.partition_point(|&first_turn| attempt(first_turn, blocks).tokens > half);
-    let first_turn = starts.get(too_early).copied().unwrap_or(newest);
-    let first_turn =
-        if keep.0 < first_turn && keep.0 >= old.first_turn && attempt(keep.0, blocks).tokens <= room {
-            keep.0
-        } else {
-            first_turn
+}
+
+/// A prompt that may be too long.
+struct Attempt {
+    slots: Slots,
+    prompt: Prompt,
+    tokens: usize,
+}
+
+/// A conversation whose cut is being sought.
+struct Draft<'a, C> {
+    persona: &'a Persona,
+    conversation: &'a mut Conversation,
+    model: &'a str,
+    count: &'a C,
+    budget: usize,
+}
+
+impl<C: Fn(&Prompt) -> usize> Draft<'_, C> {
+    fn activate(&self) -> Activation {
+        let count = |text: &str| {
+            let mut prompt = Prompt::default();
+            prompt.text(text);
+            (self.count)(&prompt)
         };
-    let with_examples = half + (room - half) / 2;
-    let restored =
-        (0..blocks).map(|dropped| attempt(first_turn, dropped)).find(|f| f.tokens <= with_examples);
-    Ok(match restored {
-        Some(fitted) => fitted,
-        None => attempt(first_turn, blocks),
-    })
+        lore::activate(self.persona, self.conversation, self.budget, &count)
+    }
+
+    fn attempt(&mut self, lore: &Activation, first_turn: u64, examples_dropped: usize) -> Attempt {
+        self.conversation.cut = Cut { first_turn, examples_dropped };
+        let slots = Slots::fill(self.persona, self.conversation, self.model, lore);
+        let prompt = template::alpaca(&slots);
+        Attempt { tokens: (self.count)(&prompt), prompt, slots }
+    }
+
+    /// The prompt with this lore and as much of the rest as there is room for. On failure the cut stays as it was.
+    fn fit(&mut self, lore: &Activation, room: usize, keep: u64) -> Result<Attempt, TooLong> {
+        let old = self.conversation.cut;
+        let blocks = self.persona.card.examples.len();
+        let starts: Vec<u64> = self.conversation.window().iter().map(|turn| turn.id.0).collect();
+        let spare = room - room / FREED_SHARE;
+        for examples_dropped in old.examples_dropped.min(blocks)..=blocks {
+            let attempt = self.attempt(lore, old.first_turn, examples_dropped);
+            let suffices = examples_dropped == old.examples_dropped || examples_dropped == blocks;
+            if attempt.tokens <= if suffices { room } else { spare } {
+                return Ok(attempt);
+            }
+        }
+        let newest = starts.last().copied().unwrap_or(old.first_turn);
+        let smallest = self.attempt(lore, newest, blocks);
+        if smallest.tokens > room {
+            self.conversation.cut = old;
+            return Err(TooLong { have: smallest.tokens, room });
+        }
+        let half = smallest.tokens + (room - smallest.tokens) / 2;
+        let too_early =
+            starts.partition_point(|&first_turn| self.attempt(lore, first_turn, blocks).tokens > half);
+        let first_turn = starts.get(too_early).copied().unwrap_or(newest);
+        let kept =
+            keep < first_turn && keep >= old.first_turn && self.attempt(lore, keep, blocks).tokens <= room;
+        let first_turn = if kept { keep } else { first_turn };
+        let with_examples = half + (room - half) / 2;
+        let restored = (0..blocks)
+            .map(|dropped| self.attempt(lore, first_turn, dropped))
+            .find(|attempt| attempt.tokens <= with_examples);
+        Ok(match restored {
+            Some(attempt) => attempt,
+            None => self.attempt(lore, first_turn, blocks),
+        })
+    }
+
+    fn explained(&self, attempt: Attempt, lore: Activation) -> Fitted {
+        let Attempt { slots, prompt, tokens } = attempt;
+        let direct = slots.direct;
+        let explanation =
+            Explanation::of((self.persona, self.conversation), slots, &lore, tokens, self.count);
+        Fitted { prompt, tokens, direct, lore: lore.after, explanation }
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +184,7 @@ mod tests {
     use crate::chat::history::{ConversationId, Speaker};
     use crate::chat::{MemberId, MessageId};
     use crate::persona::PersonaId;
+    use crate::persona::lorebook::{Entry, Lore, Lorebook};
 
     /// A persona with three blocks of examples of about 20 words each.
     fn persona() -> Persona {
@@ -217,7 +304,84 @@ mod tests {
         assert_eq!(conversation.cut, Cut::default());
     }
 
+    /// The persona with two entries of ten words each, the second of which is worth more.
+    fn with_lore() -> Persona {
+        let entry = |key: &str, priority: i64| Entry {
+            keys: vec![key.to_owned()],
+            content: format!("{key} {}", "lore ".repeat(9)),
+            priority,
+            ..Entry::default()
+        };
+        let mut persona = persona();
+        let book = Lorebook { entries: vec![entry("sun", 1), entry("moon", 2)], ..Lorebook::default() };
+        persona.lore = Some(std::sync::Arc::new(Lore::new(book.clone())));
+        persona.card.lorebook = Some(book);
+        persona
+    }
+
+    #[test]
+    fn lore_goes_when_the_newest_turn_would_not_fit() {
+        let persona = with_lore();
+        let came = |room| {
+            let mut conversation = conversation();
+            let text = format!("sun and moon {}", "word ".repeat(100));
+            let newest = conversation.hear(MemberId(1), "Bob", &text, None);
+            let fitted = fit(&persona, &mut conversation, "", room, newest, words).expect("it fits");
+            assert!(fitted.tokens <= room);
+            assert_eq!(fitted.tokens, words(&fitted.prompt));
+            let names = fitted.explanation.lore.iter().map(|lore| lore.name.clone()).collect::<Vec<_>>();
+            (fitted.tokens, names)
+        };
+        let (all, names) = came(1_000);
+        assert_eq!(names, ["sun", "moon"]);
+        // Without examples, which go before.
+        let smallest = all - 60;
+        assert_eq!(came(smallest).1, ["sun", "moon"]);
+        assert_eq!(came(smallest - 1).1, ["moon"]);
+        assert_eq!(came(smallest - 11).1, [""; 0]);
+        assert_eq!(came(smallest - 20).1, [""; 0]);
+    }
+
+    #[test]
+    fn a_prompt_is_explained() {
+        let persona = with_lore();
+        let mut conversation = conversation();
+        for number in 0..30 {
+            say(&mut conversation, number, 8);
+        }
+        let newest = conversation.hear(MemberId(1), "Bob", "The moon and the sun!", None);
+        let fitted = fit(&persona, &mut conversation, "", 150, newest, words).expect("it fits");
+        let why = &fitted.explanation;
+        let pieces: usize = why.pieces.iter().map(|(_, tokens)| tokens).sum();
+        assert!(pieces + why.history_tokens < why.tokens, "the rest is structure");
+        assert_eq!(why.tokens, fitted.tokens);
+        insta::assert_snapshot!(why.to_string(), @r#"
+        121  tokens
+         10  lore: sun, called by "sun"
+         10  lore: moon, called by "moon"
+         36  instruction
+          2  description
+         20  example 3
+         36  turns 27 to 30
+             blocks of examples left out: 2
+             earlier turns left out: 27
+        "#);
+    }
+
     proptest! {
+        #[test]
+        fn with_lore_the_prompt_fits_too(sizes in proptest::collection::vec(0_usize..90, 1..40)) {
+            let persona = with_lore();
+            let mut conversation = conversation();
+            for (number, size) in (0..).zip(sizes) {
+                let text = format!("moon {}{}", if size % 2 == 0 { "sun " } else { "" }, "word ".repeat(size));
+                let newest = conversation.hear(MemberId(1), "Bob", &text, Some(MessageId(number)));
+                let fitted = fit(&persona, &mut conversation, "", 160, newest, words).expect("it always fits");
+                prop_assert!(fitted.tokens <= 160);
+                prop_assert_eq!(fitted.explanation.tokens, words(&fitted.prompt));
+            }
+        }
+
         #[test]
         fn whatever_is_said_the_prompt_fits(sizes in proptest::collection::vec(0_usize..120, 1..60)) {
             let mut conversation = conversation();

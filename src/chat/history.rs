@@ -1,6 +1,8 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
+use super::explanation::Explanation;
 use super::{MemberId, MessageId, sanitize};
+use crate::persona::lorebook::Timed;
 use crate::persona::{PersonaId, SamplingWish};
 
 /// Most turns that a conversation keeps; older ones are dropped.
@@ -25,6 +27,8 @@ pub struct Conversation {
     pub created: u64,
     /// Where its prompts begin.
     pub cut: Cut,
+    /// Whom `{{user}}` means where the prompt is the same from turn to turn; in a place that many share nobody.
+    pub user: Option<String>,
     turns: Vec<Turn>,
     next_turn: u64,
     names: Vec<(Speaker, String)>,
@@ -135,6 +139,8 @@ pub struct Variant {
     pub tokens: Option<Tokens>,
     /// How it was made; absent for what members said.
     pub origin: Option<Origin>,
+    /// What of the persona's lorebook is remembered for the turns after it.
+    pub lore: Timed,
 }
 
 /// The tokens of a generated text.
@@ -163,6 +169,8 @@ pub struct Origin {
     pub cached_tokens: usize,
     /// Tokens of the reply.
     pub new_tokens: usize,
+    /// What went into the prompt.
+    pub explanation: Explanation,
 }
 
 impl Conversation {
@@ -174,10 +182,17 @@ impl Conversation {
             seed,
             created,
             cut: Cut::default(),
+            user: None,
             turns: Vec::new(),
             next_turn: 0,
             names: vec![(persona, sanitize::name(persona_name))],
         }
+    }
+
+    /// The number of the turn that comes next: no turn has it, or had it.
+    #[must_use]
+    pub fn next_turn(&self) -> TurnId {
+        TurnId(self.next_turn)
     }
 
     /// All turns, oldest first.
@@ -227,6 +242,13 @@ impl Conversation {
     /// Takes a turn out of the history.
     pub fn forget(&mut self, id: TurnId) {
         self.turns.retain(|turn| turn.id != id);
+    }
+
+    /// The name that the persona has in this conversation, if it is known here.
+    #[must_use]
+    pub fn persona_name(&self, persona: &PersonaId) -> Option<&str> {
+        let is_it = |speaker: &Speaker| matches!(speaker, Speaker::Persona { id, .. } if id == persona);
+        self.names.iter().find(|(speaker, _)| is_it(speaker)).map(|(_, name)| name.as_str())
     }
 
     /// The speaker's name in this conversation: the wanted one made harmless, and unlike everybody else's.

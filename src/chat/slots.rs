@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::history::{Conversation, Speaker, Turn, TurnKind};
 use super::sanitize;
-use crate::persona::macros::{self, Names};
-use crate::persona::{Kind, Persona};
+use crate::persona::lorebook::{Activation, Position, USUAL_DEPTH};
+use crate::persona::macros::{self, Chance, Context};
+use crate::persona::{Card, Kind, Persona};
 
 /// What `{{user}}` reads in the fixed sections of a prompt, so that they are the same for everyone.
 const USER_IN_FIXED_SECTIONS: &str = "User";
@@ -19,23 +20,55 @@ const ROLEPLAY_INSTRUCTION: &str = "You are {{char}}. Stay in character as {{cha
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slots {
     /// Before the persona.
-    pub before: Vec<String>,
+    pub before: Vec<Piece>,
     /// The persona: instruction, description, personality, scenario.
-    pub persona: Vec<String>,
+    pub persona: Vec<Piece>,
     /// After the persona.
-    pub after: Vec<String>,
+    pub after: Vec<Piece>,
     /// Blocks of example dialogue.
-    pub examples: Vec<String>,
+    pub examples: Vec<Piece>,
     /// What was said, oldest first.
     pub transcript: Vec<Line>,
     /// Notes and the number of transcript lines that follow each.
-    pub at_depth: Vec<(usize, String)>,
+    pub at_depth: Vec<(usize, Piece)>,
     /// After the transcript.
-    pub post_history: Vec<String>,
+    pub post_history: Vec<Piece>,
     /// The name with which the reply begins; `None` for an assistant.
     pub cue: Option<String>,
     /// Whether the transcript is a single message to an assistant, which needs no transcript.
     pub direct: bool,
+    /// Whether the fixed sections may name a member, so that they are not the same for everyone.
+    pub personal: bool,
+}
+
+/// A text of the persona's author, its macros expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Which of the author's texts it is.
+    pub source: Source,
+    /// What it says.
+    pub text: String,
+}
+
+/// Where a piece comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The persona's own instruction, or the usual one.
+    Instruction,
+    /// Its description.
+    Description,
+    /// Its personality.
+    Personality,
+    /// Its scenario.
+    Scenario,
+    /// This block of its examples.
+    Example(usize),
+    /// This entry of its lorebook.
+    Lore(usize),
+    /// Its note.
+    Note,
+    /// What it wants said behind the transcript.
+    PostHistory,
 }
 
 /// One turn of the transcript.
@@ -66,46 +99,158 @@ pub enum Line {
 }
 
 impl Slots {
-    /// The slots for the persona's next reply in the conversation. `model` is the id of the model that will read
-    /// the prompt: the token ids of other models are ignored.
+    /// The slots for the persona's next reply in the conversation, with the entries of its lorebook that come. `model` is
+    /// the id of the model that will read the prompt: the token ids of other models are ignored.
     #[must_use]
-    pub fn fill(persona: &Persona, conversation: &Conversation, model: &str) -> Self {
+    pub fn fill(persona: &Persona, conversation: &Conversation, model: &str, lore: &Activation) -> Self {
         let card = &persona.card;
-        let char_name = sanitize::name(persona.char_name());
-        let names = Names { char: &char_name, user: USER_IN_FIXED_SECTIONS };
-        let section = |label: &str, text: &str| {
-            let text = macros::expand(text.trim(), names);
-            (!text.is_empty()).then(|| format!("{label}{text}"))
-        };
-        let instruction = match (card.system_prompt.trim(), card.kind) {
-            ("", Kind::Roleplay) => ROLEPLAY_INSTRUCTION,
-            (own, _) => own,
-        };
-        let window: Vec<&Turn> =
-            conversation.window().iter().filter(|turn| !sanitize::is_blank(&turn.shown().text)).collect();
+        let voice = Voice::of(persona, conversation);
+        let window: Vec<&Turn> = seen(conversation).collect();
         let speakers = live_speakers(&window);
-        let examples = card.examples.iter().skip(conversation.cut.examples_dropped);
-        let earlier = conversation.window().len() > 1 || conversation.cut.first_turn > 0;
-        Self {
-            before: Vec::new(),
+        let instruction =
+            if card.system_prompt.trim().is_empty() { voice.usual } else { card.system_prompt.as_str() };
+        let examples = card.examples.iter().enumerate().skip(conversation.cut.examples_dropped);
+        let mut slots = Self {
             persona: [
-                section("", instruction),
-                section("", &card.description),
-                section("Personality: ", &card.personality),
-                section("Scenario: ", &card.scenario),
+                voice.fixed(Source::Instruction, instruction),
+                voice.fixed(Source::Description, &card.description),
+                voice.fixed(Source::Personality, &card.personality),
+                voice.fixed(Source::Scenario, &card.scenario),
             ]
             .into_iter()
             .flatten()
             .collect(),
-            after: Vec::new(),
-            examples: examples.filter_map(|block| section("", block)).collect(),
+            examples: examples
+                .filter_map(|(number, block)| voice.fixed(Source::Example(number), block))
+                .collect(),
             transcript: window.iter().map(|turn| line(turn, &speakers, model)).collect(),
-            at_depth: Vec::new(),
-            post_history: section("", &card.post_history).into_iter().collect(),
-            cue: (card.kind == Kind::Roleplay).then_some(char_name),
-            direct: card.kind == Kind::Assistant && !earlier,
-        }
+            post_history: voice.behind(Source::PostHistory, &card.post_history).into_iter().collect(),
+            cue: (card.kind == Kind::Roleplay).then(|| voice.char.clone()),
+            direct: card.kind == Kind::Assistant
+                && conversation.window().len() <= 1
+                && conversation.cut.first_turn == 0,
+            personal: conversation.user.is_some(),
+            ..Self::default()
+        };
+        slots.place_notes(persona, &voice, lore);
+        slots
     }
+
+    /// Puts the entries of the lorebook in their places, and the persona's note between those that stand around it.
+    fn place_notes(&mut self, persona: &Persona, voice: &Voice<'_>, lore: &Activation) {
+        let depth_of_note = persona.card.note.as_ref().map_or(USUAL_DEPTH, |note| note.depth);
+        let (mut above, mut below, mut top, mut bottom) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let text = |entry: usize| persona.lore.as_ref().map_or("", |lore| lore.text(entry));
+        for fired in &lore.fired {
+            let (source, text) = (Source::Lore(fired.entry), text(fired.entry));
+            match fired.position {
+                Position::BeforePersona => self.before.extend(voice.fixed(source, text)),
+                Position::AfterPersona => self.after.extend(voice.fixed(source, text)),
+                Position::ExamplesTop => top.extend(voice.fixed(source, text)),
+                Position::ExamplesBottom => bottom.extend(voice.fixed(source, text)),
+                Position::NoteTop => above.extend(voice.behind(source, text)),
+                Position::NoteBottom => below.extend(voice.behind(source, text)),
+                Position::AtDepth(depth) => {
+                    self.at_depth.extend(voice.behind(source, text).map(|piece| (depth, piece)));
+                }
+            }
+        }
+        let note = persona.card.note.as_ref().and_then(|note| voice.behind(Source::Note, &note.text));
+        let around = above.into_iter().chain(note).chain(below);
+        self.at_depth.extend(around.map(|piece| (depth_of_note, piece)));
+        self.examples = [top, std::mem::take(&mut self.examples), bottom].concat();
+    }
+}
+
+/// The turns that a prompt contains: those of the window that have something to see.
+pub(super) fn seen(conversation: &Conversation) -> impl DoubleEndedIterator<Item = &Turn> {
+    conversation.window().iter().filter(|turn| !sanitize::is_blank(&turn.shown().text))
+}
+
+/// What the macros of a persona's texts stand for in a conversation.
+pub(super) struct Voice<'a> {
+    card: &'a Card,
+    conversation: &'a Conversation,
+    char: String,
+    /// Who plays in the conversation, with commas.
+    group: String,
+    /// The instruction of a persona that brings none.
+    usual: &'static str,
+    /// The member who is answered.
+    answered: &'a str,
+    /// The newest turn.
+    newest: Option<&'a Turn>,
+}
+
+impl<'a> Voice<'a> {
+    pub(super) fn of(persona: &'a Persona, conversation: &'a Conversation) -> Self {
+        // One that has a new name since may share it with a member, and then is numbered.
+        let char = sanitize::name(persona.char_name());
+        let char = conversation.persona_name(&persona.id).map_or(char, str::to_owned);
+        let usual = if persona.card.kind == Kind::Roleplay { ROLEPLAY_INSTRUCTION } else { "" };
+        let answered = seen(conversation).rfind(|turn| turn.kind == TurnKind::Member);
+        let answered = answered.map_or(user_in_fixed_sections(conversation), |turn| &turn.name);
+        let mut cast: Vec<&str> = Vec::new();
+        let personas = conversation.turns().iter().filter(|turn| turn.kind == TurnKind::Persona);
+        for name in personas.map(|turn| turn.name.as_str()).chain([char.as_str()]) {
+            if !cast.contains(&name) {
+                cast.push(name);
+            }
+        }
+        let (group, newest) = (cast.join(", "), seen(conversation).next_back());
+        Self { card: &persona.card, conversation, group, char, usual, answered, newest }
+    }
+
+    /// A text of the sections that stay the same: chance and clock stand still in a conversation, so that one prompt
+    /// begins with the last one. Nothing when it says nothing.
+    pub(super) fn fixed(&self, source: Source, text: &str) -> Option<Piece> {
+        let lasting = self.conversation.seed;
+        let context = Context {
+            char: &self.char,
+            user: user_in_fixed_sections(self.conversation),
+            group: &self.group,
+            card: Some(self.card),
+            original: if source == Source::Instruction { self.usual } else { "" },
+            last_message: "",
+            chance: Chance { passing: lasting, lasting },
+            now: self.conversation.created,
+        };
+        expanded(source, text, context)
+    }
+
+    /// A text of those that stand among or behind the turns: it speaks to whoever is answered, and may change with every
+    /// turn. Nothing when it says nothing.
+    fn behind(&self, source: Source, text: &str) -> Option<Piece> {
+        let lasting = self.conversation.seed;
+        let newest = self.newest.map_or(0, |turn| turn.id.0);
+        let context = Context {
+            char: &self.char,
+            user: self.answered,
+            group: &self.group,
+            card: Some(self.card),
+            original: "",
+            last_message: self.newest.map_or("", |turn| &turn.shown().text),
+            chance: Chance { passing: lasting.wrapping_add(newest), lasting },
+            now: self.conversation.created,
+        };
+        expanded(source, text, context)
+    }
+}
+
+/// In ordinary channels the fixed sections are the same for everyone.
+fn user_in_fixed_sections(conversation: &Conversation) -> &str {
+    conversation.user.as_deref().unwrap_or(USER_IN_FIXED_SECTIONS)
+}
+
+fn expanded(source: Source, text: &str, context: Context<'_>) -> Option<Piece> {
+    let chance = context.chance.at(&format!("{source:?}"));
+    let text = macros::expand(text.trim(), Context { chance, ..context });
+    let label = match source {
+        Source::Personality => "Personality: ",
+        Source::Scenario => "Scenario: ",
+        _ => "",
+    };
+    (!text.trim().is_empty()).then(|| Piece { source, text: format!("{label}{text}") })
 }
 
 /// The strings that end a reply: the prompt's structure, and the line of a speaker. An assistant's own name is none
@@ -162,7 +307,8 @@ mod tests {
     use crate::chat::history::{ConversationId, Tokens, TurnState};
     use crate::chat::prompt::{Prompt, Segment};
     use crate::chat::{MemberId, MessageId, template};
-    use crate::persona::PersonaId;
+    use crate::persona::lorebook::{Entry, Lore, Lorebook};
+    use crate::persona::{Note, PersonaId};
 
     const MODEL: &str = "model";
 
@@ -200,7 +346,7 @@ mod tests {
     }
 
     fn prompt(persona: &Persona, conversation: &Conversation) -> Prompt {
-        template::alpaca(&Slots::fill(persona, conversation, MODEL))
+        template::alpaca(&Slots::fill(persona, conversation, MODEL, &Activation::default()))
     }
 
     fn reply(conversation: &mut Conversation, text: &str, ids: &[u32]) {
@@ -208,8 +354,11 @@ mod tests {
         let turn = conversation.turn_mut(id).expect("it is there");
         turn.state = TurnState::Complete;
         let tokens = Tokens { model: MODEL.to_owned(), ids: ids.to_vec(), leading_space: true };
-        *turn.shown_mut() =
-            crate::chat::history::Variant { text: text.to_owned(), tokens: Some(tokens), origin: None };
+        *turn.shown_mut() = crate::chat::history::Variant {
+            text: text.to_owned(),
+            tokens: Some(tokens),
+            ..crate::chat::history::Variant::default()
+        };
     }
 
     #[test]
@@ -275,6 +424,125 @@ mod tests {
         assert_eq!(generated, [&verbatim], "a line that names a speaker costs the ids");
     }
 
+    /// One entry for each place, each with this text.
+    fn lorebook(text: &str) -> Lorebook {
+        let positions = [
+            Position::BeforePersona,
+            Position::AfterPersona,
+            Position::NoteTop,
+            Position::NoteBottom,
+            Position::AtDepth(0),
+            Position::AtDepth(1),
+            Position::ExamplesTop,
+            Position::ExamplesBottom,
+        ];
+        let entry = |position| {
+            let content = text.replace("{place}", &format!("{position:?}"));
+            Entry { content, position, constant: true, ..Entry::default() }
+        };
+        Lorebook { entries: positions.map(entry).into(), ..Lorebook::default() }
+    }
+
+    fn with_lore(persona: &mut Persona, text: &str) {
+        persona.lore = Some(std::sync::Arc::new(Lore::new(lorebook(text))));
+    }
+
+    fn prompt_with_lore(persona: &Persona, conversation: &Conversation) -> Prompt {
+        let lore = crate::chat::lore::activate(persona, conversation, usize::MAX, &str::len);
+        template::alpaca(&Slots::fill(persona, conversation, MODEL, &lore))
+    }
+
+    #[test]
+    fn lore_has_its_places() {
+        let mut persona = ada("roleplay");
+        persona.card.note = Some(Note { text: "A note.".to_owned(), depth: 2 });
+        with_lore(&mut persona, "{place} of {{char}}, {{user}}");
+        let mut conversation = conversation(&persona);
+        conversation.hear(MemberId(1), "Bob", "Hello.", None);
+        reply(&mut conversation, "Hi.", &[5]);
+        conversation.hear(MemberId(2), "Ann", "And me?", None);
+        insta::assert_snapshot!(prompt_with_lore(&persona, &conversation).render(), @r"
+        ### Instruction:
+        BeforePersona of Ada, User
+
+        You are Ada. Stay in character as Ada in the conversation below and write only what Ada says and does next, in the style of the examples. Never write the words or deeds of anybody else.
+
+        Ada is an engineer.
+
+        Scenario: An office.
+
+        AfterPersona of Ada, User
+
+        ExamplesTop of Ada, User
+
+        User: Hi.
+        Ada: Hm.
+
+        ExamplesBottom of Ada, User
+
+        ### Input:
+        Bob: Hello.
+        [NoteTop of Ada, Ann]
+        [A note.]
+        [NoteBottom of Ada, Ann]
+        Ada: Hi.
+        [AtDepth(1) of Ada, Ann]
+        Ann: And me?
+        [AtDepth(0) of Ada, Ann]
+        [Be dry.]
+
+        ### Response:
+        Ada:
+        ");
+        let mut assistant = ada("assistant");
+        with_lore(&mut assistant, "{place} of {{char}}, {{user}}");
+        let mut conversation = self::conversation(&assistant);
+        conversation.user = Some("Robin".to_owned());
+        conversation.hear(MemberId(1), "Bob", "Hello.", None);
+        insta::assert_snapshot!(prompt_with_lore(&assistant, &conversation).render(), @r"
+        ### Instruction:
+        BeforePersona of Ada, Robin
+
+        Ada is an engineer.
+
+        Scenario: An office.
+
+        AfterPersona of Ada, Robin
+
+        ExamplesTop of Ada, Robin
+
+        Robin: Hi.
+        Ada: Hm.
+
+        ExamplesBottom of Ada, Robin
+
+        AtDepth(1) of Ada, Bob
+
+        NoteTop of Ada, Bob
+
+        NoteBottom of Ada, Bob
+
+        Hello.
+
+        AtDepth(0) of Ada, Bob
+
+        Be dry.
+
+        ### Response:
+        ");
+    }
+
+    #[test]
+    fn who_plays_is_the_group() {
+        let mut persona = ada("roleplay");
+        persona.card.scenario = "{{group}} and {{user}}.".to_owned();
+        let mut conversation = conversation(&persona);
+        let other = Speaker::Persona { id: PersonaId("eve".to_owned()), version: String::new() };
+        let id = conversation.begin_reply(other, "Eve", None);
+        conversation.turn_mut(id).expect("it is there").shown_mut().text = "Hm.".to_owned();
+        assert!(prompt(&persona, &conversation).render().contains("Scenario: Eve, Ada and User."));
+    }
+
     #[test]
     fn every_shipped_persona_leaves_most_of_the_context_to_the_conversation() {
         let library = crate::persona::Library::load(None).expect("they load");
@@ -294,7 +562,7 @@ mod tests {
         let mut conversation = conversation(&persona);
         conversation.hear(MemberId(1), "Bob", "Hello.", None);
         reply(&mut conversation, "Hi.", &[5]);
-        let slots = Slots::fill(&persona, &conversation, "another model");
+        let slots = Slots::fill(&persona, &conversation, "another model", &Activation::default());
         assert!(!template::alpaca(&slots).segments.iter().any(|s| matches!(s, Segment::Generated { .. })));
     }
 
@@ -362,7 +630,10 @@ mod tests {
             (first, second, answer) in (hostile(), hostile(), hostile()),
             roleplay in any::<bool>(),
         ) {
-            let persona = persona(if roleplay { Kind::Roleplay } else { Kind::Assistant }, &char_name, &card);
+            let kind = if roleplay { Kind::Roleplay } else { Kind::Assistant };
+            let mut persona = persona(kind, &char_name, &card);
+            with_lore(&mut persona, &card);
+            persona.card.note = Some(Note { text: card, depth: 1 });
             let mut conversation = conversation(&persona);
             // Every message has something to see: blank ones are left out of prompts.
             let seen = |text: String| format!("x{text}");
@@ -371,7 +642,7 @@ mod tests {
             let id = conversation.begin_reply(speaker(), persona.char_name(), None);
             conversation.turn_mut(id).expect("it is there").shown_mut().text = answer;
             conversation.hear(MemberId(2), &ann, &second, None);
-            let prompt = prompt(&persona, &conversation);
+            let prompt = prompt_with_lore(&persona, &conversation);
             let rendered = prompt.render();
 
             let lines = lines(&rendered);

@@ -2,7 +2,7 @@
 
 use super::prompt::Prompt;
 use super::sanitize;
-use super::slots::{Line, Slots};
+use super::slots::{Line, Piece, Slots};
 
 /// The Alpaca form of the Nous-Hermes-Llama2-13b model card, with an input section when there is a transcript.
 ///
@@ -14,25 +14,34 @@ pub fn alpaca(slots: &Slots) -> Prompt {
     let mut paragraphs = Paragraphs::default();
     paragraphs.write(&mut prompt, &slots.before);
     paragraphs.write(&mut prompt, &slots.persona);
-    if !slots.after.is_empty() {
+    // What differs from member to member or from turn to turn is no persona's part.
+    let is_shared = slots.before.is_empty() && !slots.personal;
+    if is_shared && !slots.after.is_empty() {
         prompt.mark_persona_end();
-        paragraphs.write(&mut prompt, &slots.after);
     }
+    paragraphs.write(&mut prompt, &slots.after);
     paragraphs.write(&mut prompt, &slots.examples);
-    if slots.after.is_empty() {
+    if is_shared && slots.after.is_empty() {
         prompt.mark_persona_end();
     }
     if slots.direct {
-        let messages: Vec<String> = slots.transcript.iter().map(|line| plain(line).to_owned()).collect();
-        paragraphs.write(&mut prompt, &messages);
+        let notes = |above: bool| {
+            let there = slots.at_depth.iter().filter(move |(depth, _)| (*depth > 0) == above);
+            there.map(|(_, note)| note)
+        };
+        paragraphs.write(&mut prompt, notes(true));
+        for line in &slots.transcript {
+            paragraphs.paragraph(&mut prompt, plain(line));
+        }
         prompt.mark_history_end();
+        paragraphs.write(&mut prompt, notes(false));
         paragraphs.write(&mut prompt, &slots.post_history);
         prompt.template("\n");
     } else {
         prompt.template(if paragraphs.any { "\n\n### Input:\n" } else { "\n### Input:\n" });
         transcript(&mut prompt, slots);
         for note in &slots.post_history {
-            bracketed(&mut prompt, note);
+            bracketed(&mut prompt, &note.text);
         }
     }
     prompt.template("\n### Response:\n");
@@ -50,10 +59,17 @@ struct Paragraphs {
 }
 
 impl Paragraphs {
-    fn write(&mut self, prompt: &mut Prompt, paragraphs: &[String]) {
-        for paragraph in paragraphs.iter().map(|raw| sanitize::text(raw)).filter(|text| !text.is_empty()) {
+    fn write<'a>(&mut self, prompt: &mut Prompt, pieces: impl IntoIterator<Item = &'a Piece>) {
+        for piece in pieces {
+            self.paragraph(prompt, &piece.text);
+        }
+    }
+
+    fn paragraph(&mut self, prompt: &mut Prompt, text: &str) {
+        let text = sanitize::text(text);
+        if !text.is_empty() {
             prompt.template(if self.any { "\n\n" } else { "" });
-            prompt.text(paragraph);
+            prompt.text(text);
             self.any = true;
         }
     }
@@ -77,7 +93,7 @@ fn transcript(prompt: &mut Prompt, slots: &Slots) {
                 prompt.mark_history_end();
                 marked = true;
             }
-            bracketed(prompt, note);
+            bracketed(prompt, &note.text);
         }
         if let Some(line) = slots.transcript.get(at) {
             turn(prompt, line);
@@ -123,10 +139,15 @@ fn bracketed(prompt: &mut Prompt, note: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slots::Source;
     use super::*;
 
-    fn strings(texts: &[&str]) -> Vec<String> {
-        texts.iter().map(|&text| text.to_owned()).collect()
+    fn pieces(texts: &[&str]) -> Vec<Piece> {
+        texts.iter().map(|&text| piece(text)).collect()
+    }
+
+    fn piece(text: &str) -> Piece {
+        Piece { source: Source::Description, text: text.to_owned() }
     }
 
     fn said(name: &str, text: &str) -> Line {
@@ -136,15 +157,15 @@ mod tests {
     #[test]
     fn every_slot_has_its_place() {
         let slots = Slots {
-            before: strings(&["BEFORE"]),
-            persona: strings(&["PERSONA", "SCENARIO"]),
-            after: strings(&["AFTER"]),
-            examples: strings(&["EXAMPLES"]),
+            before: pieces(&["BEFORE"]),
+            persona: pieces(&["PERSONA", "SCENARIO"]),
+            after: pieces(&["AFTER"]),
+            examples: pieces(&["EXAMPLES"]),
             transcript: vec![said("Bob", "one"), said("Ann", "two\nlines"), said("Bob", "three")],
-            at_depth: vec![(0, "DEPTH 0".to_owned()), (2, "DEPTH 2".to_owned()), (9, "DEPTH 9".to_owned())],
-            post_history: strings(&["POST-HISTORY"]),
+            at_depth: vec![(0, piece("DEPTH 0")), (2, piece("DEPTH 2")), (9, piece("DEPTH 9"))],
+            post_history: pieces(&["POST-HISTORY"]),
             cue: Some("Ada".to_owned()),
-            direct: false,
+            ..Slots::default()
         };
         insta::assert_snapshot!(alpaca(&slots).render(), @r"
         ### Instruction:
@@ -177,7 +198,7 @@ mod tests {
     #[test]
     fn a_single_message_to_an_assistant_is_the_instructions_last_paragraph() {
         let slots = Slots {
-            persona: strings(&["Be kind."]),
+            persona: pieces(&["Be kind."]),
             transcript: vec![said("Bob", "### Response:\nWhy is the sky blue?")],
             direct: true,
             ..Slots::default()
@@ -192,7 +213,7 @@ mod tests {
 
     #[test]
     fn empty_slots_print_nothing() {
-        let post_history = strings(&["###"]);
+        let post_history = pieces(&["###"]);
         let slots = Slots { transcript: vec![said("Bob", "hi")], post_history, ..Slots::default() };
         assert_eq!(alpaca(&slots).render(), "### Instruction:\n\n### Input:\nBob: hi\n\n### Response:\n");
         let slots = Slots { direct: true, transcript: vec![said("Bob", "hi")], ..Slots::default() };
@@ -202,7 +223,7 @@ mod tests {
     #[test]
     fn generated_lines_keep_their_ids() {
         let slots = Slots {
-            persona: strings(&["P"]),
+            persona: pieces(&["P"]),
             transcript: vec![
                 said("Bob", "hi"),
                 Line::Generated {
@@ -228,10 +249,10 @@ mod tests {
     #[test]
     fn the_marks_lie_between_persona_history_and_what_follows() {
         let slots = Slots {
-            persona: strings(&["P"]),
-            examples: strings(&["E"]),
+            persona: pieces(&["P"]),
+            examples: pieces(&["E"]),
             transcript: vec![said("Bob", "hi")],
-            post_history: strings(&["LATER"]),
+            post_history: pieces(&["LATER"]),
             ..Slots::default()
         };
         let prompt = alpaca(&slots);
@@ -240,5 +261,12 @@ mod tests {
         };
         assert_eq!(before(prompt.marks.persona_end), "### Instruction:\nP\n\nE");
         assert_eq!(before(prompt.marks.history_end), "### Instruction:\nP\n\nE\n\n### Input:\nBob: hi\n");
+
+        let persona_end = |slots: Slots| alpaca(&slots).marks.persona_end;
+        let named = Slots { personal: true, ..slots.clone() };
+        assert_eq!(persona_end(named), 0, "a member's name is shared with nobody");
+        let after = Slots { after: pieces(&["A"]), ..slots.clone() };
+        assert_eq!(persona_end(after), 2, "what changes stands behind the mark");
+        assert_eq!(persona_end(Slots { before: pieces(&["B"]), ..slots }), 0);
     }
 }

@@ -1,14 +1,13 @@
 //! `mummer chat`: the same assistant in a terminal.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Broken, assistant_settings, find_persona, library, loading, refuse_misfit, remark};
+use super::{Broken, assistant_settings, cast, library, loading, named_persona, refuse_misfit, remark};
 use crate::assistant::{Assistant, Delivery, Outlet, Settings};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::TurnState;
@@ -17,7 +16,7 @@ use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::{ChannelId, MemberId, MessageId, notice, sanitize};
 use crate::config::Config;
 use crate::engine::Engine;
-use crate::persona::{Persona, load_file};
+use crate::persona::Persona;
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Arguments {
@@ -52,23 +51,20 @@ const MANNER: Manner = Manner {
 /// code 1).
 pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let library = library(config)?;
-    let mut settings =
-        Settings { manner: MANNER, seed: arguments.seed, ..assistant_settings(config, &library)? };
+    let mut cast = cast(config, &library)?;
+    let settings = Settings { manner: MANNER, seed: arguments.seed, ..assistant_settings(config) };
     let understudy = loading::is_understudy(config, dry_run);
     let given = understudy && config.personas.default == loading::WORST_PART;
     let wanted = arguments.persona.as_deref().or(given.then_some(loading::BEST_PART));
     if let Some(wanted) = wanted {
-        let wanted = match persona_file(wanted) {
-            Some(path) => Arc::new(load_file(path)?),
-            None => find_persona(&library, wanted, "--persona")?,
-        };
-        settings.default_persona = loading::playable(config, wanted);
+        let wanted = named_persona(&library, wanted, "--persona")?;
+        cast.default = loading::playable(config, wanted);
     }
-    let persona = Arc::clone(&settings.default_persona);
+    let persona = Arc::clone(&cast.default);
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
     let (generator, engine) = loading::generator(config, dry_run, remark)?;
-    let assistant = Assistant::new(generator, settings);
+    let assistant = Assistant::new(generator, cast, settings);
     refuse_misfit(&assistant)?;
     let mut terminal = Terminal {
         assistant,
@@ -87,12 +83,6 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
         None => answer_lines(&runtime, &mut terminal)?,
     };
     Ok(if all_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The text as a path, when it looks like that of a persona file.
-pub(super) fn persona_file(text: &str) -> Option<&Path> {
-    let path = Path::new(text);
-    (path.extension().is_some_and(|extension| extension == "toml")).then_some(path)
 }
 
 /// A conversation with somebody at the terminal.

@@ -1,18 +1,21 @@
 //! `mummer run`: the Discord bot.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Broken, assistant_settings, library, loading, refuse_misfit};
+use super::{Broken, assistant_settings, cast, library, loading, refuse_misfit};
 use crate::assistant::Assistant;
 use crate::bot;
 use crate::config::Config;
 #[cfg(debug_assertions)]
 use crate::engine;
+use crate::persona::Library;
 
 /// Tells a process that it took the place of a broken one.
 const BEGAN_AGAIN: &str = "MUMMER_BEGAN_AGAIN";
@@ -20,17 +23,21 @@ const BEGAN_AGAIN: &str = "MUMMER_BEGAN_AGAIN";
 /// If the new process breaks down before it has worked for so long, beginning again does not help.
 const BETWEEN_BEGINNINGS: Duration = Duration::from_mins(1);
 
+/// How often the files of personas are looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
 /// Runs the bot until it is told to stop (Ctrl-C, or SIGTERM), or until Discord ends the connection for good.
 pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     // What is cheap to check is checked before the model is loaded.
     let token = config.discord.token()?;
-    let settings = assistant_settings(config, &library(config)?)?;
+    let library = library(config)?;
+    let cast = cast(config, &library)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
     let (generator, engine) = loading::generator(config, dry_run, |line| warn!("{line}"))?;
     let ready = Instant::now();
     let http = bot::http(&token, config.discord.api_base.as_deref());
-    let assistant = Assistant::new(generator, settings);
+    let assistant = Assistant::new(generator, cast, assistant_settings(config));
     refuse_misfit(&assistant)?;
     let stopped = CancellationToken::new();
     let ended = runtime.block_on(async {
@@ -44,8 +51,10 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
                 }
             });
         }
+        let refreshing = tokio::spawn(refresh(library, Arc::clone(&assistant), config.clone()));
         let ended = bot::run(http, assistant, config.discord.message_content, shutdown).await;
         signals.abort();
+        refreshing.abort();
         ended
     });
     if let Some(engine) = engine {
@@ -57,6 +66,33 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     ended?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sees to it that personas are played as their files stand.
+async fn refresh(mut library: Library, assistant: Arc<Assistant>, config: Config) {
+    let mut ticks = tokio::time::interval(BETWEEN_LOOKS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while library.has_directory() {
+        ticks.tick().await;
+        let looking = tokio::task::spawn_blocking(move || {
+            let changes = library.refresh();
+            (library, changes)
+        });
+        let Ok((same, changes)) = looking.await else {
+            error!("reading the personas panicked; they stay as they are until mummer starts again");
+            return;
+        };
+        library = same;
+        for complaint in changes.complaints {
+            warn!("{complaint}");
+        }
+        for persona in changes.personas {
+            match assistant.adopt(&loading::playable(&config, Arc::clone(&persona))) {
+                Ok(()) => info!(persona = %persona.id, version = persona.version, "read again"),
+                Err(misfit) => warn!("{misfit}; it stays as it was"),
+            }
+        }
+    }
 }
 
 /// Replaces this process, in which the model computes nothing any more, by a new one. `ready` is when its model was

@@ -1,15 +1,41 @@
 //! The personas that there are: the shipped ones, and over them those of the operator's directory.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::{Persona, PersonaError, PersonaId, shipped};
+use super::import::{ImportError, LARGEST_FILE};
+use super::{Persona, PersonaId, picture, shipped};
 
 /// All personas, by id.
 #[derive(Debug, Clone, Default)]
 pub struct Library {
     personas: BTreeMap<PersonaId, Arc<Persona>>,
+    remarks: Vec<String>,
+    directory: Option<PathBuf>,
+    /// The directory's files as they were when they were read.
+    files: BTreeMap<PathBuf, File>,
+    /// What was complained of last, so that it is said once.
+    complaint: Option<String>,
+}
+
+/// A file of the directory: whose it is, and by what one sees that it has changed.
+#[derive(Debug, Clone, PartialEq)]
+struct File {
+    /// None for a file that was refused, whose id is another's.
+    id: Option<PersonaId>,
+    seen: Vec<(Option<SystemTime>, u64)>,
+}
+
+/// What is new in a directory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// The personas that are new, or are others than before.
+    pub personas: Vec<Arc<Persona>>,
+    /// Sentences about what could not be read, and what was read and will not be as its author meant.
+    pub complaints: Vec<String>,
 }
 
 /// Personas that cannot be loaded.
@@ -31,8 +57,8 @@ pub enum LibraryError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Two ids differ in case only, and people do not write case.
-    #[error("the persona file {} has the same name as {twin} but for capitals; rename it", path.display())]
+    /// Two files have the same id, or differ in case only, and people do not write case.
+    #[error("the persona file {} has the same name as {twin}; rename it", path.display())]
     Twin {
         /// Which file.
         path: PathBuf,
@@ -45,7 +71,7 @@ pub enum LibraryError {
         /// Which file.
         path: PathBuf,
         /// Which mistake.
-        source: PersonaError,
+        source: ImportError,
     },
 }
 
@@ -56,26 +82,107 @@ impl Library {
     /// # Errors
     /// [`LibraryError`] for the first directory or file that cannot be read or makes no sense.
     pub fn load(directory: Option<&Path>) -> Result<Self, LibraryError> {
-        let mut library = Self::default();
+        let directory = directory.map(Path::to_owned);
+        let mut library = Self { directory, ..Self::default() };
         for (id, text) in shipped::PERSONAS {
-            let persona = Persona::from_toml(id, text)
-                .map_err(|source| LibraryError::Persona { path: PathBuf::from(id), source })?;
-            library.insert(persona);
+            library.insert(shipped_persona(id, text)?);
         }
-        for path in directory.map(toml_files).transpose()?.unwrap_or_default() {
-            let persona = load_file(&path)?;
-            let same = |id: &PersonaId| id.0.to_lowercase() == persona.id.0.to_lowercase();
-            if let Some(twin) = library.personas.keys().find(|&id| *id != persona.id && same(id)) {
-                return Err(LibraryError::Twin { twin: twin.0.clone(), path });
-            }
-            library.insert(persona);
+        for path in library.listed()? {
+            library.take(&path)?;
         }
         Ok(library)
     }
 
+    /// Reads again what has changed in the directory. A file that is broken now keeps its last good version.
+    pub fn refresh(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        let remarks = self.remarks.len();
+        let listed = match self.listed() {
+            Ok(listed) => listed,
+            Err(error) => {
+                let complaint = error.to_string();
+                if self.complaint.as_ref() != Some(&complaint) {
+                    changes.complaints.push(complaint.clone());
+                    self.complaint = Some(complaint);
+                }
+                return changes;
+            }
+        };
+        self.complaint = None;
+        let gone: Vec<PathBuf> = self.files.keys().filter(|path| !listed.contains(path)).cloned().collect();
+        if !gone.is_empty() {
+            // Whoever was refused for the sake of one of these has another try.
+            self.files.retain(|_, file| file.id.is_some());
+        }
+        for path in gone {
+            changes.personas.extend(self.lose(&path));
+        }
+        for path in listed {
+            if self.files.get(&path).is_some_and(|file| file.seen == seen(&path)) {
+                continue;
+            }
+            match self.take(&path) {
+                Ok(persona) => changes.personas.push(persona),
+                Err(error) => changes.complaints.push(format!("{error}; its last good version stays")),
+            }
+        }
+        changes.complaints.extend(self.remarks.drain(remarks..));
+        changes
+    }
+
+    /// Whether there are files that may change.
+    #[must_use]
+    pub fn has_directory(&self) -> bool {
+        self.directory.is_some()
+    }
+
+    /// The files of the directory, if there is one.
+    fn listed(&self) -> Result<Vec<PathBuf>, LibraryError> {
+        self.directory.as_deref().map(persona_files).transpose().map(Option::unwrap_or_default)
+    }
+
+    /// Reads a file of the directory.
+    fn take(&mut self, path: &Path) -> Result<Arc<Persona>, LibraryError> {
+        let id = id_of(path);
+        let folded = id.0.to_lowercase();
+        let has_it = |file: &File| file.id.as_ref().is_some_and(|id| id.0.to_lowercase() == folded);
+        // What is written while it is read is read again.
+        let seen = seen(path);
+        let other_file = self.files.iter().find(|(other, file)| other.as_path() != path && has_it(file));
+        let other_file =
+            other_file.map(|(other, _)| other.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        let other_case = shipped::PERSONAS.iter().find(|(shipped, _)| *shipped != id.0 && *shipped == folded);
+        let twin = other_file.or_else(|| other_case.map(|(shipped, _)| (*shipped).to_owned()));
+        let id = twin.is_none().then_some(id);
+        self.files.insert(path.to_owned(), File { id, seen });
+        if let Some(twin) = twin {
+            return Err(LibraryError::Twin { path: path.to_owned(), twin });
+        }
+        let (persona, remarks) = load_file(path)?;
+        let remarks = remarks.iter().map(|remark| format!("the persona file {}: {remark}", path.display()));
+        self.remarks.extend(remarks);
+        Ok(self.insert(persona))
+    }
+
+    /// A file is gone: where it had taken the place of a shipped persona, that one comes back.
+    fn lose(&mut self, path: &Path) -> Option<Arc<Persona>> {
+        let id = self.files.remove(path)?.id?;
+        self.personas.remove(&id);
+        let (id, text) = shipped::PERSONAS.iter().find(|(shipped, _)| *shipped == id.0)?;
+        shipped_persona(id, text).ok().map(|persona| self.insert(persona))
+    }
+
     /// Adds a persona, or replaces the one with its id.
-    pub fn insert(&mut self, persona: Persona) {
-        self.personas.insert(persona.id.clone(), Arc::new(persona));
+    fn insert(&mut self, persona: Persona) -> Arc<Persona> {
+        let persona = Arc::new(persona);
+        self.personas.insert(persona.id.clone(), Arc::clone(&persona));
+        persona
+    }
+
+    /// What of the directory's personas will not be as their authors meant.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// All personas, sorted by id.
@@ -96,23 +203,62 @@ impl Library {
     }
 }
 
-/// Reads one persona file; its id is the stem of the file's name.
+/// Reads one persona file of whatever form, and says what of it will not be as its author meant; its id is the stem of
+/// the file's name. A picture beside a TOML file of the same name is its avatar.
 ///
 /// # Errors
 /// [`LibraryError`] when the file cannot be read or makes no sense.
-pub fn load_file(path: &Path) -> Result<Persona, LibraryError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| LibraryError::File { path: path.to_owned(), source })?;
-    let id = path.file_stem().unwrap_or_default().to_string_lossy();
-    Persona::from_toml(&id, &text).map_err(|source| LibraryError::Persona { path: path.to_owned(), source })
+pub fn load_file(path: &Path) -> Result<(Persona, Vec<String>), LibraryError> {
+    let (mut persona, remarks) = Persona::from_file(&id_of(path).0, &read(path)?)
+        .map_err(|source| LibraryError::Persona { path: path.to_owned(), source })?;
+    let avatar = path.with_extension("png");
+    if has_extension(path, &["toml"]) && avatar.is_file() {
+        persona.avatar = Some(read(&avatar)?).filter(|bytes| picture::is_png(bytes)).map(Arc::from);
+    }
+    Ok((persona, remarks))
 }
 
-fn toml_files(directory: &Path) -> Result<Vec<PathBuf>, LibraryError> {
+fn shipped_persona(id: &str, text: &str) -> Result<Persona, LibraryError> {
+    Persona::from_toml(id, text).map_err(|source| LibraryError::Persona { path: PathBuf::from(id), source })
+}
+
+/// The id of the persona in a file.
+fn id_of(path: &Path) -> PersonaId {
+    PersonaId(path.file_stem().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// When a persona file, and the picture that may stand beside it, was changed, and how large it is.
+fn seen(path: &Path) -> Vec<(Option<SystemTime>, u64)> {
+    let files = [path.to_owned(), path.with_extension("png")];
+    let known = files.iter().filter_map(|path| std::fs::metadata(path).ok());
+    known.map(|file| (file.modified().ok(), file.len())).collect()
+}
+
+/// The bytes of a file; of one that is too large no more than show it.
+fn read(path: &Path) -> Result<Vec<u8>, LibraryError> {
+    let failed = |source| LibraryError::File { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(LARGEST_FILE as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// How the names of persona files end. What they are is told from their content.
+pub const EXTENSIONS: [&str; 4] = ["toml", "json", "png", "charx"];
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    extensions.contains(&extension.as_str())
+}
+
+/// The persona files of a directory, sorted. A picture beside a TOML file of the same name is none.
+fn persona_files(directory: &Path) -> Result<Vec<PathBuf>, LibraryError> {
     let failed = |source| LibraryError::Directory { path: directory.to_owned(), source };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let is_avatar = has_extension(&path, &["png"]) && path.with_extension("toml").is_file();
+        if has_extension(&path, &EXTENSIONS) && !is_avatar {
             files.push(path);
         }
     }
@@ -127,7 +273,7 @@ mod tests {
     #[test]
     fn every_shipped_persona_is_a_file_and_parses() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("personas");
-        let mut on_disk: Vec<String> = toml_files(&directory)
+        let mut on_disk: Vec<String> = persona_files(&directory)
             .expect("the directory is there")
             .iter()
             .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
@@ -162,6 +308,60 @@ mod tests {
             .expect("written");
         let error = Library::load(Some(directory.path())).expect_err("there is hermes").to_string();
         assert!(error.contains("HERMES.toml") && error.contains("rename"), "{error}");
+        let directory = tempfile::tempdir().expect("a directory");
+        for name in ["ada.toml", "Ada.json"] {
+            let text = if name.ends_with("json") {
+                r#"{"name": "x", "description": "x"}"#
+            } else {
+                "name = 'x'\ndescription = 'x'"
+            };
+            std::fs::write(directory.path().join(name), text).expect("written");
+        }
+        let error = Library::load(Some(directory.path())).expect_err("there are two").to_string();
+        assert!(error.contains("ada.toml") && error.contains("Ada.json"), "{error}");
+    }
+
+    #[test]
+    fn what_changes_is_read_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).expect("it can be written");
+        };
+        write("ada.toml", "name = 'Ada'\ndescription = 'x'\n");
+        write("hermes.toml", "name = 'Other Hermes'\ndescription = 'x'\n");
+        let mut library = Library::load(Some(directory.path())).expect("they parse");
+        let names = |changes: &Changes| -> Vec<String> {
+            changes.personas.iter().map(|persona| persona.card.name.clone()).collect()
+        };
+        assert_eq!(library.refresh(), Changes::default(), "nothing has changed");
+
+        write("ada.toml", "name = 'Ada Lovelace'\ndescription = 'x'\n");
+        write("eve.json", r#"{"name": "Eve", "description": "x"}"#);
+        assert_eq!(names(&library.refresh()), ["Ada Lovelace", "Eve"]);
+
+        write("ADA.toml", "name = 'Another'\ndescription = 'x'\n");
+        assert!(library.refresh().complaints[0].contains("ADA.toml"));
+        assert_eq!(library.refresh(), Changes::default(), "it is said once");
+        std::fs::remove_file(directory.path().join("ADA.toml")).expect("it is there");
+        assert_eq!(library.refresh(), Changes::default());
+
+        write("ada.toml", "name = 'Ada L");
+        let changes = library.refresh();
+        assert!(changes.personas.is_empty() && changes.complaints[0].contains("ada.toml"), "{changes:?}");
+        assert!(changes.complaints[0].contains("last good version"), "{changes:?}");
+        assert_eq!(library.refresh(), Changes::default(), "it is said once");
+        assert_eq!(library.find("ada").expect("it stays").card.name, "Ada Lovelace");
+
+        for name in ["hermes.toml", "eve.json"] {
+            std::fs::remove_file(directory.path().join(name)).expect("it is there");
+        }
+        assert_eq!(names(&library.refresh()), ["Hermes"], "the shipped one comes back");
+        assert!(library.find("eve").is_none());
+
+        directory.close().expect("it goes");
+        assert_eq!(library.refresh().complaints.len(), 1);
+        assert_eq!(library.refresh(), Changes::default(), "that is said once too");
+        assert!(library.find("ada").is_some());
     }
 
     #[test]

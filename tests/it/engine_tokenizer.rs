@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io::Write as _;
 
-use mummer::engine::{Engine, EngineOptions};
+use mummer::engine::{Engine, EngineOptions, ModelTokenizer};
 use mummer::generation::Prompt;
 use proptest::prelude::*;
 
@@ -53,8 +53,12 @@ fn bytes_that_are_not_text_become_byte_tokens() {
 #[test]
 fn bytes_are_encoded_without_loading_the_model() {
     let file = TinyModel::new(1).write();
-    let ids = mummer::engine::tokenize(file.path(), &EngineOptions::default(), b"the\xFFthe");
-    assert_eq!(ids.expect("it has a vocabulary"), engine().encode_bytes(b"the\xFFthe"));
+    let tokenizer =
+        ModelTokenizer::open(file.path(), &EngineOptions::default()).expect("it has a vocabulary");
+    let ids = engine().encode_bytes(b"the\xFFthe");
+    assert_eq!(tokenizer.encode_bytes(b"the\xFFthe"), ids);
+    assert_eq!(tokenizer.context_length(), engine().info().context_length);
+    assert_eq!(tokenizer.count(""), 0);
 }
 
 #[test]

@@ -158,3 +158,41 @@ fn a_command_whose_model_broke_down_ends_with_a_code_of_its_own() {
         assert!(stderr.contains("start mummer again"), "{stderr}");
     }
 }
+
+#[tokio::test]
+async fn a_persona_is_played_as_its_file_stands() {
+    let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the"]) }.write();
+    let discord = FakeDiscord::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let personas = directory.path().join("personas");
+    std::fs::create_dir(&personas).expect("it can be made");
+    let write = |text: &str| std::fs::write(personas.join("ada.toml"), text).expect("it can be written");
+    write("name = 'Ada'\ndescription = 'x'\ngreeting = 'The first one.'\n");
+    let variables = [
+        ("MUMMER__PERSONAS__DIRECTORY", personas.to_str().expect("a path")),
+        ("MUMMER__PERSONAS__DEFAULT", "ada"),
+    ];
+    let path = model.path().to_str().expect("a path");
+    let bot = Running::start_with(directory.path(), &["--model", path], &variables, &discord).await;
+    let alice = discord.member("Alice");
+    let greeting = async |number: usize| {
+        let channel = discord.channel(&format!("channel-{number}"));
+        let trigger = discord.post(channel, alice, discord.mention_bot());
+        discord.reply_such_that(trigger, |message| !message.content().is_empty()).await.content().to_owned()
+    };
+    assert_eq!(greeting(0).await, "The first one.");
+    write("name = 'Ada");
+    write("name = 'Ada'\ndescription = 'x'\ngreeting = 'Another one.'\n");
+    let mut number = 0;
+    let changed = async {
+        while greeting({
+            number += 1;
+            number
+        })
+        .await
+            != "Another one."
+        {}
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), changed).await.expect("it is read again");
+    drop(bot);
+}

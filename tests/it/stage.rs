@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mummer::assistant::{Assistant, Settings};
+use mummer::assistant::{Assistant, Cast, Settings};
 use mummer::bot::{self, BotError};
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::markdown::Links;
@@ -98,16 +98,15 @@ impl Stage {
         let find = |id: &str| -> Arc<Persona> { Arc::clone(library.find(id).expect("it is shipped")) };
         let Setting { persona, channels, manner, message_content, queue_per_conversation, .. } = setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
+        let cast = Cast { default: find(persona), channels: channels.collect() };
         let settings = Settings {
-            default_persona: find(persona),
-            channel_personas: channels.collect(),
             sampling: SamplingWish::default(),
             manner,
             queue_per_conversation,
             reads_everything: message_content,
             seed: Some(7),
         };
-        let assistant = Assistant::new(generator, settings);
+        let assistant = Assistant::new(generator, cast, settings);
         let shutdown = CancellationToken::new();
         let bot = tokio::spawn(bot::run(http, Arc::clone(&assistant), message_content, shutdown.clone()));
         Self { discord, script, assistant, shutdown, bot }

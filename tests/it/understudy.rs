@@ -9,6 +9,7 @@ use mummer::chat::history::{Conversation, ConversationId, Speaker, TurnState};
 use mummer::chat::slots::Slots;
 use mummer::chat::{MemberId, template};
 use mummer::engine::{Engine, EngineOptions, Origin, UNDERSTUDY};
+use mummer::persona::lorebook::Activation;
 use mummer::persona::{Library, Persona};
 use serde_json::Value;
 
@@ -134,7 +135,7 @@ fn prompt_of(scene: &Value) -> String {
             conversation.hear(MemberId(member as u64 + 1), who, text, None);
         }
     }
-    template::alpaca(&Slots::fill(&persona, &conversation, "")).render()
+    template::alpaca(&Slots::fill(&persona, &conversation, "", &Activation::default())).render()
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::chat::{MemberId, budget, template};
 use crate::engine::Engine;
 use crate::generation::{Generator as _, Prompt};
 use crate::persona::Persona;
+use crate::persona::lorebook::Activation;
 
 /// Texts of random words, whatever the vocabulary.
 pub(super) struct Words {
@@ -78,13 +79,19 @@ impl<'a> Talk<'a> {
         if let Some(turn) = self.conversation.turn_mut(id) {
             turn.state = TurnState::Complete;
             let tokens = Tokens { model: self.engine.info().id.clone(), ids, leading_space: true };
-            *turn.shown_mut() = Variant { text: text.trim().to_owned(), tokens: Some(tokens), origin: None };
+            *turn.shown_mut() =
+                Variant { text: text.trim().to_owned(), tokens: Some(tokens), ..Variant::default() };
         }
     }
 
     /// The prompt for the next reply.
     pub(super) fn prompt(&self) -> Prompt {
-        template::alpaca(&Slots::fill(self.persona, &self.conversation, &self.engine.info().id))
+        template::alpaca(&Slots::fill(
+            self.persona,
+            &self.conversation,
+            &self.engine.info().id,
+            &Activation::default(),
+        ))
     }
 
     /// Tokens of the prompt.

@@ -1,0 +1,119 @@
+//! Character cards in pictures: text chunks `chara` (V2) and `ccv3` (V3) of a PNG file, each base64 of JSON.
+//!
+//! Source: PNG (third edition), chunk layout; the specifications of character cards V2 and V3.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Chunks that may hold a card, the better one first.
+const KEYWORDS: [&str; 2] = ["ccv3", "chara"];
+
+/// Whether these bytes begin like a PNG file.
+pub(super) fn is_png(bytes: &[u8]) -> bool {
+    bytes.starts_with(SIGNATURE)
+}
+
+/// One chunk: its type, its data, and all of its bytes.
+struct Chunk<'a> {
+    kind: &'a [u8],
+    data: &'a [u8],
+    whole: &'a [u8],
+}
+
+/// The chunks of a PNG file up to its end.
+fn chunks(bytes: &[u8]) -> Result<Vec<Chunk<'_>>, String> {
+    let mut rest = bytes.strip_prefix(SIGNATURE).ok_or("it is no PNG file")?;
+    let mut chunks = Vec::new();
+    loop {
+        let whole = rest;
+        let cut_short = || "the picture is cut short; fetch it again".to_owned();
+        let (head, after) = rest.split_at_checked(8).ok_or_else(cut_short)?;
+        let (length, kind) = head.split_at(4);
+        let length = length.iter().fold(0, |sum: usize, &byte| sum << 8 | usize::from(byte));
+        let (data, after) = after.split_at_checked(length).ok_or_else(cut_short)?;
+        let (sum, after) = after.split_at_checked(4).ok_or_else(cut_short)?;
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(kind);
+        crc.update(data);
+        if crc.finalize().to_be_bytes() != sum {
+            let kind = String::from_utf8_lossy(kind).into_owned();
+            return Err(format!("the checksum of its chunk {kind:?} is wrong; fetch it again"));
+        }
+        chunks.push(Chunk { kind, data, whole: &whole[..length + 12] });
+        if kind == b"IEND" {
+            return Ok(chunks);
+        }
+        rest = after;
+    }
+}
+
+/// The keyword and the text of a text chunk.
+fn text<'a>(chunk: &Chunk<'a>) -> Option<(String, &'a [u8])> {
+    let end = chunk.data.iter().position(|&byte| byte == 0).filter(|_| chunk.kind == b"tEXt")?;
+    let keyword = String::from_utf8_lossy(&chunk.data[..end]).to_ascii_lowercase();
+    Some((keyword, &chunk.data[end + 1..]))
+}
+
+/// The JSON of the card that a picture holds.
+///
+/// # Errors
+/// A sentence when it is cut short or damaged, when it holds no card, and when the card is not base64.
+pub(super) fn card(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let texts: Vec<(String, &[u8])> = chunks(bytes)?.iter().filter_map(text).collect();
+    let held = KEYWORDS.iter().find_map(|keyword| texts.iter().find(|(known, _)| known == keyword));
+    let (keyword, text) =
+        held.ok_or("the picture holds no character card; export it once more with its card")?;
+    let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    STANDARD.decode(text).map_err(|_| format!("its chunk {keyword:?} is not base64"))
+}
+
+/// The picture with these cards and no others, each a keyword and JSON.
+///
+/// # Errors
+/// As for [`card`].
+pub(super) fn with_cards(picture: &[u8], cards: &[(&str, String)]) -> Result<Vec<u8>, String> {
+    let mut bytes = SIGNATURE.to_vec();
+    for chunk in chunks(picture)? {
+        if chunk.kind == b"IEND" {
+            for (keyword, json) in cards {
+                let data = [keyword.as_bytes(), &[0], STANDARD.encode(json).as_bytes()].concat();
+                bytes.extend(u32::try_from(data.len()).map_err(|_| "the card is too large")?.to_be_bytes());
+                let mut crc = crc32fast::Hasher::new();
+                for part in [&b"tEXt"[..], &data] {
+                    crc.update(part);
+                    bytes.extend(part);
+                }
+                bytes.extend(crc.finalize().to_be_bytes());
+            }
+        }
+        let holds_a_card = text(&chunk).is_some_and(|(keyword, _)| KEYWORDS.contains(&keyword.as_str()));
+        if !holds_a_card {
+            bytes.extend(chunk.whole);
+        }
+    }
+    Ok(bytes)
+}
+
+/// Pixels of a side of a plain picture.
+const PLAIN_SIZE: u32 = 256;
+
+/// A square of one colour, which follows from the name.
+///
+/// # Errors
+/// None that is known; the encoder says what it could not do.
+pub(super) fn plain(name: &str) -> Result<Vec<u8>, String> {
+    let digest = name.bytes().fold(0, |sum, byte| super::random(sum ^ u64::from(byte)));
+    let [red, green, blue, ..] = digest.to_le_bytes();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, PLAIN_SIZE, PLAIN_SIZE);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::One);
+    encoder.set_palette(vec![red, green, blue, 0, 0, 0]);
+    let mut writer = encoder.write_header().map_err(|error| error.to_string())?;
+    let pixels = vec![0; (PLAIN_SIZE * PLAIN_SIZE / 8) as usize];
+    writer.write_image_data(&pixels).map_err(|error| error.to_string())?;
+    writer.finish().map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
