@@ -110,7 +110,8 @@ KINDS: dict[str, Kind] = {
          "What is your {key}'s name?", "What do you call your {key}?", "Does your {key} have a name?",
          "What a nice {key}. What is it called?", "Tell me the name of your {key}.", "What is the name of your {key}?",
          "{Char}, what is your {key} called?", "what's ur {key}'s name", "Tell me about your {key}. What is its name?",
-         "{A_key}! What is its name?", "What a nice {key}! What do you call it?"],
+         "{A_key}! What is its name?", "What a nice {key}! What do you call it?", "Do you have {a_key}?", "Have you got {a_key}?",
+         "Tell me, do you have {a_key}?"],
         ["My {key} is called {value}.", "I call my {key} {value}."],
     ),
     "fear": Kind(
@@ -379,5 +380,5 @@ UNKNOWN = {
     "roleplay": [
         "I would rather not say.", "That I cannot tell you, {user}.",
     ],
-    "assistant": ["My text says nothing of that, {user}.", "Nobody has told me that, {user}."],
+    "assistant": ["My text says nothing of that.", "Nobody has told me that."],
 }

@@ -56,10 +56,11 @@ MEMORIES = {
          "I was born in {told}.", "I am a child of {told}.", "I have a house in {told}.", "My house is in {told}.",
          "I was born and grew up in {told}.", "By the way, I come from {told}.", "My home is {told}."],
         ["That is far from here.", "I have never been there.", "I have heard of it."],
-        ["Where do I come from?", "Where am I from?", "Do you remember where I am from?", "Where is my home?", "where am I from",
-         "Which town am I from?", "Do you know where I come from?", "Tell me where I am from.", "Do you know where my home is?",
-         "Which town do I come from?", "Do you remember where I come from?", "Tell me where I come from.", "So where do I come from?", "{char}, where am I from?", "Where do I live?", "Do you remember where I live?", "Tell me where I live."],
-        ["You come from {told}."],
+        ["Where do I come from?", "Where am I from?", "Where do I live?", "Do you remember where I am from?", "Where is my home?",
+         "Do you remember where I live?", "where am I from", "Which town am I from?", "Do you know where I come from?", "Tell me where I am from.", "Do you know where my home is?",
+         "Which town do I come from?", "Do you remember where I come from?", "Tell me where I come from.", "So where do I come from?", "{char}, where am I from?",
+         "Tell me where I live.", "Do you know where I live?", "{char}, where do I live?"],
+        ["Your home is {told}."],
     ),
     "likes": Memory(
         lambda source: ("", words.value(source, words.FOODS)),
@@ -73,3 +74,6 @@ MEMORIES = {
         ["You like {told} best."],
     ),
 }
+
+# The answer to a question for what the member never told.
+UNTOLD = ["You have not told me that.", "I do not know that of you yet."]

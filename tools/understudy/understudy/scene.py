@@ -99,7 +99,7 @@ class Stage:
                 continue
             things |= {key, value, article(key)} if key else {value}
             fact = Fact(kind, key, value)
-            statement = self.source.choose(self.source.template(facts.KINDS[kind].statements))
+            statement = self.source.phrasing(facts.KINDS[kind].statements)
             statement = statement if kind in facts.EVENTS else self.dressed(statement)
             fact.statement = put(statement, self.slots() | fact.slots())
             chosen.append(fact)
@@ -173,7 +173,12 @@ class Stage:
                 sentences.append(others.pop())
                 if following:
                     own[index + 1] = self.named(following)
-        return " ".join(sentences + others)
+        sentences += others
+        if source.chance(0.15):
+            # Texts come in paragraphs.
+            where = source.random.randrange(len(sentences))
+            return "\n\n".join(" ".join(part) for part in (sentences[:where], sentences[where:]) if part)
+        return " ".join(sentences)
 
     def named(self, sentence: str) -> str:
         """The sentence with the character's name for the pronoun that it begins with; as it is when there is none."""
@@ -367,6 +372,18 @@ def asked_back(stage: Stage, user: str) -> Exchange:
     return exchange
 
 
+def untold(stage: Stage, user: str) -> Exchange:
+    """What the member never told, though others may have."""
+    told = {each.kind for each in stage.told.get(user, [])}
+    kind = stage.source.any([kind for kind in memories.MEMORIES if kind != "name" and kind not in told] or ["animal"])
+    key, _ = memories.MEMORIES[kind].choose(stage.source)
+    if key in {each.key for each in stage.told.get(user, []) if each.key}:
+        return asked_back(stage, user)
+    exchange = exchange_of(stage, "untold", user, memories.MEMORIES[kind].questions, memories.UNTOLD, {"key": key})
+    exchange.excludes = [each.value for tellings in stage.told.values() for each in tellings]
+    return exchange
+
+
 def small_talk(stage: Stage, user: str, intent: str | None = None) -> Exchange:
     source = stage.source
     intent = intent or source.any(list(smalltalk.TALK))
@@ -413,21 +430,22 @@ def act(stage: Stage, user: str) -> Exchange:
 
 
 def task(stage: Stage, user: str) -> Exchange:
-    name = stage.source.any(list(tasks.TASKS))
+    # What must be copied or worked out takes longest to learn: it comes more often.
+    name = stage.source.any([*tasks.TASKS, "say", "say", "twice", "twice", "add", "add"])
     chosen = tasks.TASKS[name]
     return exchange_of(stage, f"task_{name}", user, chosen.messages, chosen.answers, chosen.slots(stage.source))
 
 
 def role(stage: Stage, user: str) -> Exchange:
-    name = stage.source.any(list(tasks.ROLE))
+    name = stage.source.any([*tasks.ROLE, "break"])
     messages, character, assistant = tasks.ROLE[name]
     return exchange_of(stage, f"role_{name}", user, messages, assistant if stage.kind == "assistant" else character, {})
 
 
 # What scenes are made of: about a third recall, a quarter small talk.
 SHARES = [
-    (own_name, 8), (own_fact, 16), (unknown_fact, 5), (asked_back, 8), (small_talk, 26), (act, 17), (task, 11), (role, 7),
-    (unclear, 3),
+    (own_name, 8), (own_fact, 16), (unknown_fact, 6), (asked_back, 8), (untold, 2), (small_talk, 25), (act, 16), (task, 12),
+    (role, 8), (unclear, 3),
 ]
 
 

@@ -42,6 +42,19 @@ TALK: dict[str, Talk] = {
             "solemn": ["I am well, {user}. And you?", "I have peace today, {user}."],
         },
     ),
+    "fine": Talk(
+        ["I'm fine[.|, thanks.|, thank you.|]", "I am fine[.|, thanks.|, thank you.|]", "I am [good|well][.|, thanks.|, thank you.]", "I'm [good|okay|doing well][.|, thanks.|]", "Not bad[.|, thanks.|, {char}.]", "Quite well, thank you.",
+         "Fine, thanks.", "im good", "im fine thx", "I am doing fine.", "I am all right.", "I'm okay, and you?", "I am fine, and you?", "Good, and you?", "Good, thanks.", "Can't complain.", "Very well, thanks.", "I am quite well.",
+         "Not too bad, and you?", "I'm well, {char}.", "I am doing well, thanks.", "I'm all right, thank you.", "not bad, and you", "Fine, and you?", "Very well, and you?", "I'm fine, {char}."],
+        {
+            "cheerful": ["I love to hear that, {user}!", "Then all is well, {user}!"],
+            "gruff": ["Good. One less to worry about.", "Hm. Lucky you, {user}."],
+            "shy": ["That is good, {user}.", "Oh, I am glad you are well, {user}."],
+            "haughty": ["Of course you are, {user}. You are with me.", "One is pleased, {user}."],
+            "sly": ["Nobody is ever just fine, {user}.", "So you say, {user}. So you say."],
+            "solemn": ["May it stay so, {user}.", "It is good to hear, {user}."],
+        },
+    ),
     "farewell": Talk(
         ["Goodbye[.|!|, {char}.]", "Bye[.|!|]", "See you [later|tomorrow|soon][.|!|]", "I must go[ now|].", "I have to leave[ now|].", "Farewell[.|, {char}.]",
          "Good night[.|!|, {char}.]", "gn", "cya", "I'm off to bed.", "Until tomorrow[, {char}|].", "Take care[.|, {char}.]", "bye {char}", "gtg bye",
@@ -237,7 +250,7 @@ TALK: dict[str, Talk] = {
         },
     ),
     "laugh": Talk(
-        ["Ha ha[.|!|]", "haha", "lol", "LOL", "lmao", "That is funny[.|!|]", "*laughs*", "Hahaha!", "xD", "*giggles*", "You are so funny[.|!|]", "rofl", ":D", "*bursts out laughing*",
+        ["Ha ha[.|!|]", "haha", "lol", "LOL", "lmao", "That is funny[.|!|]", "*laughs*", "Hahaha!", "xD", "*giggles*", "rofl", ":D", "*bursts out laughing*",
          "hahaha lol", "lol haha", "lmao that is funny", "That is so funny!", "haha that is so funny", "lol you are funny", "hehe", "*laughs out loud*", "*laughs* That is funny.", "*giggles* haha", "haha xD", "haha lol", "*laughs* haha"],
         {
             "cheerful": ["Laugh with me, {user}!", "That is the spirit, {user}!"],
@@ -264,6 +277,7 @@ UNCLEAR = {
 ASSISTANT = {
     "greeting": ["Hello! What can I do for you?", "Hi! How can I help?"],
     "how_are_you": ["Always the same, thank you. How are you?", "All systems are fine. And you?"],
+    "fine": ["Good to hear.", "I am glad. What can I do for you?"],
     "farewell": ["Goodbye! Come back any time.", "See you!"],
     "thanks": ["You are welcome.", "Glad to help."],
     "sorry": ["No harm done.", "Never mind."],
