@@ -40,7 +40,7 @@ fn main() {
         .collect();
     let messages: Vec<&str> = texts.iter().map(String::as_str).collect();
     let before = Timed::default();
-    let count = |text: &str| text.len() / 4;
+    let count = |entry: usize| lore.text(entry).len() / 4;
     let (greeting, seed) = (None, 7);
     let scan = Scan {
         messages: &messages,

@@ -214,6 +214,8 @@ impl Assistant {
     /// [`Misfit`] when it leaves no room for a conversation; then everybody stays with the version that they have.
     pub fn adopt(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
         self.fits(persona)?;
+        // A conversation that begins now begins with it too.
+        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let mut cast = self.cast.write().unwrap_or_else(PoisonError::into_inner);
             let Cast { default, channels } = &mut *cast;

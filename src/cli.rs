@@ -25,7 +25,7 @@ use crate::assistant::{Assistant, Cast, Settings};
 use crate::chat::reply::Manner;
 use crate::config::{Config, ConfigError};
 use crate::engine;
-use crate::persona::{EXTENSIONS, Library, LibraryError, Persona, load_file};
+use crate::persona::{EXTENSIONS, Library, LibraryError, Persona, load_file, visible};
 use crate::telemetry;
 
 /// A Discord bot that puts on personas, with a language model of its own.
@@ -138,13 +138,13 @@ fn report(error: &anyhow::Error) {
         }
     }
     // Nobody is left to be told when standard error is gone.
-    let _ = writeln!(stderr, "{label} {sentence}");
+    let _ = writeln!(stderr, "{label} {}", visible(&sentence));
 }
 
 /// Says something beside a conversation or a result, where the log would be out of place.
 fn remark(line: &str) {
     // Nobody is left to be told when standard error is gone.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", visible(line));
 }
 
 /// Says where a panic happened and not what it says: its text may quote what members wrote.
@@ -175,7 +175,7 @@ fn refuse_misfit(assistant: &Assistant) -> anyhow::Result<()> {
 fn library(config: &Config) -> anyhow::Result<Library> {
     let library = Library::load(config.personas.directory.as_deref())?;
     for line in library.remarks() {
-        tracing::warn!("{line}");
+        tracing::warn!("{}", visible(line));
     }
     Ok(library)
 }

@@ -41,6 +41,7 @@ use pages::pages_for;
 use scheduler::Scheduler;
 use tokenizer::{Tokenizer, masked_rows};
 use vocabulary::Vocabulary;
+use weights::Processor;
 use worker::Worker;
 
 pub use error::LoadError;
@@ -168,14 +169,15 @@ impl Engine {
             usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
         // A GPU has memory of its own.
         let limit = if candle_core::utils::cuda_is_available() { None } else { memory::limit() };
+        let resident = weights::resident_bytes(&header, Processor::here());
         // What nobody asked for is not what the model fails for.
         let beside =
-            limit.map_or(u64::MAX, |limit| limit.saturating_sub(total) / footprint.kv_bytes_per_token);
+            limit.map_or(u64::MAX, |limit| limit.saturating_sub(resident) / footprint.kv_bytes_per_token);
         let usual = usual.min(usize::try_from(beside).unwrap_or(usize::MAX));
         let cached = options.cache_tokens.unwrap_or(usual).max(context_length);
         let pages = pages_for(cached);
         let cache_bytes = footprint.kv_bytes_per_token.saturating_mul(cached as u64);
-        let needed = cache_bytes.saturating_add(total);
+        let needed = cache_bytes.saturating_add(resident);
         if let Some(has) = limit.filter(|has| needed > *has) {
             return Err(LoadError::Memory { tokens: cached, needed, has });
         }
@@ -274,6 +276,7 @@ impl Engine {
             move || {
                 if let Some(model) = load_and_report(load, &report) {
                     drop(report);
+                    let grain = model.grain();
                     let worker = Worker {
                         model,
                         tokenizer,
@@ -282,7 +285,7 @@ impl Engine {
                         context_length,
                         admission,
                         meter,
-                        scheduler: Scheduler::new(room.pages),
+                        scheduler: Scheduler::new(room.pages, grain),
                         replies: BTreeMap::new(),
                         faults: 0,
                         lap: Instant::now(),
@@ -300,10 +303,8 @@ impl Engine {
                 Ok(Loading::Bytes(done)) => progress(done),
                 Ok(Loading::Ready) => return Ok(engine),
                 Ok(Loading::Failed(error)) => return Err(error),
-                Err(_) => {
-                    let detail = "loading it panicked".to_owned();
-                    return Err(LoadError::Backend { origin, detail });
-                }
+                // Loading it panicked.
+                Err(_) => return Err(LoadError::Fault { origin }),
             }
         }
     }

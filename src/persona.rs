@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 pub use card::{Card, Kind, Note, SamplingWish};
 pub use fields::FieldError;
 use import::{ImportError, Imported};
-pub use library::{Changes, EXTENSIONS, Library, LibraryError, load_file};
+pub use library::{Changes, EXTENSIONS, Library, LibraryError, load_file, load_lorebook};
 use lorebook::Lore;
 
 /// Id of a persona: the stem of the file that it comes from.
@@ -86,6 +86,18 @@ impl Persona {
     pub fn char_name(&self) -> &str {
         if self.card.nickname.trim().is_empty() { &self.card.name } else { &self.card.nickname }
     }
+}
+
+/// A text as it can be shown: what cannot be seen, or turns the direction of what stands around it, becomes a mark.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Whether a character is a control, or turns the direction of what stands around it.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A number that depends on the seed alone (`SplitMix64`: Steele, Lea and Flood, 2014).

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::delivering::{Delivering, Ending, Stopped};
-use super::live::{Place, Speaking, speaker};
+use super::live::{Place, Speaking, now, speaker};
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
@@ -20,6 +20,10 @@ use crate::persona::macros::{self, Chance, Context};
 
 /// The next message is expected to take one part in this many of the room for a prompt.
 const NEXT_MESSAGE_SHARE: usize = 8;
+
+/// Most other greetings that are kept with the one that is shown, and the longest of them, in bytes.
+const MOST_GREETINGS: usize = 50;
+const LONGEST_GREETING: usize = 32 << 10;
 
 /// A message that was taken in and waits to be answered. Dropping it gives its place up.
 pub struct Accepted {
@@ -88,15 +92,23 @@ impl<O: Outlet> Delivering<'_, O> {
     async fn greet(&mut self, incoming: &Incoming, speaking: Speaking) {
         let name = sanitize::name(self.persona.char_name());
         let member = sanitize::name(&incoming.author.name);
-        let (greeting, others) = {
-            let card = &self.persona.card;
+        let (seed, created) = {
             let conversation = self.live.lock();
-            let chance = Chance { passing: conversation.seed, lasting: conversation.seed }.at("greeting");
-            let names = Context::of_names(&name, &member);
-            let context = Context { card: Some(card), chance, now: conversation.created, ..names };
-            let said = |text: &String| macros::expand(text, context).trim().to_owned();
-            (said(&card.greeting), card.alternate_greetings.iter().map(said).collect::<Vec<String>>())
+            (conversation.seed, conversation.created)
         };
+        let card = &self.persona.card;
+        let chance = Chance { passing: seed, lasting: seed }.at("greeting");
+        let names = Context::of_names(&name, &member);
+        let context = Context { card: Some(card), chance, now: created, ..names };
+        let said = |text: &String| macros::expand(text, context).trim().to_owned();
+        let greeting = said(&card.greeting);
+        let others: Vec<String> = card
+            .alternate_greetings
+            .iter()
+            .take(MOST_GREETINGS)
+            .map(said)
+            .filter(|text| text.len() <= LONGEST_GREETING)
+            .collect();
         if !self.live.lock().turns().is_empty() || sanitize::is_blank(&greeting) {
             drop(speaking);
             return self.tell(Notice::Nothing).await;
@@ -111,7 +123,9 @@ impl<O: Outlet> Delivering<'_, O> {
         } else {
             self.remember(&ending);
             // The other greetings are other ways to begin, in the place of this one.
-            if let Some(turn) = self.live.lock().turn_mut(turn) {
+            let mut conversation = self.live.lock();
+            conversation.greet(turn);
+            if let Some(turn) = conversation.turn_mut(turn) {
                 turn.variants.extend(others.into_iter().map(|text| Variant { text, ..Variant::default() }));
             }
         }
@@ -251,6 +265,7 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Writes the message, and the one that it replies to unless it is there already, into the history.
     fn hear(&mut self, incoming: &Incoming) -> Heard {
         let mut conversation = self.live.lock();
+        conversation.now = now();
         let is_notice = |reply: &RepliedTo| reply.by_bot && notice::is_notice(&reply.text);
         let reply = incoming.reply_to.as_ref();
         let reply = reply.filter(|reply| !sanitize::is_blank(&reply.text) && !is_notice(reply));

@@ -38,7 +38,7 @@ pub(super) struct Live {
 impl Live {
     /// An empty conversation with this persona.
     pub(super) fn new(id: ConversationId, seed: u64, persona: Arc<Persona>) -> Self {
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let created = now();
         let conversation = Conversation::new(id, seed, created, speaker(&persona), persona.char_name());
         Self {
             persona: Mutex::new(persona),
@@ -118,9 +118,16 @@ impl Live {
         if current.id == persona.id {
             *current = Arc::clone(persona);
             drop(current);
-            self.lock().name_of(&speaker(persona), persona.char_name());
+            let mut conversation = self.lock();
+            conversation.name_of(&speaker(persona), persona.char_name());
+            conversation.cut.examples_dropped = 0;
         }
     }
+}
+
+/// The time, in seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The persona as a speaker.

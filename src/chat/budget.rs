@@ -32,6 +32,9 @@ impl Room {
     }
 }
 
+/// No token has more bytes.
+const LONGEST_TOKEN: usize = 64;
+
 /// A prompt that fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitted {
@@ -137,10 +140,24 @@ impl<C: Fn(&Prompt) -> usize> Draft<'_, C> {
         let blocks = self.persona.card.examples.len();
         let starts: Vec<u64> = self.conversation.window().iter().map(|turn| turn.id.0).collect();
         let spare = room - room / FREED_SHARE;
-        for examples_dropped in old.examples_dropped.min(blocks)..=blocks {
-            let attempt = self.attempt(lore, old.first_turn, examples_dropped);
-            let suffices = examples_dropped == old.examples_dropped || examples_dropped == blocks;
-            if attempt.tokens <= if suffices { room } else { spare } {
+        // Whatever has more bytes than the room has tokens of the longest kind need not be tried.
+        let mut bytes = 0;
+        let hopeful = self.persona.card.examples.iter().rev().take_while(|block| {
+            bytes += block.len();
+            bytes / LONGEST_TOKEN <= room
+        });
+        let hopeful_blocks = hopeful.count();
+        let least = old.examples_dropped.clamp(blocks - hopeful_blocks, blocks);
+        let attempt = self.attempt(lore, old.first_turn, least);
+        if attempt.tokens <= room {
+            return Ok(attempt);
+        }
+        let more: Vec<usize> = (least + 1..=blocks).collect();
+        let too_few =
+            more.partition_point(|&dropped| self.attempt(lore, old.first_turn, dropped).tokens > spare);
+        if let Some(&dropped) = more.get(too_few).or(more.last()) {
+            let attempt = self.attempt(lore, old.first_turn, dropped);
+            if attempt.tokens <= room {
                 return Ok(attempt);
             }
         }
@@ -158,13 +175,10 @@ impl<C: Fn(&Prompt) -> usize> Draft<'_, C> {
             keep < first_turn && keep >= old.first_turn && self.attempt(lore, keep, blocks).tokens <= room;
         let first_turn = if kept { keep } else { first_turn };
         let with_examples = half + (room - half) / 2;
-        let restored = (0..blocks)
-            .map(|dropped| self.attempt(lore, first_turn, dropped))
-            .find(|attempt| attempt.tokens <= with_examples);
-        Ok(match restored {
-            Some(attempt) => attempt,
-            None => self.attempt(lore, first_turn, blocks),
-        })
+        let fewer: Vec<usize> = (blocks - hopeful_blocks..blocks).collect();
+        let too_few =
+            fewer.partition_point(|&dropped| self.attempt(lore, first_turn, dropped).tokens > with_examples);
+        Ok(self.attempt(lore, first_turn, fewer.get(too_few).copied().unwrap_or(blocks)))
     }
 
     fn explained(&self, attempt: Attempt, lore: Activation) -> Fitted {

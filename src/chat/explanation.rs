@@ -8,6 +8,9 @@ use super::template;
 use crate::persona::Persona;
 use crate::persona::lorebook::{Activation, Cause, Position, Why};
 
+/// Most entries of a lorebook that are told by name: an explanation is kept with every reply.
+pub const MOST_TOLD: usize = 50;
+
 /// What went into a prompt and what did not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Explanation {
@@ -23,10 +26,14 @@ pub struct Explanation {
     pub turns_dropped: usize,
     /// Blocks of examples that were left out to make room.
     pub examples_dropped: usize,
-    /// The entries of the lorebook that came.
+    /// The entries of the lorebook that came, but not more than [`MOST_TOLD`].
     pub lore: Vec<Lore>,
-    /// The entries that were called and did not come.
+    /// The entries that were called and did not come, but not more than [`MOST_TOLD`].
     pub lore_dropped: Vec<(String, Why)>,
+    /// How many entries were called and did not come.
+    pub lore_dropped_count: usize,
+    /// Whether the lorebook's keys were too many, or too slow, to be looked for everywhere.
+    pub lore_cut_short: bool,
 }
 
 /// An entry of the lorebook that came.
@@ -75,6 +82,7 @@ impl Explanation {
             lore: activation
                 .fired
                 .iter()
+                .take(MOST_TOLD)
                 .map(|fired| Lore {
                     entry: fired.entry,
                     name: name(fired.entry),
@@ -86,8 +94,11 @@ impl Explanation {
             lore_dropped: activation
                 .dropped
                 .iter()
+                .take(MOST_TOLD)
                 .map(|dropped| (name(dropped.entry), dropped.why))
                 .collect(),
+            lore_dropped_count: activation.dropped.len(),
+            lore_cut_short: activation.is_cut_short,
         }
     }
 
@@ -133,6 +144,12 @@ impl std::fmt::Display for Explanation {
         }
         for (name, why) in &self.lore_dropped {
             writeln!(formatter, "{:>6}  lore left out: {name}, {}", "", reason(*why))?;
+        }
+        if self.lore_dropped_count > self.lore_dropped.len() {
+            writeln!(formatter, "{:>6}  lore left out, all together: {}", "", self.lore_dropped_count)?;
+        }
+        if self.lore_cut_short {
+            writeln!(formatter, "{:>6}  lore: its keys take too long, and not all were looked for", "")?;
         }
         Ok(())
     }

@@ -29,6 +29,12 @@ pub struct Conversation {
     pub cut: Cut,
     /// Whom `{{user}}` means where the prompt is the same from turn to turn; in a place that many share nobody.
     pub user: Option<String>,
+    /// What time it is now, in seconds since 1970: set by whoever adds a turn.
+    pub now: u64,
+    /// The turn that is a greeting, and which of them was selected when it was seen last.
+    greeting: Option<(TurnId, usize)>,
+    /// In how many turns that are not kept any more a persona has spoken.
+    spoken_before: u64,
     turns: Vec<Turn>,
     next_turn: u64,
     names: Vec<(Speaker, String)>,
@@ -183,10 +189,31 @@ impl Conversation {
             created,
             cut: Cut::default(),
             user: None,
+            now: created,
+            greeting: None,
+            spoken_before: 0,
             turns: Vec::new(),
             next_turn: 0,
             names: vec![(persona, sanitize::name(persona_name))],
         }
+    }
+
+    /// This turn is a persona's greeting, its variants the greetings that there are.
+    pub fn greet(&mut self, turn: TurnId) {
+        self.greeting = Some((turn, 0));
+    }
+
+    /// With which of its greetings the conversation began, if it began with one.
+    #[must_use]
+    pub fn greeting(&self) -> Option<usize> {
+        let (turn, seen) = self.greeting?;
+        Some(self.turn(turn).map_or(seen, |turn| turn.selected))
+    }
+
+    /// How often a persona has spoken.
+    #[must_use]
+    pub fn spoken(&self) -> u64 {
+        self.spoken_before + spoken_in(&self.turns)
     }
 
     /// The number of the turn that comes next: no turn has it, or had it.
@@ -300,6 +327,8 @@ impl Conversation {
         self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts });
         let surplus = self.turns.len().saturating_sub(TURNS_MAX);
         if surplus > 0 {
+            self.greeting = self.greeting.map(|(turn, seen)| (turn, self.greeting().unwrap_or(seen)));
+            self.spoken_before += spoken_in(&self.turns[..surplus]);
             self.turns.drain(..surplus);
             let turns = &self.turns;
             let speaks = |speaker: &Speaker| turns.iter().any(|turn| turn.speaker == *speaker);
@@ -307,6 +336,10 @@ impl Conversation {
         }
         id
     }
+}
+
+fn spoken_in(turns: &[Turn]) -> u64 {
+    turns.iter().filter(|turn| turn.kind == TurnKind::Persona).count() as u64
 }
 
 /// The name with a number, within the length that names may have.

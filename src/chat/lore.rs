@@ -1,9 +1,14 @@
 //! What a conversation calls up of the persona's lorebook.
 
-use super::history::{Conversation, Turn, TurnKind};
-use super::slots::{Source, Voice, seen};
+use std::cell::Cell;
+
+use super::history::{Conversation, Speaker, Turn};
+use super::slots::{Voice, seen};
 use crate::persona::Persona;
 use crate::persona::lorebook::{Activation, Scan, Timed};
+
+/// Most bytes of all entries that are considered.
+const MOST_BYTES: usize = 1 << 20;
 
 /// The entries that come into the prompt of the persona's next reply and together take at most `budget` tokens, as `count`
 /// counts them.
@@ -18,16 +23,24 @@ pub fn activate(
     let newest: Vec<String> = seen(conversation).rev().take(lore.deepest_scan()).map(line).collect();
     let messages: Vec<&str> = newest.iter().rev().map(String::as_str).collect();
     let voice = Voice::of(persona, conversation);
-    // A text takes as many tokens as what its macros stand for.
-    let count = |text: &str| voice.fixed(Source::Description, text).map_or(0, |piece| count(&piece.text));
+    // A text takes as many tokens as what its macros stand for. Beyond so many bytes nothing would fit any more.
+    let left = Cell::new(MOST_BYTES);
+    let count = |entry: usize| {
+        if left.get() == 0 {
+            return usize::MAX;
+        }
+        let piece = voice.of_entry(lore, entry);
+        left.set(left.get().saturating_sub(piece.as_ref().map_or(0, |piece| piece.text.len())));
+        piece.map_or(0, |piece| count(&piece.text))
+    };
     let forgotten = Timed::default();
     lore.activate(Scan {
         messages: &messages,
         number: conversation.next_turn().0,
-        spoken: personas(conversation).count() as u64,
-        greeting: greeting(conversation),
+        spoken: conversation.spoken(),
+        greeting: conversation.greeting().map(|greeting| greeting as u64),
         seed: conversation.seed.wrapping_add(conversation.next_turn().0),
-        before: personas(conversation).next_back().map_or(&forgotten, |turn| &turn.shown().lore),
+        before: last_words(persona, conversation).map_or(&forgotten, |turn| &turn.shown().lore),
         budget,
         count: &count,
     })
@@ -38,23 +51,17 @@ fn line(turn: &Turn) -> String {
     format!("{}: {}", turn.name, turn.shown().text)
 }
 
-/// The turns in which a persona has said something.
-fn personas(conversation: &Conversation) -> impl DoubleEndedIterator<Item = &Turn> {
-    conversation.turns().iter().filter(|turn| turn.kind == TurnKind::Persona)
-}
-
-/// With which greeting the conversation began: it is what a persona said first and no model made.
-fn greeting(conversation: &Conversation) -> Option<u64> {
-    let first = conversation.turns().first()?;
-    let is_greeting = first.kind == TurnKind::Persona && first.shown().origin.is_none();
-    is_greeting.then_some(first.selected as u64)
+/// The last turn in which this persona has said something: what it remembers of its lorebook stands there.
+fn last_words<'a>(persona: &Persona, conversation: &'a Conversation) -> Option<&'a Turn> {
+    let is_its_own = |turn: &&Turn| matches!(&turn.speaker, Speaker::Persona { id, .. } if *id == persona.id);
+    conversation.turns().iter().rfind(is_its_own)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::chat::MemberId;
-    use crate::chat::history::{ConversationId, Speaker, Variant};
+    use crate::chat::history::{ConversationId, Variant};
     use crate::persona::PersonaId;
     use crate::persona::lorebook::Cause;
 
@@ -124,17 +131,21 @@ mod tests {
 
     #[test]
     fn the_greeting_that_is_shown_counts() {
-        let persona = persona(
-            "[[lorebook.entries]]\ncontent = \"@@activate\\n@@is_greeting 1\\nx\"\nconstant = true\n",
-        );
+        let entry = "[[lorebook.entries]]\ncontent = \"@@is_greeting 1\\nx\"\nconstant = true\n";
+        let persona = persona(entry);
         let mut conversation = conversation();
         let id = conversation.begin_reply(speaker(), "Ada", None);
-        let turn = conversation.turn_mut(id).expect("it is there");
-        turn.shown_mut().text = "One.".to_owned();
-        turn.variants.push(Variant { text: "Two.".to_owned(), ..Variant::default() });
-        assert_eq!(greeting(&conversation), Some(0));
+        let comes = |conversation: &Conversation| !called(&persona, conversation).fired.is_empty();
+        conversation.turn_mut(id).expect("it is there").variants.push(Variant::default());
+        assert!(!comes(&conversation), "it is no greeting");
+        conversation.greet(id);
+        assert!(!comes(&conversation), "it is the first one");
         conversation.turn_mut(id).expect("it is there").selected = 1;
-        assert_eq!(greeting(&conversation), Some(1));
-        assert_eq!(called(&persona, &conversation).fired.len(), 1);
+        assert!(comes(&conversation));
+        for number in 0..1_100 {
+            conversation.hear(MemberId(1), "Bob", &number.to_string(), None);
+        }
+        assert!(conversation.turn(id).is_none() && comes(&conversation), "it is remembered");
+        assert_eq!(conversation.spoken(), 1);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::history::{Conversation, Speaker, Turn, TurnKind};
 use super::sanitize;
-use crate::persona::lorebook::{Activation, Position, USUAL_DEPTH};
+use crate::persona::lorebook::{Activation, Lore, Position, USUAL_DEPTH};
 use crate::persona::macros::{self, Chance, Context};
 use crate::persona::{Card, Kind, Persona};
 
@@ -37,7 +37,8 @@ pub struct Slots {
     pub cue: Option<String>,
     /// Whether the transcript is a single message to an assistant, which needs no transcript.
     pub direct: bool,
-    /// Whether the fixed sections may name a member, so that they are not the same for everyone.
+    /// Whether the fixed sections may be others than those of the persona's next conversation: they name a member, draw
+    /// lots, or have lore among them.
     pub personal: bool,
 }
 
@@ -129,7 +130,7 @@ impl Slots {
             direct: card.kind == Kind::Assistant
                 && conversation.window().len() <= 1
                 && conversation.cut.first_turn == 0,
-            personal: conversation.user.is_some(),
+            personal: conversation.user.is_some() || voice.varies(),
             ..Self::default()
         };
         slots.place_notes(persona, &voice, lore);
@@ -140,21 +141,19 @@ impl Slots {
     fn place_notes(&mut self, persona: &Persona, voice: &Voice<'_>, lore: &Activation) {
         let depth_of_note = persona.card.note.as_ref().map_or(USUAL_DEPTH, |note| note.depth);
         let (mut above, mut below, mut top, mut bottom) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let text = |entry: usize| persona.lore.as_ref().map_or("", |lore| lore.text(entry));
         for fired in &lore.fired {
-            let (source, text) = (Source::Lore(fired.entry), text(fired.entry));
+            let piece = persona.lore.as_ref().and_then(|lore| voice.of_entry(lore, fired.entry));
             match fired.position {
-                Position::BeforePersona => self.before.extend(voice.fixed(source, text)),
-                Position::AfterPersona => self.after.extend(voice.fixed(source, text)),
-                Position::ExamplesTop => top.extend(voice.fixed(source, text)),
-                Position::ExamplesBottom => bottom.extend(voice.fixed(source, text)),
-                Position::NoteTop => above.extend(voice.behind(source, text)),
-                Position::NoteBottom => below.extend(voice.behind(source, text)),
-                Position::AtDepth(depth) => {
-                    self.at_depth.extend(voice.behind(source, text).map(|piece| (depth, piece)));
-                }
+                Position::BeforePersona => self.before.extend(piece),
+                Position::AfterPersona => self.after.extend(piece),
+                Position::ExamplesTop => top.extend(piece),
+                Position::ExamplesBottom => bottom.extend(piece),
+                Position::NoteTop => above.extend(piece),
+                Position::NoteBottom => below.extend(piece),
+                Position::AtDepth(depth) => self.at_depth.extend(piece.map(|piece| (depth, piece))),
             }
         }
+        self.personal |= !top.is_empty() || !bottom.is_empty();
         let note = persona.card.note.as_ref().and_then(|note| voice.behind(Source::Note, &note.text));
         let around = above.into_iter().chain(note).chain(below);
         self.at_depth.extend(around.map(|piece| (depth_of_note, piece)));
@@ -203,7 +202,7 @@ impl<'a> Voice<'a> {
 
     /// A text of the sections that stay the same: chance and clock stand still in a conversation, so that one prompt
     /// begins with the last one. Nothing when it says nothing.
-    pub(super) fn fixed(&self, source: Source, text: &str) -> Option<Piece> {
+    fn fixed(&self, source: Source, text: &str) -> Option<Piece> {
         let lasting = self.conversation.seed;
         let context = Context {
             char: &self.char,
@@ -216,6 +215,22 @@ impl<'a> Voice<'a> {
             now: self.conversation.created,
         };
         expanded(source, text, context)
+    }
+
+    /// Whether another conversation with the persona would have other texts in the sections that stay the same.
+    fn varies(&self) -> bool {
+        let card = self.card;
+        let texts = [&card.system_prompt, &card.description, &card.personality, &card.scenario];
+        texts.into_iter().chain(&card.examples).any(|text| macros::varies(text, card))
+    }
+
+    /// An entry of the lorebook, as it is said where it stands.
+    pub(super) fn of_entry(&self, lore: &Lore, entry: usize) -> Option<Piece> {
+        let (source, text) = (Source::Lore(entry), lore.text(entry));
+        match lore.position(entry) {
+            Position::NoteTop | Position::NoteBottom | Position::AtDepth(_) => self.behind(source, text),
+            _ => self.fixed(source, text),
+        }
     }
 
     /// A text of those that stand among or behind the turns: it speaks to whoever is answered, and may change with every
@@ -231,7 +246,7 @@ impl<'a> Voice<'a> {
             original: "",
             last_message: self.newest.map_or("", |turn| &turn.shown().text),
             chance: Chance { passing: lasting.wrapping_add(newest), lasting },
-            now: self.conversation.created,
+            now: self.conversation.now,
         };
         expanded(source, text, context)
     }
@@ -307,7 +322,7 @@ mod tests {
     use crate::chat::history::{ConversationId, Tokens, TurnState};
     use crate::chat::prompt::{Prompt, Segment};
     use crate::chat::{MemberId, MessageId, template};
-    use crate::persona::lorebook::{Entry, Lore, Lorebook};
+    use crate::persona::lorebook::{Entry, Lorebook};
     use crate::persona::{Note, PersonaId};
 
     const MODEL: &str = "model";

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
@@ -17,8 +18,9 @@ use crate::config::Config;
 use crate::engine::ModelTokenizer;
 use crate::persona::import::{self, Spec};
 use crate::persona::lint::{Report, Setting, Severity, lint};
+use crate::persona::lorebook::Lorebook;
 use crate::persona::macros::{self, Context};
-use crate::persona::{Kind, Library, Persona, load_file};
+use crate::persona::{EXTENSIONS, Kind, Library, Persona, load_file, load_lorebook, visible};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -56,6 +58,9 @@ pub(super) enum Command {
         /// Replace files that are there
         #[arg(long)]
         force: bool,
+        /// Lorebooks and world files whose entries go into each of them
+        #[arg(long, value_name = "FILE")]
+        lorebook: Vec<PathBuf>,
         /// Character cards
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
@@ -100,7 +105,8 @@ pub(super) fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode
                 } else {
                     format!(" ({})", card.aliases.join(", "))
                 };
-                writeln!(stdout, "{:<12} {:<10} {}{aliases}", persona.id, kind_name(card.kind), card.name)?;
+                let names = line(&format!("{}{aliases}", card.name));
+                writeln!(stdout, "{:<12} {:<10} {names}", persona.id, kind_name(card.kind))?;
             }
         }
         Command::Show { prompt, say, json, persona } => {
@@ -122,19 +128,33 @@ pub(super) fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode
                     }
                 }
             } else {
-                write!(stdout, "{}", description(&persona))?;
+                write!(stdout, "{}", visible(&description(&persona)))?;
             }
         }
         Command::Lint { json, personas } => return lint_all(config, &library()?, *json, personas),
-        Command::Import { to, force, files } => {
+        Command::Import { to, force, lorebook, files } => {
             let directory = to.as_deref().or(config.personas.directory.as_deref()).ok_or_else(|| {
                 Mistake(
                     "there is no directory to write to: set personas.directory, or name one with --to"
                         .to_owned(),
                 )
             })?;
+            let books: Vec<Lorebook> =
+                lorebook.iter().map(|file| load_lorebook(file)).collect::<Result<_, _>>()?;
+            let library = library()?;
+            let mut failed = 0;
             for file in files {
-                writeln!(stdout, "{}", take_in(file, directory, *force)?.display())?;
+                match take_in(file, directory, &library, *force, &books) {
+                    Ok(path) => writeln!(stdout, "{}", path.display())?,
+                    Err(error) if files.len() > 1 => {
+                        failed += 1;
+                        remark(&format!("{}: {error:#}", file.display()));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            if failed > 0 {
+                return Err(Mistake(format!("{failed} of {} files were not taken in", files.len())).into());
             }
         }
         Command::Export { format, output, persona } => {
@@ -150,25 +170,57 @@ pub(super) fn run(config: &Config, command: &Command) -> anyhow::Result<ExitCode
 }
 
 /// Writes a card's persona file, with its picture beside it, and gives its path.
-fn take_in(file: &Path, directory: &Path, force: bool) -> anyhow::Result<PathBuf> {
-    let (persona, remarks) = load_file(file)?;
+fn take_in(
+    file: &Path,
+    directory: &Path,
+    library: &Library,
+    force: bool,
+    books: &[Lorebook],
+) -> anyhow::Result<PathBuf> {
+    let (mut persona, remarks) = load_file(file)?;
+    for book in books {
+        persona.card.lorebook.get_or_insert_default().add(book);
+    }
     for line in remarks {
         remark(&format!("{}: {line}", file.display()));
     }
-    let path = directory.join(format!("{}.toml", id_of(&persona)));
-    if path.exists() && !force {
-        return Err(Mistake(format!("{} is there already; --force replaces it", path.display())).into());
+    let id = id_of(&persona);
+    let path = directory.join(format!("{id}.toml"));
+    // In whatever form there is one of this id already, it is another persona, or what was made of it since.
+    let there: Vec<PathBuf> =
+        EXTENSIONS.iter().map(|ending| path.with_extension(ending)).filter(|path| path.exists()).collect();
+    if let (Some(there), false) = (there.first(), force) {
+        return Err(Mistake(format!("{} is there already; --force replaces it", there.display())).into());
+    }
+    if library.find(&id).is_some_and(|known| known.id.0 == id) && there.is_empty() && !force {
+        return Err(Mistake(format!(
+            "a persona that comes with mummer is called {id}; --force puts this one in its place"
+        ))
+        .into());
     }
     std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
     write_file(&path, import::to_toml(&persona.card)?.as_bytes())?;
     if let Some(picture) = &persona.avatar {
         write_file(&path.with_extension("png"), picture)?;
     }
+    let written = |old: &Path| old == path || persona.avatar.is_some() && old == path.with_extension("png");
+    for old in there.iter().filter(|old| !written(old)) {
+        std::fs::remove_file(old).with_context(|| format!("{} cannot be removed", old.display()))?;
+    }
     Ok(path)
 }
 
+/// Writes a file beside its place and puts it there when it is whole.
 fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+    let context = || format!("{} cannot be written", path.display());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // What is left of it is of no use; that it cannot be removed changes nothing.
+        drop(std::fs::remove_file(&beside));
+    }
+    written.with_context(context)
 }
 
 /// An id for a persona from elsewhere: its name in small letters and hyphens, or else that of its file.
@@ -215,23 +267,28 @@ fn lint_all(config: &Config, library: &Library, json: bool, personas: &[String])
         writeln!(stdout, "{:#}", as_json(&reports, &unreadable))?;
     } else {
         for (wanted, report) in &reports {
-            let total: usize = report.costs.iter().map(|(_, tokens)| tokens).sum();
-            writeln!(stdout, "{wanted}: {total} tokens of {}", tokenizer.context_length())?;
+            let room = tokenizer.context_length();
+            writeln!(
+                stdout,
+                "{}: {} tokens of {room} always, and these parts:",
+                line(wanted),
+                report.always
+            )?;
             for (field, tokens) in &report.costs {
-                writeln!(stdout, "  {tokens:>6}  {field}")?;
+                writeln!(stdout, "  {tokens:>6}  {}", line(field))?;
             }
             for finding in &report.findings {
                 writeln!(
                     stdout,
                     "  {}: {} {}",
                     severity_name(finding.severity),
-                    finding.field,
-                    finding.message
+                    line(&finding.field),
+                    line(&finding.message)
                 )?;
             }
         }
         for (wanted, error) in &unreadable {
-            writeln!(stdout, "{wanted}\n  error: {error}")?;
+            writeln!(stdout, "{}\n  error: {}", line(wanted), line(error))?;
         }
     }
     let worst = reports.values().filter_map(Report::worst).max();
@@ -261,7 +318,7 @@ fn as_json(reports: &BTreeMap<String, Report>, unreadable: &BTreeMap<String, Str
             .iter()
             .map(|(field, tokens)| serde_json::json!({"field": field, "tokens": tokens}))
             .collect();
-        serde_json::json!({"costs": costs, "findings": findings})
+        serde_json::json!({"always": report.always, "costs": costs, "findings": findings})
     };
     let mut all: serde_json::Map<String, serde_json::Value> =
         reports.iter().map(|(wanted, each)| (wanted.clone(), report(each))).collect();
@@ -269,6 +326,11 @@ fn as_json(reports: &BTreeMap<String, Report>, unreadable: &BTreeMap<String, Str
         unreadable.iter().map(|(wanted, error)| (wanted.clone(), serde_json::json!({"error": error}))),
     );
     serde_json::Value::Object(all)
+}
+
+/// A text of a card as one line that does no harm to a terminal.
+fn line(text: &str) -> String {
+    visible(text).replace('\n', " ")
 }
 
 fn severity_name(severity: Severity) -> &'static str {
@@ -326,6 +388,7 @@ fn sample_prompt(
     let speaker = Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() };
     let name = persona.char_name();
     let mut conversation = Conversation::new(ConversationId(1), 0, 0, speaker.clone(), name);
+    conversation.now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     conversation.hear(MemberId(1), "Robin", "Hello.", None);
     let reply = conversation.begin_reply(speaker, name, None);
     if let Some(turn) = conversation.turn_mut(reply) {

@@ -74,24 +74,30 @@ async fn refresh(mut library: Library, assistant: Arc<Assistant>, config: Config
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while library.has_directory() {
         ticks.tick().await;
+        let (assistant, config) = (Arc::clone(&assistant), config.clone());
         let looking = tokio::task::spawn_blocking(move || {
             let changes = library.refresh();
-            (library, changes)
+            for complaint in changes.complaints {
+                warn!("{complaint}");
+            }
+            for id in changes.gone {
+                warn!(
+                    "the persona file of {id} is gone; where it is played it stays as it was until mummer starts again"
+                );
+            }
+            for persona in changes.personas {
+                match assistant.adopt(&loading::playable(&config, Arc::clone(&persona))) {
+                    Ok(()) => info!(persona = %persona.id, version = persona.version, "read again"),
+                    Err(misfit) => warn!("{misfit}; it stays as it was"),
+                }
+            }
+            library
         });
-        let Ok((same, changes)) = looking.await else {
+        let Ok(same) = looking.await else {
             error!("reading the personas panicked; they stay as they are until mummer starts again");
             return;
         };
         library = same;
-        for complaint in changes.complaints {
-            warn!("{complaint}");
-        }
-        for persona in changes.personas {
-            match assistant.adopt(&loading::playable(&config, Arc::clone(&persona))) {
-                Ok(()) => info!(persona = %persona.id, version = persona.version, "read again"),
-                Err(misfit) => warn!("{misfit}; it stays as it was"),
-            }
-        }
     }
 }
 

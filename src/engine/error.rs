@@ -126,7 +126,7 @@ pub enum LoadError {
     },
     /// A tokenizer that cannot be used.
     #[error(
-        "the tokenizer in {origin} cannot be used ({problem}): leave the setting model.tokenizer empty to use the model's own, or name another file"
+        "the vocabulary in {origin} cannot be used ({problem}): choose another model, or name a tokenizer.json that fits it in the setting model.tokenizer; where that setting names this file, empty it"
     )]
     Tokenizer {
         /// Where it stands.
@@ -147,6 +147,14 @@ pub enum LoadError {
         origin: Origin,
         /// What happened.
         detail: String,
+    },
+    /// The program has a fault.
+    #[error(
+        "{origin} could not be loaded because of a fault in mummer: please report it, with the model's name"
+    )]
+    Fault {
+        /// Which model.
+        origin: Origin,
     },
     /// The graphics card that this program was built for cannot be used.
     #[error(

@@ -15,7 +15,7 @@ use super::error::LoadError;
 use super::gguf::Header;
 use super::matmul::{CandleMatmul, Matmul};
 use super::origin::ReadSeek;
-use super::pages::{Page, Pages};
+use super::pages::{PAGE, Page, Pages, pages_for};
 use super::scheduler::{Span, Step};
 use super::weights::{self, Hyperparameters};
 
@@ -42,7 +42,15 @@ pub(crate) trait Model {
 
     /// Computes something small, to see whether it can. Spoils what the first page holds.
     fn probe(&mut self) -> Result<(), StepError>;
+
+    /// Steps of so many tokens, or of a multiple of it, cost least for a token.
+    fn grain(&self) -> usize {
+        1
+    }
 }
+
+/// candle's fastest kernels take so many rows at a time, each such block in one thread.
+const ROWS_OF_A_THREAD: usize = 32;
 
 /// A Llama model. N is the number of tokens of a step.
 pub(crate) struct Llama {
@@ -122,12 +130,11 @@ impl Llama {
         };
         // candle packs weights when they are used first; the first member should not wait for that.
         llama.probe().map_err(|error| backend(error.to_string()))?;
+        llama.warm(pages).map_err(candle)?;
         Ok(llama)
     }
 
     fn compute(&mut self, step: &Step) -> candle_core::Result<Vec<Vec<f32>>> {
-        #[cfg(debug_assertions)]
-        self.panic_on_purpose();
         for copy in &step.copies {
             self.attention.copy(*copy)?;
         }
@@ -172,6 +179,23 @@ impl Llama {
         }
     }
 
+    /// Computes what makes candle arrange the weights for its kernels: it does so when more rows come than ever before, and
+    /// whoever came first would wait for it. Spoils what the first pages hold.
+    fn warm(&mut self, pages: usize) -> candle_core::Result<()> {
+        if !self.device.is_cpu() {
+            return Ok(());
+        }
+        let longest = self.cos.dim(0)?.min(ROWS_OF_A_THREAD).min(pages * PAGE);
+        let mut all = Pages::new(pages_for(longest));
+        let pages: Vec<Page> = std::iter::from_fn(|| all.take()).collect();
+        for rows in [2, longest] {
+            let ids = vec![0; rows.min(longest)];
+            let span = Span { key: 0, start: 0, ids, pages: pages.clone(), chooses: true };
+            self.compute(&Step { spans: vec![span], ..Step::default() })?;
+        }
+        Ok(())
+    }
+
     /// The position of every token, and the rows from which tokens are chosen, if there are any.
     fn places(&self, spans: &[Span]) -> candle_core::Result<(Tensor, Option<Tensor>)> {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -189,6 +213,10 @@ impl Llama {
 }
 
 impl Model for Llama {
+    fn grain(&self) -> usize {
+        if self.device.is_cpu() { ROWS_OF_A_THREAD * candle_core::utils::get_num_threads() } else { 1 }
+    }
+
     fn probe(&mut self) -> Result<(), StepError> {
         if self.device.is_cpu() {
             // Small products do not need its threads; large ones do.
@@ -205,6 +233,8 @@ impl Model for Llama {
     }
 
     fn forward(&mut self, step: &Step) -> Result<Vec<Vec<f32>>, StepError> {
+        #[cfg(debug_assertions)]
+        self.panic_on_purpose();
         Ok(self.compute(step)?)
     }
 }

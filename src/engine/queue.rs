@@ -14,6 +14,9 @@ use crate::generation::{Class, Full, Grant, Mailbox, Meta, Queued, Request, Star
 /// prompt is built in this time, which takes a database query and no more.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
+/// A reply that takes longer than others do is expected to take one part in so many of their time more.
+pub(crate) const OVERDUE_SHARE: u32 = 8;
+
 /// Members and conversations whose turns are remembered while it is busy; with more of them time goes on.
 const MOST_REMEMBERED: usize = 4_096;
 
@@ -304,7 +307,9 @@ impl Queue {
         let had = running.map(|running| now.saturating_duration_since(running.since)).max();
         let had = had.unwrap_or(Duration::ZERO).min(average);
         let later = self.estimate(place.saturating_sub(1), self.turns)?;
-        Some(average.saturating_sub(had).saturating_add(later))
+        // One that is overdue ends soon, and not at once.
+        let next = average.saturating_sub(had).max(average / OVERDUE_SHARE);
+        Some(next.saturating_add(later))
     }
 }
 

@@ -99,11 +99,9 @@ impl Sampler {
             candidates.truncate(kept);
         }
         candidates.retain(|candidate| candidate.weight >= f64::from(min_p));
-        // In a fixed order, so that a draw depends on nothing but its number; without limits by id as they
-        // are.
-        if top_k > 0 || top_p < 1.0 || min_p > 0.0 {
-            candidates.sort_unstable_by(likelier);
-        }
+        // By id, so that a draw does not depend on which of two likely tokens is a little likelier: kernels differ in the
+        // last bits with the number of rows, and so with who else speaks.
+        candidates.sort_unstable_by_key(|candidate| candidate.id);
         let mass: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
         let mut left = uniform(self.seed, index) * mass;
         for candidate in candidates.iter() {
@@ -112,8 +110,8 @@ impl Sampler {
                 return Some(candidate.id);
             }
         }
-        // Rounding may leave a rest; the first candidate always has weight.
-        candidates.first().map(|candidate| candidate.id)
+        // Rounding may leave a rest.
+        candidates.iter().min_by(|one, other| likelier(one, other)).map(|candidate| candidate.id)
     }
 }
 

@@ -46,18 +46,21 @@ pub(crate) struct Scheduler {
     /// In the order of their ranks.
     entries: Vec<Entry>,
     cost: Cost,
+    /// Steps that read prompts have a multiple of so many tokens, if they have that many.
+    grain: usize,
     /// Copies that the next step begins with.
     copies: Vec<PageCopy>,
 }
 
 impl Scheduler {
     /// A scheduler with so many pages: at least as many as the longest text takes.
-    pub(crate) fn new(pages: usize) -> Self {
+    pub(crate) fn new(pages: usize, grain: usize) -> Self {
         Self {
             pages: Pages::new(pages),
             prefixes: Prefixes::default(),
             entries: Vec::new(),
             cost: Cost::default(),
+            grain,
             copies: Vec::new(),
         }
     }
@@ -307,6 +310,10 @@ impl Scheduler {
                 .fold(beside, Load::and)
         };
         let budget = self.cost.tokens_within(limit, LARGEST_CHUNK, load).unwrap_or(FIRST_CHUNK).max(1);
+        let tokens = load(budget).tokens;
+        // The rest makes a step of its own, which is a small one.
+        let rounded = (tokens - tokens % self.grain).saturating_sub(beside.tokens);
+        let budget = if rounded > 0 { rounded } else { budget };
         for (&index, count) in reading.iter().zip(self.shares(&reading, budget)) {
             if count > 0 {
                 step.spans.extend(self.span(index, count, None));

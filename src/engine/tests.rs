@@ -377,6 +377,54 @@ async fn a_fault_costs_the_replies_of_its_step_and_the_others_go_on() {
     assert_eq!(finish(goes_on).await.0, "xyz");
 }
 
+/// Letters, each as likely as its place and the token before it say: the same whoever else is in the batch.
+#[expect(clippy::unnecessary_wraps, reason = "it is a step of a model")]
+fn letters(ids: &[u32], position: usize) -> Logits {
+    let last = u64::from(*ids.last().expect("a step has tokens"));
+    let place = (position + ids.len()) as u64;
+    let mut logits = vec![-100.0; ROWS];
+    for letter in b'a'..=b'z' {
+        let mixed = (last << 40 ^ place << 8 ^ u64::from(letter)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        logits[(FIRST_BYTE + u32::from(letter)) as usize] = (mixed >> 60) as f32 / 4.0;
+    }
+    Ok(logits)
+}
+
+#[tokio::test]
+async fn what_is_drawn_depends_on_the_seed_and_on_nobody_else() {
+    const REPLIES: usize = 8;
+    const TOKENS: usize = 200;
+    let asked = |number: usize| {
+        let seed = Some(number as u64);
+        let sampling = Sampling { temperature: 1.0, top_p: 0.9, seed, ..Sampling::default() };
+        let letter = char::from(b'a' + u8::try_from(number).expect("it is small"));
+        Request { sampling, ..request(&letter.to_string(), TOKENS) }
+    };
+    let mut alone = Vec::new();
+    let Setting { engine, .. } = engine_with(4, letters);
+    for number in 0..REPLIES {
+        alone.push(ask(&engine, asked(number)).await.0);
+    }
+    assert!(alone.iter().all(|text| text.len() == TOKENS) && alone[0] != alone[1], "{alone:?}");
+    // Pages for less than half of them, so that some are set back.
+    let computed = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&computed);
+    let room = Room { waiting: 8, batch: 8, pages: 3 * pages_for(TOKENS + 2) };
+    let Setting { engine, .. } = engine_in(room, false, move |ids: &[u32], position| {
+        counter.fetch_add(ids.len(), Ordering::SeqCst);
+        letters(ids, position)
+    });
+    let mut replies = Vec::new();
+    for number in 0..REPLIES {
+        replies.push(start(&engine, asked(number)).await);
+    }
+    let together = futures_util::future::join_all(replies.into_iter().map(finish)).await;
+    let together: Vec<String> = together.into_iter().map(|(text, _)| text).collect();
+    assert_eq!(together, alone);
+    let least = REPLIES * (TOKENS + 1);
+    assert!(computed.load(Ordering::SeqCst) > least, "nobody was set back");
+}
+
 #[tokio::test]
 async fn a_model_that_computes_nothing_any_more_ends_everything() {
     let room = Room { waiting: 4, batch: 1, pages: 40 };
@@ -494,5 +542,5 @@ fn a_panic_while_loading_is_an_error() {
     let room = Room { waiting: 1, batch: 1, pages: 1 };
     let error = Engine::start(load, bytes(), info, Footprint::default(), room, Origin::Understudy, |_| {})
         .expect_err("it fails");
-    assert!(matches!(error, LoadError::Backend { .. }), "{error}");
+    assert!(matches!(error, LoadError::Fault { .. }), "{error}");
 }

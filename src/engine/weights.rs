@@ -102,6 +102,60 @@ pub(crate) fn step_bytes(header: &Header) -> u64 {
     total_bytes(header) - embedding.and_then(|tensor| byte_length(tensor).ok()).unwrap_or(0)
 }
 
+/// Bytes that the weights take once they are computed with: beside those of some types candle keeps a copy in an order that
+/// suits the processor, and what is of 16 bits it widens. (candle-core 0.11, `quantized/repack_x86.rs`: tiles of 16 rows.)
+pub(crate) fn resident_bytes(header: &Header, processor: Processor) -> u64 {
+    let copies = |(name, tensor): (&String, &TensorEntry)| {
+        // Norms are not multiplied with, and embeddings that only look up are not either.
+        if tensor.shape.len() < 2
+            || name == "token_embd.weight" && header.tensors.contains_key("output.weight")
+        {
+            return 0;
+        }
+        let elements: u64 = tensor.shape.iter().product();
+        let bits_of_a_pair = match dtype(tensor.dtype) {
+            Some(GgmlDType::Q4K) => 12 * u64::from(processor.avx2) + 20 * u64::from(processor.amx),
+            Some(GgmlDType::Q6K) => 20 * u64::from(processor.avx2),
+            Some(GgmlDType::Q8_0) => 17 * u64::from(processor.vnni),
+            Some(GgmlDType::F16 | GgmlDType::BF16) => 32,
+            _ => 0,
+        };
+        elements / 2 * bits_of_a_pair / 8
+    };
+    total_bytes(header) + header.tensors.iter().map(copies).sum::<u64>()
+}
+
+/// What a processor can do, as far as it decides how weights are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Processor {
+    avx2: bool,
+    vnni: bool,
+    amx: bool,
+}
+
+impl Processor {
+    /// This machine's. Whether there is AMX only Linux tells.
+    pub(crate) fn here() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            let has = |flag: &str| {
+                flags
+                    .lines()
+                    .any(|line| line.starts_with("flags") && line.split_whitespace().any(|word| word == flag))
+            };
+            let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+            Self {
+                avx2: is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+                vnni: wide || is_x86_feature_detected!("avxvnni"),
+                amx: wide && has("amx_int8") && has("amx_tile"),
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Self::default()
+    }
+}
+
 /// The candle type of a ggml type number, if it runs.
 pub(crate) fn dtype(number: u32) -> Option<GgmlDType> {
     Some(match number {

@@ -46,8 +46,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of texts, or one text with commas.
-    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, FieldError> {
+    /// A list of texts; a text alone is one with a single entry.
+    pub(super) fn list(&self, key: &str) -> Result<Vec<String>, FieldError> {
         match self.value(key) {
             None => Ok(Vec::new()),
             Some(Value::Array(list)) => list
@@ -57,13 +57,22 @@ impl<'a> Fields<'a> {
                     as_text(value).ok_or_else(|| self.error(&format!("{key}[{number}]"), "is no text"))
                 })
                 .collect(),
+            Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(vec![text.clone()]),
+            Some(_) => Err(self.error(key, "is no list")),
+        }
+    }
+
+    /// A list of texts, or one text with commas.
+    pub(super) fn texts(&self, key: &str) -> Result<Vec<String>, FieldError> {
+        match self.value(key) {
             Some(Value::String(text)) => Ok(text
                 .split(',')
                 .map(str::trim)
                 .filter(|part| !part.is_empty())
                 .map(str::to_owned)
                 .collect()),
-            Some(_) => Err(self.error(key, "is no list")),
+            _ => self.list(key),
         }
     }
 

@@ -10,13 +10,19 @@ use super::card::json as card_json;
 pub use super::card::json::Spec;
 use super::fields::FieldError;
 use super::lorebook::Lorebook;
-use super::picture;
+use super::{is_hidden, picture};
 
 /// Largest file, in bytes.
 pub const LARGEST_FILE: usize = 32 << 20;
 
 /// Largest card within it, in bytes of JSON.
 pub const LARGEST_CARD: usize = 8 << 20;
+
+/// Characters without width, which names are better without.
+const ZERO_WIDTH: [char; 4] = ['\u{200b}', '\u{200c}', '\u{200d}', '\u{feff}'];
+
+/// How an address begins that holds what it points to.
+const DATA: &str = "data:";
 
 /// Where a card stands in a CHARX archive.
 const CARD_IN_CHARX: &str = "card.json";
@@ -76,8 +82,11 @@ pub enum ImportError {
     #[error("{0}")]
     Value(String),
     /// It is a lorebook without a persona.
-    #[error("it is a lorebook that belongs to no persona")]
+    #[error("it is a lorebook and no persona; `mummer persona import --lorebook` gives it to one")]
     OnlyLore,
+    /// It is a persona without a lorebook.
+    #[error("it holds no lorebook")]
+    NoLore,
 }
 
 /// Reads whatever there is in a file.
@@ -89,8 +98,14 @@ pub fn import(bytes: &[u8]) -> Result<Imported, ImportError> {
         return Err(ImportError::TooLarge { what: "the file", limit: LARGEST_FILE });
     }
     if picture::is_png(bytes) {
-        let json = picture::card(bytes).map_err(ImportError::Picture)?;
-        return from_json(&json, Some(bytes.to_vec()));
+        // Where the better card cannot be read, the other one may.
+        let cards = picture::cards(bytes).map_err(ImportError::Picture)?;
+        let read = |json: Result<Vec<u8>, String>| {
+            from_json(&json.map_err(ImportError::Picture)?, Some(bytes.to_vec()))
+        };
+        let mut tried = cards.into_iter().map(read);
+        let first = tried.next().ok_or(ImportError::NotACard)?;
+        return first.or_else(|error| tried.find_map(Result::ok).ok_or(error));
     }
     if bytes.starts_with(b"PK\x03\x04") {
         return from_charx(bytes);
@@ -104,6 +119,7 @@ fn from_json(json: &[u8], avatar: Option<Vec<u8>>) -> Result<Imported, ImportErr
     if json.len() > LARGEST_CARD {
         return Err(ImportError::TooLarge { what: "the card", limit: LARGEST_CARD });
     }
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     // The parser gives up where objects lie in each other too deep.
     let document = serde_json::from_slice(json).map_err(|error| ImportError::Json(error.to_string()))?;
     let Value::Object(document) = document else { return Err(ImportError::NotACard) };
@@ -113,8 +129,8 @@ fn from_json(json: &[u8], avatar: Option<Vec<u8>>) -> Result<Imported, ImportErr
     if !card_json::is_card(&document) {
         return Err(ImportError::NotACard);
     }
-    let (card, remarks) = card_json::read(document)?;
-    check(&card)?;
+    let (mut card, remarks) = card_json::read(document)?;
+    check(&mut card)?;
     Ok(Imported::Persona { card: Box::new(card), avatar, remarks })
 }
 
@@ -134,16 +150,23 @@ fn from_charx(bytes: &[u8]) -> Result<Imported, ImportError> {
     let mut imported = from_json(&card, None)?;
     if let Imported::Persona { card, avatar, remarks } = &mut imported {
         for asset in assets(card) {
-            match asset.strip_prefix(EMBEDDED) {
-                Some(name) => {
-                    let bytes = read_entry(&mut archive, name, LARGEST_FILE, "the avatar in the archive")?;
-                    *avatar = bytes.filter(|bytes| picture::is_png(bytes));
+            let bytes = match (asset.strip_prefix(EMBEDDED), asset.strip_prefix(DATA)) {
+                (Some(name), _) => read_entry(&mut archive, name, LARGEST_FILE, "the avatar in the archive")?,
+                (None, Some(data)) => {
+                    data.split_once(";base64,").and_then(|(_, text)| picture::decoded(text))
                 }
-                None => remarks.push("its avatar lies elsewhere, and nothing is fetched".to_owned()),
-            }
+                (None, None) => None,
+            };
+            *avatar = bytes.filter(|bytes| picture::is_png(bytes));
             if avatar.is_some() {
                 break;
             }
+            let shown: String = super::visible(&asset).chars().take(80).collect();
+            remarks.push(format!("its avatar {shown} is not kept: it is no PNG picture within the archive"));
+        }
+        let rest = archive.len().saturating_sub(1 + usize::from(avatar.is_some()));
+        if rest > 0 {
+            remarks.push(format!("{rest} more files lie in the archive, and are not kept"));
         }
     }
     Ok(imported)
@@ -184,13 +207,20 @@ fn read_entry(
 }
 
 fn from_toml(text: &str) -> Result<Imported, ImportError> {
-    let card: Card = toml::from_str(text).map_err(|error| ImportError::Toml(super::located(&error, text)))?;
-    check(&card)?;
+    let mut card: Card =
+        toml::from_str(text).map_err(|error| ImportError::Toml(super::located(&error, text)))?;
+    if let (Some(original), true) = (&card.original, card.extensions.is_empty()) {
+        card.extensions = card_json::extensions_of(original);
+    }
+    check(&mut card)?;
     Ok(Imported::Persona { card: Box::new(card), avatar: None, remarks: Vec::new() })
 }
 
 /// What no persona can do without, and what none may have.
-fn check(card: &Card) -> Result<(), ImportError> {
+fn check(card: &mut Card) -> Result<(), ImportError> {
+    for name in [&mut card.name, &mut card.nickname] {
+        *name = name.trim().replace(ZERO_WIDTH, "");
+    }
     let field = |field: &str, problem: &str| {
         ImportError::Field(FieldError { field: field.to_owned(), problem: problem.to_owned() })
     };
@@ -205,17 +235,11 @@ fn check(card: &Card) -> Result<(), ImportError> {
             return Err(field(key, "has no letter or digit; give it one that can be read"));
         }
     }
-    let texts = [&card.description, &card.personality, &card.scenario, &card.system_prompt];
-    if texts.iter().all(|text| text.trim().is_empty()) {
+    let texts = [&card.description, &card.personality, &card.scenario, &card.system_prompt, &card.greeting];
+    if texts.into_iter().chain(&card.examples).all(|text| text.trim().is_empty()) {
         return Err(field("description", "is empty, and nothing else says who it is; give it one"));
     }
     card.sampling.complaint().map_or(Ok(()), |complaint| Err(ImportError::Value(complaint)))
-}
-
-/// Whether a character is a control, or turns the direction of what stands around it.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The card as JSON.
@@ -241,8 +265,10 @@ pub fn to_png(card: &Card, avatar: Option<&[u8]>) -> Result<Vec<u8>, ImportError
 /// # Errors
 /// [`ImportError`] when it cannot be written in TOML.
 pub fn to_toml(card: &Card) -> Result<String, ImportError> {
-    // Extensions may hold nulls, which TOML has not; the original has them too.
-    let extensions = if card.original.is_some() { Map::new() } else { card.extensions.clone() };
+    // Extensions may hold nulls, which TOML has not; those that the original has are read from there.
+    let has_them =
+        card.original.as_ref().is_some_and(|card_of| card_json::extensions_of(card_of) == card.extensions);
+    let extensions = if has_them { Map::new() } else { card.extensions.clone() };
     let card = Card { extensions, ..card.clone() };
     let failed = |error: toml::ser::Error| ImportError::Toml(error.to_string());
     let mut table = toml::Table::try_from(&card).map_err(failed)?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::import::{ImportError, LARGEST_FILE};
+use super::import::{self, ImportError, Imported, LARGEST_FILE};
+use super::lorebook::Lorebook;
 use super::{Persona, PersonaId, picture, shipped};
 
 /// All personas, by id.
@@ -34,6 +35,8 @@ struct File {
 pub struct Changes {
     /// The personas that are new, or are others than before.
     pub personas: Vec<Arc<Persona>>,
+    /// Those whose file is gone.
+    pub gone: Vec<PersonaId>,
     /// Sentences about what could not be read, and what was read and will not be as its author meant.
     pub complaints: Vec<String>,
 }
@@ -79,8 +82,10 @@ impl Library {
     /// The shipped personas and those of the directory, which add to them and take the place of those with the
     /// same id.
     ///
+    /// A file that cannot be read, or makes no sense, is left out, and [`Library::remarks`] says so.
+    ///
     /// # Errors
-    /// [`LibraryError`] for the first directory or file that cannot be read or makes no sense.
+    /// [`LibraryError`] when the directory cannot be read.
     pub fn load(directory: Option<&Path>) -> Result<Self, LibraryError> {
         let directory = directory.map(Path::to_owned);
         let mut library = Self { directory, ..Self::default() };
@@ -88,7 +93,9 @@ impl Library {
             library.insert(shipped_persona(id, text)?);
         }
         for path in library.listed()? {
-            library.take(&path)?;
+            if let Err(error) = library.take(&path) {
+                library.remarks.push(format!("{error}; the others are there"));
+            }
         }
         Ok(library)
     }
@@ -115,7 +122,11 @@ impl Library {
             self.files.retain(|_, file| file.id.is_some());
         }
         for path in gone {
-            changes.personas.extend(self.lose(&path));
+            match self.lose(&path) {
+                Some(Ok(shipped)) => changes.personas.push(shipped),
+                Some(Err(id)) => changes.gone.push(id),
+                None => {}
+            }
         }
         for path in listed {
             if self.files.get(&path).is_some_and(|file| file.seen == seen(&path)) {
@@ -164,12 +175,13 @@ impl Library {
         Ok(self.insert(persona))
     }
 
-    /// A file is gone: where it had taken the place of a shipped persona, that one comes back.
-    fn lose(&mut self, path: &Path) -> Option<Arc<Persona>> {
+    /// A file is gone: where it had taken the place of a shipped persona, that one comes back, else the persona is gone too.
+    fn lose(&mut self, path: &Path) -> Option<Result<Arc<Persona>, PersonaId>> {
         let id = self.files.remove(path)?.id?;
-        self.personas.remove(&id);
-        let (id, text) = shipped::PERSONAS.iter().find(|(shipped, _)| *shipped == id.0)?;
-        shipped_persona(id, text).ok().map(|persona| self.insert(persona))
+        self.personas.remove(&id)?;
+        let shipped = shipped::PERSONAS.iter().find(|(shipped, _)| *shipped == id.0);
+        let shipped = shipped.and_then(|(id, text)| shipped_persona(id, text).ok());
+        Some(shipped.map(|persona| self.insert(persona)).ok_or(id))
     }
 
     /// Adds a persona, or replaces the one with its id.
@@ -209,13 +221,30 @@ impl Library {
 /// # Errors
 /// [`LibraryError`] when the file cannot be read or makes no sense.
 pub fn load_file(path: &Path) -> Result<(Persona, Vec<String>), LibraryError> {
-    let (mut persona, remarks) = Persona::from_file(&id_of(path).0, &read(path)?)
+    let (mut persona, mut remarks) = Persona::from_file(&id_of(path).0, &read(path)?)
         .map_err(|source| LibraryError::Persona { path: path.to_owned(), source })?;
     let avatar = path.with_extension("png");
     if has_extension(path, &["toml"]) && avatar.is_file() {
-        persona.avatar = Some(read(&avatar)?).filter(|bytes| picture::is_png(bytes)).map(Arc::from);
+        let bytes = read(&avatar)?;
+        if picture::is_png(&bytes) {
+            persona.avatar = Some(Arc::from(bytes));
+        } else {
+            remarks.push(format!("{} is no PNG picture, and is not shown", avatar.display()));
+        }
     }
     Ok((persona, remarks))
+}
+
+/// Reads a lorebook that belongs to no persona: a V3 lorebook, or a world file of `SillyTavern`.
+///
+/// # Errors
+/// [`LibraryError`] when the file cannot be read, or is none.
+pub fn load_lorebook(path: &Path) -> Result<Lorebook, LibraryError> {
+    let failed = |source| LibraryError::Persona { path: path.to_owned(), source };
+    match import::import(&read(path)?).map_err(failed)? {
+        Imported::Lorebook(book) => Ok(book),
+        Imported::Persona { card, .. } => card.lorebook.ok_or(ImportError::NoLore).map_err(failed),
+    }
 }
 
 fn shipped_persona(id: &str, text: &str) -> Result<Persona, LibraryError> {
@@ -258,7 +287,10 @@ fn persona_files(directory: &Path) -> Result<Vec<PathBuf>, LibraryError> {
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_avatar = has_extension(&path, &["png"]) && path.with_extension("toml").is_file();
-        if has_extension(&path, &EXTENSIONS) && !is_avatar {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Editors and systems leave hidden files of their own.
+        let is_hidden = name.starts_with('.');
+        if has_extension(&path, &EXTENSIONS) && !is_avatar && !is_hidden && path.is_file() {
             files.push(path);
         }
     }
@@ -304,21 +336,15 @@ mod tests {
     #[test]
     fn ids_that_differ_in_capitals_only_are_refused() {
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(directory.path().join("HERMES.toml"), "name = 'x'\ndescription = 'x'")
-            .expect("written");
-        let error = Library::load(Some(directory.path())).expect_err("there is hermes").to_string();
-        assert!(error.contains("HERMES.toml") && error.contains("rename"), "{error}");
-        let directory = tempfile::tempdir().expect("a directory");
-        for name in ["ada.toml", "Ada.json"] {
-            let text = if name.ends_with("json") {
-                r#"{"name": "x", "description": "x"}"#
-            } else {
-                "name = 'x'\ndescription = 'x'"
-            };
+        let write = |name: &str, text: &str| {
             std::fs::write(directory.path().join(name), text).expect("written");
-        }
-        let error = Library::load(Some(directory.path())).expect_err("there are two").to_string();
-        assert!(error.contains("ada.toml") && error.contains("Ada.json"), "{error}");
+        };
+        let remarks = || Library::load(Some(directory.path())).expect("the others load").remarks().join("\n");
+        write("HERMES.toml", "name = 'x'\ndescription = 'x'");
+        assert!(remarks().contains("HERMES.toml") && remarks().contains("rename"), "{}", remarks());
+        write("ada.toml", "name = 'x'\ndescription = 'x'");
+        write("Ada.json", r#"{"name": "x", "description": "x"}"#);
+        assert!(remarks().contains("ada.toml") && remarks().contains("Ada.json"), "{}", remarks());
     }
 
     #[test]
@@ -355,7 +381,9 @@ mod tests {
         for name in ["hermes.toml", "eve.json"] {
             std::fs::remove_file(directory.path().join(name)).expect("it is there");
         }
-        assert_eq!(names(&library.refresh()), ["Hermes"], "the shipped one comes back");
+        let changes = library.refresh();
+        assert_eq!(names(&changes), ["Hermes"], "the shipped one comes back");
+        assert_eq!(changes.gone, [PersonaId("eve".to_owned())]);
         assert!(library.find("eve").is_none());
 
         directory.close().expect("it goes");
@@ -365,11 +393,18 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_named() {
+    fn a_broken_file_is_named_and_the_others_are_there() {
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::write(directory.path().join("ada.toml"), "name = 3").expect("it can be written");
-        let error = Library::load(Some(directory.path())).expect_err("it is broken").to_string();
-        assert!(error.contains("ada.toml") && error.contains("line 1"), "{error}");
+        for (name, text) in
+            [("ada.toml", "name = 3"), ("eve.toml", "name = 'Eve'\ndescription = 'x'"), (".#eve.toml", "x")]
+        {
+            std::fs::write(directory.path().join(name), text).expect("it can be written");
+        }
+        std::fs::create_dir(directory.path().join("folder.json")).expect("it can be made");
+        let library = Library::load(Some(directory.path())).expect("the others load");
+        let [remark] = library.remarks() else { panic!("{:?}", library.remarks()) };
+        assert!(remark.contains("ada.toml") && remark.contains("line 1"), "{remark}");
+        assert!(library.find("eve").is_some() && library.find("hermes").is_some());
         let error = Library::load(Some(Path::new("/nowhere"))).expect_err("it is absent").to_string();
         assert!(error.contains("/nowhere") && error.contains("personas.directory"), "{error}");
     }

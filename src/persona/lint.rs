@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::lorebook::{Entry, Lore};
+use super::lorebook::{Entry, Logic, Lore};
 use super::{Card, macros};
 
 /// Names that Discord refuses to webhooks, in small letters.
@@ -54,6 +54,8 @@ pub struct Setting<'a> {
 pub struct Report {
     /// What each part takes, in tokens, in the order of the prompt. Parts that are empty are left out.
     pub costs: Vec<(String, usize)>,
+    /// Tokens that stand in every prompt: all but examples, which go where room is short, greetings, and lore that is called.
+    pub always: usize,
     /// What should be looked at.
     pub findings: Vec<Finding>,
 }
@@ -82,7 +84,7 @@ pub fn lint(card: &Card, lore: Option<&Lore>, avatar: Option<&[u8]>, setting: &S
         }
         check_text(&mut report, field, text);
     }
-    check_cost(&mut report, card, setting);
+    check_cost(&mut report, card, lore, setting);
     check_examples(&mut report, card);
     if card.greeting.trim().is_empty() {
         report.add(Severity::Warning, "greeting", "is missing: the persona has no first words of its own");
@@ -138,11 +140,28 @@ fn check_text(report: &mut Report, field: &str, text: &str) {
     }
 }
 
-fn check_cost(report: &mut Report, card: &Card, setting: &Setting<'_>) {
+fn check_cost(report: &mut Report, card: &Card, lore: Option<&Lore>, setting: &Setting<'_>) {
+    if card.description.trim().is_empty() {
+        report.add(Severity::Warning, "description", "is missing: nothing says who the persona is");
+    }
     let fixed =
         [&card.system_prompt, &card.description, &card.personality, &card.scenario, &card.post_history];
-    let core: usize =
-        fixed.iter().filter(|text| !text.trim().is_empty()).map(|text| (setting.count)(text)).sum();
+    let fixed = fixed.into_iter().chain(card.note.as_ref().map(|note| &note.text));
+    let core: usize = fixed.filter(|text| !text.trim().is_empty()).map(|text| (setting.count)(text)).sum();
+    let constant = lore.map_or(0, |lore| {
+        let entries = lore.book().entries.iter().enumerate();
+        let always =
+            entries.filter(|(number, entry)| entry.constant && entry.enabled && lore.can_be_called(*number));
+        let tokens = always.map(|(number, _)| (setting.count)(lore.text(number))).sum::<usize>();
+        tokens.min(lore.book().budget(setting.room))
+    });
+    if let Some(lore) = lore {
+        if constant > 0 {
+            report.costs.push(("lorebook, always".to_owned(), constant));
+        }
+        report.costs.push(("lorebook, at most".to_owned(), lore.book().budget(setting.room)));
+    }
+    report.always = core + constant;
     if core >= setting.room {
         let message = format!("takes {core} tokens, and a prompt may have {}: shorten it", setting.room);
         report.add(Severity::Error, "description", message);
@@ -199,16 +218,18 @@ fn speaker(line: &str) -> Option<&str> {
 }
 
 fn check_discord(report: &mut Report, card: &Card, avatar: Option<&[u8]>) {
-    let folded = card.name.to_lowercase();
-    for word in REFUSED_IN_NAMES.into_iter().filter(|word| folded.contains(word)) {
-        let message =
-            format!("has the word {word:?}, which Discord refuses in the names of webhooks: change it");
-        report.add(Severity::Error, "name", message);
-    }
-    let length = card.name.chars().count();
-    if length > LONGEST_NAME {
-        let message = format!("has {length} characters, and Discord allows {LONGEST_NAME}: shorten it");
-        report.add(Severity::Error, "name", message);
+    for (field, name) in [("name", &card.name), ("nickname", &card.nickname)] {
+        let folded = name.to_lowercase();
+        for word in REFUSED_IN_NAMES.into_iter().filter(|word| folded.contains(word)) {
+            let message =
+                format!("has the word {word:?}, which Discord refuses in the names of webhooks: change it");
+            report.add(Severity::Error, field, message);
+        }
+        let length = name.chars().count();
+        if length > LONGEST_NAME {
+            let message = format!("has {length} characters, and Discord allows {LONGEST_NAME}: shorten it");
+            report.add(Severity::Error, field, message);
+        }
     }
     let Some(avatar) = avatar else { return };
     let kinds: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF"];
@@ -263,13 +284,27 @@ fn check_lore(report: &mut Report, lore: &Lore, setting: &Setting<'_>) {
         if text.is_empty() {
             dead("it says nothing");
         } else if !lore.can_be_called(number) {
-            dead("it has no key that can match, and is not constant");
+            dead("it has no key that can match, and is not constant, or says @@dont_activate");
+        } else if entry.scan_depth == Some(0) && !entry.constant && !book.recursive {
+            dead("it looks at no message");
+        } else if excludes_itself(entry) {
+            dead("its secondary keys forbid what its keys ask for");
+        } else if entry.recursion.exclude && entry.recursion.delay_until > 0 {
+            dead("it waits for other entries' texts, and does not listen to them");
         } else if entry.probability <= 0.0 {
             dead("its probability is 0");
         } else if entry.recursion.delay_until > 0 && !book.recursive {
             dead("it waits for other entries' texts, and the book does not scan those");
         } else if (setting.count)(text) > budget {
             dead(&format!("it has more tokens than the {budget} that all entries together may have"));
+        }
+        for decorator in lore.unknown_decorators(number) {
+            let message = format!("has the decorator @@{decorator}, which is not known and changes nothing");
+            report.add(Severity::Warning, &field, message);
+        }
+        for key in entry.keys.iter().chain(&entry.secondary_keys).filter(|key| key.contains("{{")) {
+            let message = format!("has a macro in the key {key:?}, which is looked for as it is written");
+            report.add(Severity::Warning, &field, message);
         }
         for (key, wider) in shadowed(entry) {
             let message =
@@ -287,9 +322,22 @@ fn entry_field(number: usize, entry: &Entry) -> String {
     }
 }
 
+/// Whether whatever calls an entry also forbids it.
+fn excludes_itself(entry: &Entry) -> bool {
+    let folded = |key: &String| key.trim().to_lowercase();
+    let forbidden: Vec<String> = entry.secondary_keys.iter().map(folded).collect();
+    entry.selective
+        && entry.logic == Logic::NotAny
+        && !entry.constant
+        && entry.keys.iter().map(folded).all(|key| forbidden.contains(&key))
+}
+
+/// Keys are compared with each other up to so many.
+const MOST_COMPARED: usize = 200;
+
 /// Keys in which another key of the same entry stands, and that key.
 fn shadowed(entry: &Entry) -> Vec<(&str, &str)> {
-    if entry.whole_words {
+    if entry.whole_words || entry.keys.len() > MOST_COMPARED {
         return Vec::new();
     }
     let folded: Vec<String> = entry
@@ -431,6 +479,19 @@ mod tests {
             (entry(&["Moonlight", "moon"], "x"), "\"Moonlight\", which adds nothing: \"moon\""),
             (entry(&["moon", "moon"], "x"), "adds nothing"),
             (entry(&["x"], "{{what}}"), "{{what}}"),
+            (entry(&["x"], "@@dont_activate\nx"), "@@dont_activate"),
+            (entry(&["x"], "@@sparkle 3\nx"), "@@sparkle 3, which is not known"),
+            (entry(&["{{user}}"], "x"), "macro in the key"),
+            (Entry { scan_depth: Some(0), ..entry(&["x"], "x") }, "no message"),
+            (
+                Entry {
+                    selective: true,
+                    logic: Logic::NotAny,
+                    secondary_keys: vec!["X".to_owned()],
+                    ..entry(&["x"], "x")
+                },
+                "forbid",
+            ),
         ] {
             let card =
                 Card { lorebook: Some(Lorebook { entries: vec![entry], ..Lorebook::default() }), ..clean() };

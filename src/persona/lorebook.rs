@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::visible;
 pub use activation::{Activation, Cause, Dropped, Fired, Scan, Why};
 use keys::Keys;
 pub use keys::{Key, KeyProblem};
@@ -25,6 +26,12 @@ const USUAL_SHARE: usize = 4;
 
 /// And whatever the book says, no more than one part in so many: the conversation needs the rest.
 const LARGEST_SHARE: usize = 2;
+
+/// No entry looks further back than so many messages.
+const DEEPEST_SCAN: usize = 100;
+
+/// Longest name of an entry where it is told, in characters.
+const LONGEST_NAME: usize = 80;
 
 /// Where an entry that stands in the transcript stands unless it says otherwise: before so many messages.
 pub const USUAL_DEPTH: usize = 4;
@@ -46,6 +53,17 @@ pub struct Lorebook {
 }
 
 impl Lorebook {
+    /// Takes the entries of another book in; what that says of the whole book counts where this one says nothing.
+    pub fn add(&mut self, other: &Self) {
+        if self.name.is_empty() {
+            other.name.clone_into(&mut self.name);
+        }
+        self.scan_depth = self.scan_depth.or(other.scan_depth);
+        self.token_budget = self.token_budget.or(other.token_budget);
+        self.recursive |= other.recursive;
+        self.entries.extend_from_slice(&other.entries);
+    }
+
     /// Most tokens of all entries together, where a prompt may have `room` tokens.
     #[must_use]
     pub fn budget(&self, room: usize) -> usize {
@@ -225,12 +243,29 @@ impl Lore {
         &self.book
     }
 
-    /// What an entry is called: by its author, else by its first key, else by its number.
+    /// What an entry is called: by its author, else by its first key, else by its number. It is cut where it is long, and
+    /// has nothing in it that cannot be seen.
     #[must_use]
     pub fn name(&self, entry: usize) -> String {
         let names = self.book.entries.get(entry).map(|entry| [Some(&entry.name), entry.keys.first()]);
         let name = names.into_iter().flatten().flatten().find(|name| !name.trim().is_empty());
-        name.map_or_else(|| entry.to_string(), |name| name.trim().to_owned())
+        name.map_or_else(
+            || entry.to_string(),
+            |name| visible(name.trim()).replace('\n', " ").chars().take(LONGEST_NAME).collect(),
+        )
+    }
+
+    /// Where an entry stands.
+    #[must_use]
+    pub fn position(&self, entry: usize) -> Position {
+        let own = self.book.entries.get(entry).map_or_else(Position::default, |entry| entry.position);
+        self.parts.get(entry).map_or(own, |part| part.decorators.place(own))
+    }
+
+    /// Decorators of an entry that are not known, or make no sense.
+    #[must_use]
+    pub fn unknown_decorators(&self, entry: usize) -> &[String] {
+        self.parts.get(entry).map_or(&[], |part| &part.decorators.unknown)
     }
 
     /// What an entry says, decorators left out.
@@ -243,12 +278,11 @@ impl Lore {
     #[must_use]
     pub fn can_be_called(&self, entry: usize) -> bool {
         let decorators = self.parts.get(entry).map(|part| &part.decorators);
-        let of_itself =
-            |book: &Entry| book.constant || decorators.is_some_and(|decorators| decorators.activate);
-        self.book
-            .entries
-            .get(entry)
-            .is_some_and(|book| of_itself(book) || !self.keys.of(entry).primary.is_empty())
+        let has = |what: fn(&decorators::Decorators) -> bool| decorators.is_some_and(what);
+        let of_itself = |book: &Entry| book.constant || has(|decorators| decorators.activate);
+        let by_key = || !self.keys.of(entry).primary.is_empty();
+        let entry = self.book.entries.get(entry);
+        entry.is_some_and(|entry| of_itself(entry) || by_key()) && !has(|decorators| decorators.dont_activate)
     }
 
     /// How many messages must be given to a scan: no entry looks further back.
@@ -256,7 +290,7 @@ impl Lore {
     pub fn deepest_scan(&self) -> usize {
         let own = self.book.entries.iter().zip(&self.parts);
         let own = own.filter_map(|(entry, part)| part.decorators.scan_depth.or(entry.scan_depth));
-        own.max().unwrap_or(0).max(self.book.scan_depth.unwrap_or(USUAL_SCAN_DEPTH))
+        own.max().unwrap_or(0).max(self.book.scan_depth.unwrap_or(USUAL_SCAN_DEPTH)).min(DEEPEST_SCAN)
     }
 
     /// Keys that never match, with the numbers of their entries.

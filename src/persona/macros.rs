@@ -8,6 +8,9 @@ use super::Card;
 /// Texts of a card may stand in each other, so deep and no deeper.
 const DEEPEST: usize = 4;
 
+/// Macros may stand in each other, so deep and no deeper.
+const MOST_NESTED: usize = 32;
+
 /// Longest text that macros may make, in bytes; what would be longer stays as it is written.
 const LONGEST: usize = 256 << 10;
 
@@ -73,6 +76,14 @@ pub fn expand(text: &str, context: Context<'_>) -> String {
     Expansion::new(context).expand(text, 0)
 }
 
+/// Whether a text draws lots, reads a clock or names others who play: in another conversation it would be another one.
+#[must_use]
+pub fn varies(text: &str, card: &Card) -> bool {
+    let mut expansion = Expansion::new(Context { card: Some(card), ..Context::of_names("", "") });
+    expansion.expand(text, 0);
+    expansion.varies
+}
+
 /// The macros of a text that are not known, as they are written.
 #[must_use]
 pub fn unknown(text: &str) -> Vec<String> {
@@ -87,6 +98,10 @@ struct Expansion<'a> {
     /// Bytes that may still be written, and macros that may still be read.
     room: usize,
     left: usize,
+    /// How many macros stand around what is being expanded.
+    nested: usize,
+    /// Whether it could be another text in another conversation with the same persona.
+    varies: bool,
     /// How many macros have drawn a lot.
     drawn: u64,
     unknown: Vec<String>,
@@ -94,10 +109,15 @@ struct Expansion<'a> {
 
 impl<'a> Expansion<'a> {
     fn new(context: Context<'a>) -> Self {
-        Self { context, room: LONGEST, left: MOST_MACROS, drawn: 0, unknown: Vec::new() }
+        let unknown = Vec::new();
+        Self { context, room: LONGEST, left: MOST_MACROS, nested: 0, varies: false, drawn: 0, unknown }
     }
 
     fn expand(&mut self, text: &str, depth: usize) -> String {
+        if self.nested > MOST_NESTED {
+            return text.to_owned();
+        }
+        self.nested += 1;
         let mut expanded = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(start) = rest.find(['{', '<']) {
@@ -120,6 +140,7 @@ impl<'a> Expansion<'a> {
             };
         }
         expanded.push_str(rest);
+        self.nested -= 1;
         expanded
     }
 
@@ -178,11 +199,17 @@ impl<'a> Expansion<'a> {
         let text = match name {
             "char" => return Some(context.char.to_owned()),
             "user" => return Some(context.user.to_owned()),
-            "group" | "charifnotgroup" => return Some(context.group.to_owned()),
+            "group" | "charifnotgroup" => {
+                self.varies = true;
+                return Some(context.group.to_owned());
+            }
             "lastmessage" => return Some(context.last_message.to_owned()),
             "newline" => return Some("\n".to_owned()),
             "trim" => return Some(TRIM.to_owned()),
-            "time" | "date" | "weekday" | "isotime" | "isodate" => return clock(name, context.now),
+            "time" | "date" | "weekday" | "isotime" | "isodate" => {
+                self.varies = true;
+                return clock(name, context.now);
+            }
             "original" => context.original.to_owned(),
             "description" => of_card(|card| card.description.clone()),
             "personality" => of_card(|card| card.personality.clone()),
@@ -216,6 +243,7 @@ impl<'a> Expansion<'a> {
     /// The next lot.
     fn draw(&mut self, seed: u64) -> u64 {
         self.drawn += 1;
+        self.varies = true;
         super::random(seed ^ super::random(self.drawn))
     }
 }
@@ -345,6 +373,40 @@ mod tests {
             ["{{getvar::x}}", "{{ What? }}", "{{roll:x}}"]
         );
         assert_eq!(unknown("{{random::a::b}} <USER> {not} {{// {{x}} }}"), [""; 0]);
+    }
+
+    #[test]
+    fn macros_in_each_other_end_somewhere() {
+        let nested = |depth: usize| format!("{}x{}", "{{reverse:".repeat(depth), "}}".repeat(depth));
+        check(&nested(30), "x");
+        let deep = "{{pick::".repeat(1_700);
+        let text = format!("{deep}{{{{personality}}}}{}", "}}".repeat(1_700));
+        let card = Card {
+            description: text.replace("personality", "scenario"),
+            personality: text.replace("personality", "mesExamples"),
+            scenario: text.clone(),
+            ..Card::default()
+        };
+        // No thread has less.
+        let small = std::thread::Builder::new().stack_size(1 << 20);
+        let expanded = small.spawn(move || expand(&card.description, context(Some(&card))).len());
+        assert!(expanded.expect("it starts").join().expect("it ends") > 0);
+    }
+
+    #[test]
+    fn what_may_differ_is_known() {
+        let card = Card { scenario: "{{random::a::b}}".to_owned(), ..Card::default() };
+        for text in [
+            "{{random::a}}",
+            "{{roll:d6}}",
+            "{{time}}",
+            "{{group}}",
+            "{{scenario}}",
+            "{{reverse:{{pick::a}}}}",
+        ] {
+            assert!(varies(text, &card), "{text}");
+        }
+        assert!(!varies("{{char}} {{user}} {{newline}} {{description}}", &card));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Source: PNG (third edition), chunk layout; the specifications of character cards V2 and V3.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose};
 
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -56,29 +57,43 @@ fn text<'a>(chunk: &Chunk<'a>) -> Option<(String, &'a [u8])> {
     Some((keyword, &chunk.data[end + 1..]))
 }
 
-/// The JSON of the card that a picture holds.
+/// The JSON of the cards that a picture holds, the better one first; for one that is not base64 a sentence.
 ///
 /// # Errors
-/// A sentence when it is cut short or damaged, when it holds no card, and when the card is not base64.
-pub(super) fn card(bytes: &[u8]) -> Result<Vec<u8>, String> {
+/// A sentence when the picture is cut short or damaged, and when it holds no card.
+pub(super) fn cards(bytes: &[u8]) -> Result<Vec<Result<Vec<u8>, String>>, String> {
     let texts: Vec<(String, &[u8])> = chunks(bytes)?.iter().filter_map(text).collect();
-    let held = KEYWORDS.iter().find_map(|keyword| texts.iter().find(|(known, _)| known == keyword));
-    let (keyword, text) =
-        held.ok_or("the picture holds no character card; export it once more with its card")?;
-    let text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    STANDARD.decode(text).map_err(|_| format!("its chunk {keyword:?} is not base64"))
+    let held = KEYWORDS.iter().filter_map(|keyword| texts.iter().find(|(known, _)| known == keyword));
+    let cards: Vec<_> = held
+        .map(|(keyword, text)| {
+            let text = std::str::from_utf8(text).ok();
+            text.and_then(decoded).ok_or_else(|| format!("its chunk {keyword:?} is not base64"))
+        })
+        .collect();
+    if cards.is_empty() {
+        return Err("the picture holds no character card; export it once more with its card".to_owned());
+    }
+    Ok(cards)
+}
+
+/// The bytes of a text in base64, with or without padding; nothing when it is none.
+pub(super) fn decoded(text: &str) -> Option<Vec<u8>> {
+    let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    GeneralPurpose::new(&STANDARD, padding).decode(text).ok()
 }
 
 /// The picture with these cards and no others, each a keyword and JSON.
 ///
 /// # Errors
-/// As for [`card`].
+/// A sentence when the picture is cut short or damaged, and when a card is too large.
 pub(super) fn with_cards(picture: &[u8], cards: &[(&str, String)]) -> Result<Vec<u8>, String> {
     let mut bytes = SIGNATURE.to_vec();
     for chunk in chunks(picture)? {
         if chunk.kind == b"IEND" {
             for (keyword, json) in cards {
-                let data = [keyword.as_bytes(), &[0], STANDARD.encode(json).as_bytes()].concat();
+                let data =
+                    [keyword.as_bytes(), &[0], general_purpose::STANDARD.encode(json).as_bytes()].concat();
                 bytes.extend(u32::try_from(data.len()).map_err(|_| "the card is too large")?.to_be_bytes());
                 let mut crc = crc32fast::Hasher::new();
                 for part in [&b"tEXt"[..], &data] {

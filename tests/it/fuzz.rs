@@ -239,9 +239,10 @@ proptest! {
     ) {
         let lore = Lore::new(Lorebook { recursive, entries, ..Lorebook::default() });
         let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
+        let count = |entry: usize| lore.text(entry).len();
         let mut before = Timed::default();
         for number in [number, number + 1, u64::MAX] {
-            let scan = Scan { messages: &messages, number, spoken: number, greeting: Some(1), seed, before: &before, budget, count: &str::len };
+            let scan = Scan { messages: &messages, number, spoken: number, greeting: Some(1), seed, before: &before, budget, count: &count };
             let activation = lore.activate(scan);
             let tokens: usize = activation.fired.iter().map(|fired| fired.tokens).sum();
             prop_assert!(tokens <= budget, "{tokens} of {budget}");

@@ -160,3 +160,61 @@ fn a_prompt_is_explained_where_it_is_shown() {
     };
     assert!(section("description") > 2 && section("lore: wheel") > 4 && section("history") > 10, "{json}");
 }
+
+/// A golden file in `cards/`.
+fn golden(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/cards").join(name)
+}
+
+#[test]
+fn each_form_is_read_and_given_back() {
+    let home = tempfile::tempdir().expect("a directory");
+    for form in ["v1", "pygmalion", "v2", "v3"] {
+        let file = golden(&format!("{form}.json"));
+        let (directory, came) =
+            (home.path().join(form), std::fs::read_to_string(&file).expect("it is there"));
+        let path = stdout(&run(&["persona", "import", "--to", text(&directory), text(&file)], b""));
+        let path = path.trim();
+        let toml = std::fs::read_to_string(path).expect("it was written");
+        let (played, _) = toml.split_once("original = ").expect("the card is kept");
+        insta::assert_snapshot!(format!("card_{form}"), played);
+        let prompt =
+            stdout(&run(&["persona", "show", "--prompt", "--say", "A storm! The ferry drowns.", path], b""));
+        insta::assert_snapshot!(format!("card_{form}_prompt"), prompt);
+
+        let out: Value =
+            serde_json::from_str(&stdout(&run(&["persona", "export", path], b""))).expect("it is JSON");
+        let came: Value = serde_json::from_str(&came).expect("it is JSON");
+        let data = came.get("data").unwrap_or(&came).as_object().expect("an object");
+        for (key, value) in data {
+            assert_eq!(out["data"][key], *value, "{key} of {form}");
+        }
+    }
+}
+
+#[test]
+fn a_lorebook_of_its_own_is_given_to_a_persona() {
+    let home = tempfile::tempdir().expect("a directory");
+    let [world, book, card] = ["world.json", "lorebook_v3.json", "v1.json"].map(golden);
+    let alone = run(&["persona", "lint", text(&world)], b"");
+    let said = String::from_utf8_lossy(&alone.stdout).into_owned();
+    assert!(alone.status.code() == Some(2) && said.contains("--lorebook"), "{said}");
+    let path = stdout(&run(
+        &[
+            "persona",
+            "import",
+            "--to",
+            text(home.path()),
+            "--lorebook",
+            text(&world),
+            "--lorebook",
+            text(&book),
+            text(&card),
+        ],
+        b"",
+    ));
+    let toml = std::fs::read_to_string(path.trim()).expect("it was written");
+    let lore = toml.find("[lorebook]").expect("it has one");
+    let (lore, _) = toml[lore..].split_once("original = ").unwrap_or((&toml[lore..], ""));
+    insta::assert_snapshot!("lorebooks", lore);
+}

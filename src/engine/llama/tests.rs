@@ -192,7 +192,7 @@ struct Compared {
 
 impl Machine {
     fn new(file: &NamedTempFile, pages: usize) -> Self {
-        let (llama, scheduler) = (load(file, pages), Scheduler::new(pages));
+        let (llama, scheduler) = (load(file, pages), Scheduler::new(pages, 1));
         let (asked, said) = (BTreeMap::new(), BTreeMap::new());
         Self { llama, scheduler, asked, said, next_key: 0 }
     }

@@ -180,7 +180,11 @@ fn the_wait_is_estimated_from_replies_that_were_measured() {
     begin(&mut queue, now);
     assert_eq!(wait(&mut queue, now), Some(10 * SECOND));
     assert_eq!(wait(&mut queue, now + 4 * SECOND), Some(6 * SECOND));
-    assert_eq!(wait(&mut queue, now + 40 * SECOND), Some(Duration::ZERO));
+    assert_eq!(
+        wait(&mut queue, now + 40 * SECOND),
+        Some(10 * SECOND / OVERDUE_SHARE),
+        "soon, and not at once"
+    );
 }
 
 #[test]

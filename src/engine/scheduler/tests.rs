@@ -28,7 +28,7 @@ fn digest(before: u64, token: u32) -> u64 {
 impl Machine {
     fn new(pages: usize) -> Self {
         Self {
-            scheduler: Scheduler::new(pages),
+            scheduler: Scheduler::new(pages, 1),
             cells: vec![[0; PAGE]; pages],
             texts: BTreeMap::new(),
             next_key: 0,
@@ -200,7 +200,7 @@ fn a_step_with_prompts_takes_at_most_so_many_times_as_long() {
 fn prompts_that_are_read_together_keep_to_the_time_too() {
     // On this machine attention is what takes time, so that a late token costs many times an early one.
     let time = |load: Load| 20e-3 + 1e-6 * load.pairs as f64;
-    let mut scheduler = Scheduler::new(512);
+    let mut scheduler = Scheduler::new(512, 1);
     let mut step = |new: Option<(u64, usize)>| {
         if let Some((key, length)) = new {
             let (conversation, member, class) = (key, key, Class::Interactive);
@@ -233,6 +233,46 @@ fn prompts_that_are_read_together_keep_to_the_time_too() {
         let alone = time(work(&step.spans[..1]));
         assert!(time(work(&step.spans)) < PATIENCE * alone * 1.2, "{:?}", step.spans);
     }
+}
+
+#[test]
+fn steps_that_read_have_whole_grains() {
+    let mut scheduler = Scheduler::new(512, 64);
+    let mut step = |new: Option<(u64, usize)>| {
+        if let Some((key, length)) = new {
+            let (conversation, member, class) = (key, key, Class::Interactive);
+            let tokens = text(0, 0, u32::try_from(key).expect("small"), length);
+            let (persona_end, history_end, speaks) = (0, length - 1, true);
+            scheduler.add(Task {
+                key,
+                conversation,
+                member,
+                class,
+                tokens,
+                persona_end,
+                history_end,
+                speaks,
+            });
+        }
+        let step = scheduler.plan();
+        // Slow enough that no step takes all of it.
+        let took = 20e-3 + 5e-3 * work(&step.spans).tokens as f64;
+        scheduler.computed(&step, Duration::from_secs_f64(took));
+        step.spans.iter().filter(|span| span.chooses).for_each(|span| scheduler.grow(span.key, 1));
+        work(&step.spans).tokens
+    };
+    let mut sizes = vec![step(Some((1, 1_000)))];
+    while sizes.iter().sum::<usize>() < 1_000 {
+        sizes.push(step(None));
+    }
+    let last = sizes.pop().expect("there is one");
+    assert!(last <= 64, "the rest is a step of its own: {sizes:?} {last}");
+    assert!(sizes.iter().filter(|&&size| size > 64).all(|size| size % 64 == 0), "{sizes:?}");
+    assert!(sizes.contains(&64), "{sizes:?}");
+    // Beside a reply that grows, the reply's token counts too.
+    step(Some((2, 3_000)));
+    let beside: Vec<usize> = (0..10).map(|_| step(None)).collect();
+    assert!(beside.iter().all(|size| *size < 64 || size % 64 == 0), "{beside:?}");
 }
 
 #[test]
@@ -303,7 +343,7 @@ fn a_member_s_prompts_are_read_one_after_the_other_and_those_of_others_beside_th
 fn a_machine_whose_shortest_step_is_long_reads_in_chunks_too() {
     // A model of many gigabytes on a few cores.
     let time = |load: Load| 1.2 + 0.1 * load.tokens as f64;
-    let mut scheduler = Scheduler::new(512);
+    let mut scheduler = Scheduler::new(512, 1);
     scheduler.add(Task {
         key: 1,
         conversation: 1,

@@ -52,11 +52,13 @@ pub(in crate::persona) fn is_card(document: &Map<String, Value>) -> bool {
 pub(in crate::persona) fn read(document: Map<String, Value>) -> Result<(Card, Vec<String>), FieldError> {
     let outer = Fields::new(&document, "");
     let mut remarks = Vec::new();
-    if let Some(version) = outer.number("spec_version")?.filter(|version| *version > NEWEST) {
+    // Some write a letter before it.
+    let version = outer.text("spec_version")?.trim_start_matches(['v', 'V']).parse::<f64>().ok();
+    if let Some(version) = version.filter(|version| *version > NEWEST) {
         remarks.push(format!("it is a card of version {version}, and what is new in that is not known"));
     }
     let mut card = match document.get("data") {
-        Some(Value::Object(data)) => read_data(data, "data")?,
+        Some(Value::Object(data)) if !data.is_empty() => read_data(data, "data")?,
         _ => read_data(&document, "")?,
     };
     card.original = Some(document);
@@ -93,7 +95,7 @@ fn read_data(data: &Map<String, Value>, at: &str) -> Result<Card, FieldError> {
         personality: text("personality")?,
         scenario: text("scenario")?,
         greeting: text("first_mes")?,
-        alternate_greetings: fields.texts("alternate_greetings")?,
+        alternate_greetings: fields.list("alternate_greetings")?,
         examples: blocks(&text("mes_example")?),
         system_prompt: text("system_prompt")?,
         post_history: text("post_history_instructions")?,
@@ -121,6 +123,13 @@ fn read_data(data: &Map<String, Value>, at: &str) -> Result<Card, FieldError> {
     Ok(card)
 }
 
+/// The extensions of a card as it came.
+pub(in crate::persona) fn extensions_of(original: &Map<String, Value>) -> Map<String, Value> {
+    let nested = original.get("data").and_then(Value::as_object).filter(|data| !data.is_empty());
+    let extensions = nested.unwrap_or(original).get("extensions").and_then(Value::as_object);
+    extensions.cloned().unwrap_or_default()
+}
+
 /// Example dialogue in blocks: `<START>`, in whatever case, stands before each.
 fn blocks(examples: &str) -> Vec<String> {
     let mut blocks = Vec::new();
@@ -140,7 +149,7 @@ fn blocks(examples: &str) -> Vec<String> {
 pub(in crate::persona) fn write(card: &Card, spec: Spec) -> Value {
     let mut document = card.original.clone().unwrap_or_default();
     let (mut data, came) = match document.remove("data") {
-        Some(Value::Object(data)) => {
+        Some(Value::Object(data)) if !data.is_empty() => {
             let came = read_data(&data, "");
             (data, came)
         }
@@ -198,9 +207,14 @@ fn fields_of(card: &Card, data: &Map<String, Value>) -> Vec<(&'static str, Optio
         ("post_history_instructions", text(&card.post_history)),
         ("alternate_greetings", Some(json!(card.alternate_greetings))),
         ("nickname", text(&card.nickname).filter(|_| !card.nickname.is_empty())),
-        ("character_book", card.lorebook.as_ref().map(|book| Value::Object(book.to_json()))),
+        ("character_book", card.lorebook.as_ref().map(|book| Value::Object(book.to_json(came_with(data))))),
         ("extensions", Some(Value::Object(extensions(card, data)))),
     ]
+}
+
+/// The book that a card came with.
+fn came_with(data: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    data.get("character_book").and_then(Value::as_object)
 }
 
 /// The extensions of the card, with what Mummer plays written into them.

@@ -24,8 +24,8 @@ pub struct Scan<'a> {
     pub before: &'a Timed,
     /// Most tokens of all entries together.
     pub budget: usize,
-    /// Tokens of a text.
-    pub count: &'a dyn Fn(&str) -> usize,
+    /// Tokens that the text of an entry takes, by the entry's number.
+    pub count: &'a dyn Fn(usize) -> usize,
 }
 
 /// What a scan calls up.
@@ -35,6 +35,8 @@ pub struct Activation {
     pub fired: Vec<Fired>,
     /// Those that were called and did not come.
     pub dropped: Vec<Dropped>,
+    /// Whether the search came to an end before everything was looked through.
+    pub is_cut_short: bool,
     /// What is to be remembered for the next message.
     pub after: Timed,
 }
@@ -121,7 +123,7 @@ impl Lore {
             for Called { entry, cause } in called {
                 let text = self.text(entry);
                 // Where there is no room at all, nothing needs to be counted.
-                let tokens = if room == 0 { usize::MAX } else { (scan.count)(text) };
+                let tokens = if room == 0 { usize::MAX } else { (scan.count)(entry) };
                 if tokens > room {
                     activation.dropped.push(Dropped { entry, why: Why::Budget });
                     continue;
@@ -130,7 +132,7 @@ impl Lore {
                 if !self.entry(entry).recursion.prevent {
                     texts.push(text);
                 }
-                let position = self.parts[entry].decorators.place(self.entry(entry).position);
+                let position = self.position(entry);
                 activation.fired.push(Fired { entry, cause, round, position, tokens });
             }
             if !self.book.recursive || texts.is_empty() {
@@ -142,6 +144,7 @@ impl Lore {
         }
         activation.fired.sort_by_key(|fired| (self.entry(fired.entry).order, fired.entry));
         activation.dropped.sort_by_key(|dropped| dropped.entry);
+        activation.is_cut_short = found.is_cut_short();
         activation.after = self.remember(&scan, &activation.fired);
         activation
     }
@@ -189,6 +192,9 @@ impl Lore {
             return Some(Cause::Constant);
         }
         let key = *keys.primary.iter().find(|key| stands(key))?;
+        if !keys.additional.is_empty() && !keys.additional.iter().any(stands) {
+            return None;
+        }
         let secondary = &keys.secondary;
         let fits = secondary.is_empty()
             || match entry.logic {

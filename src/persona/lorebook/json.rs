@@ -30,7 +30,10 @@ impl Lorebook {
                 list.iter().enumerate().map(|(number, entry)| (number.to_string(), entry)).collect(),
             ),
             Some(Value::Object(named)) => {
-                (Dialect::World, named.iter().map(|(name, entry)| (name.clone(), entry)).collect())
+                let mut entries: Vec<_> = named.iter().map(|(name, entry)| (name.clone(), entry)).collect();
+                // They are numbered, and 10 comes after 9.
+                entries.sort_by_key(|(name, _)| name.parse::<u64>().unwrap_or(u64::MAX));
+                (Dialect::World, entries)
             }
             Some(_) => return Err(fields.error("entries", "is neither a list nor an object")),
         };
@@ -56,22 +59,62 @@ impl Lorebook {
         })
     }
 
-    /// The book as a card's `character_book`.
+    /// The book as a card's `character_book`. Of the book that it came from is kept what Mummer does not play, and every
+    /// entry that is as it was.
     #[must_use]
-    pub fn to_json(&self) -> Map<String, Value> {
-        let mut book = Map::new();
-        let mut put = |key: &str, value: Value| drop(book.insert(key.to_owned(), value));
-        put("name", json!(self.name));
-        put("extensions", json!({}));
-        put("recursive_scanning", json!(self.recursive));
-        put("entries", self.entries.iter().enumerate().map(|(id, entry)| entry_json(id, entry)).collect());
-        if let Some(depth) = self.scan_depth {
-            put("scan_depth", json!(depth));
+    pub fn to_json(&self, came_with: Option<&Map<String, Value>>) -> Map<String, Value> {
+        let came = came_with.and_then(|book| Self::from_json(book, "").ok().map(|read| (read, book)));
+        let objects = came.as_ref().and_then(|(_, book)| book.get("entries")).and_then(Value::as_array);
+        let known: Vec<(&Entry, &Value)> =
+            came.iter().flat_map(|(read, _)| &read.entries).zip(objects.into_iter().flatten()).collect();
+        let entry = |(id, entry): (usize, &Entry)| {
+            // One that stayed where it was, or moved; else what stands in its place was changed into it.
+            let here = known.get(id).copied();
+            let same = here.into_iter().chain(known.iter().copied()).find(|(known, _)| *known == entry);
+            match (same, here) {
+                (Some((_, object)), _) => object.clone(),
+                (None, Some((was, object))) => changed(object, &entry_json(id, was), entry_json(id, entry)),
+                (None, None) => entry_json(id, entry),
+            }
+        };
+        let entries: Vec<Value> = self.entries.iter().enumerate().map(entry).collect();
+        let whole = |book: &Self| {
+            json!({
+                "name": book.name,
+                "recursive_scanning": book.recursive,
+                "scan_depth": book.scan_depth,
+                "token_budget": book.token_budget,
+            })
+        };
+        let mut book = match &came {
+            Some((read, book)) => changed(&json!(book), &whole(read), whole(self)),
+            None => whole(self),
+        };
+        if let Some(book) = book.as_object_mut() {
+            book.entry("extensions").or_insert_with(|| json!({}));
+            book.insert("entries".to_owned(), Value::Array(entries));
+            let is_none = |value: &Value| value.is_null();
+            book.retain(|key, value| !is_none(value) || came_with.is_some_and(|book| book.contains_key(key)));
         }
-        if let Some(budget) = self.token_budget {
-            put("token_budget", json!(budget));
+        book.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// An object in which is written what has changed, and nothing else.
+fn changed(object: &Value, was: &Value, is: Value) -> Value {
+    match (object, was, is) {
+        (Value::Object(object), Value::Object(was), Value::Object(is)) => {
+            let mut written = object.clone();
+            for (key, value) in is {
+                let before = was.get(&key).unwrap_or(&Value::Null);
+                if *before != value {
+                    let kept = object.get(&key).unwrap_or(&Value::Null);
+                    written.insert(key, changed(kept, before, value));
+                }
+            }
+            Value::Object(written)
         }
-        book
+        (_, _, is) => is,
     }
 }
 

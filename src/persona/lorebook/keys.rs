@@ -7,15 +7,22 @@ use regex::{Regex, RegexBuilder};
 
 use super::{Entry, Part};
 
-/// Longest key, in bytes.
+/// Longest key, in bytes; most keys of an entry; and most bytes of all keys of a book.
 const LONGEST_KEY: usize = 1_000;
+const MOST_KEYS: usize = 500;
+const MOST_BYTES: usize = 2 << 20;
+
+/// Number of a key that never matches.
+const NEVER: usize = usize::MAX;
 
 /// Most regular expressions of a book, and most bytes that each may take when it is compiled and while it searches.
-const MOST_PATTERNS: usize = 500;
+const MOST_PATTERNS: usize = 200;
 const LARGEST_REGEX: usize = 256 << 10;
 
-/// Most places at which keys are found in a text: a book may be made so that each letter finds thousands.
-const MOST_MATCHES: usize = 200_000;
+/// Most places at which keys are found in all texts of a scan, and most bytes that all expressions together look through: a
+/// book may be made so that each letter finds thousands, or takes thousands of steps.
+const MOST_MATCHES: usize = 2_000_000;
+const MOST_SEARCHED: usize = 1 << 20;
 
 /// A key that never matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +54,7 @@ pub enum Key {
 pub(super) struct EntryKeys {
     pub(super) primary: Vec<usize>,
     pub(super) secondary: Vec<usize>,
+    pub(super) additional: Vec<usize>,
     pub(super) excluding: Vec<usize>,
 }
 
@@ -61,6 +69,8 @@ pub(super) struct Keys {
     /// Regular expressions, each with the number of its key.
     patterns: Vec<(Regex, usize)>,
     problems: Vec<(usize, KeyProblem)>,
+    /// Of all of them together.
+    bytes: usize,
 }
 
 /// Keys that are texts.
@@ -71,14 +81,25 @@ struct Texts {
     keys: Vec<(usize, bool)>,
 }
 
-/// In which message each key was found, 0 being the newest.
+/// What a scan has found so far.
 #[derive(Debug, Clone)]
-pub(super) struct Found(Vec<Option<usize>>);
+pub(super) struct Found {
+    /// In which message each key was found first, 0 being the newest.
+    depths: Vec<Option<usize>>,
+    /// Matches that may still be looked at, and bytes that expressions may still look through.
+    matches_left: usize,
+    bytes_left: usize,
+}
 
 impl Found {
     /// Whether the key stands in one of so many newest messages.
     pub(super) fn within(&self, key: usize, depth: usize) -> bool {
-        self.0[key].is_some_and(|found| found < depth)
+        self.depths.get(key).copied().flatten().is_some_and(|found| found < depth)
+    }
+
+    /// Whether not everything could be looked through.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.matches_left == 0 || self.bytes_left == 0
     }
 }
 
@@ -130,17 +151,26 @@ impl Keys {
         let mut numbers: HashMap<Key, usize> = HashMap::new();
         let mut texts: [(Vec<String>, Texts); 2] = Default::default();
         for (number, (entry, part)) in entries.enumerate() {
+            let mut left = MOST_KEYS;
             let mut add = |written: &[String]| -> Vec<usize> {
-                written
-                    .iter()
-                    .filter_map(|key| keys.add(key, number, entry, &mut numbers, &mut texts))
-                    .collect()
+                let mut added = Vec::new();
+                for key in written.iter().filter(|key| !key.trim().is_empty()) {
+                    left = left.saturating_sub(1);
+                    if left == 0 {
+                        let problem = format!("the entry has more than {MOST_KEYS} keys");
+                        keys.problems.push((number, KeyProblem { key: key.clone(), problem }));
+                        break;
+                    }
+                    added.push(keys.add(key, number, entry, &mut numbers, &mut texts));
+                }
+                added
             };
             let mut primary = add(&entry.keys);
-            primary.extend(add(&part.decorators.additional_keys));
+            primary.retain(|key| *key != NEVER);
             let secondary = if entry.selective { add(&entry.secondary_keys) } else { Vec::new() };
+            let additional = add(&part.decorators.additional_keys);
             let excluding = add(&part.decorators.exclude_keys);
-            keys.entries.push(EntryKeys { primary, secondary, excluding });
+            keys.entries.push(EntryKeys { primary, secondary, additional, excluding });
         }
         let [folded, exact] = texts.map(|(patterns, texts)| {
             // It fails only with more keys than a machine has memory for.
@@ -150,7 +180,7 @@ impl Keys {
         Self { folded, exact, ..keys }
     }
 
-    /// The number of a key of an entry; nothing when it can never match.
+    /// The number of a key of an entry; [`NEVER`] for one that cannot match.
     fn add(
         &mut self,
         written: &str,
@@ -158,44 +188,45 @@ impl Keys {
         entry: &Entry,
         numbers: &mut HashMap<Key, usize>,
         texts: &mut [(Vec<String>, Texts); 2],
-    ) -> Option<usize> {
-        let mut problem = |problem: &str| {
-            let problem = KeyProblem { key: written.to_owned(), problem: problem.to_owned() };
-            self.problems.push((entry_number, problem));
+    ) -> usize {
+        let key = match self.checked(written, entry) {
+            Ok((key, regex)) => numbers.get(&key).copied().ok_or((key, regex)),
+            Err(problem) => {
+                self.problems.push((entry_number, KeyProblem { key: written.to_owned(), problem }));
+                return NEVER;
+            }
         };
-        if written.len() > LONGEST_KEY {
-            problem(&format!("it is longer than {LONGEST_KEY} bytes"));
-            return None;
-        }
-        let Some(key) = Key::of(written, entry) else {
-            problem("it is empty");
-            return None;
-        };
-        if let Some(&number) = numbers.get(&key) {
-            return Some(number);
-        }
-        let number = self.written.len();
-        match &key {
-            Key::Plain { text, exact, word } => {
+        key.unwrap_or_else(|(key, regex)| {
+            let number = self.written.len();
+            self.bytes += written.len();
+            self.written.push(written.trim().to_owned());
+            self.patterns.extend(regex.map(|regex| (regex, number)));
+            if let Key::Plain { text, exact, word } = &key {
                 let (patterns, texts) = &mut texts[usize::from(*exact)];
                 patterns.push(text.clone());
                 texts.keys.push((number, *word));
             }
-            Key::Pattern(_) if self.patterns.len() == MOST_PATTERNS => {
-                problem(&format!("the book has more than {MOST_PATTERNS} regular expressions"));
-                return None;
-            }
-            Key::Pattern(pattern) => match compile(pattern) {
-                Ok(regex) => self.patterns.push((regex, number)),
-                Err(what) => {
-                    problem(&what);
-                    return None;
-                }
-            },
+            numbers.insert(key, number);
+            number
+        })
+    }
+
+    /// How a key is looked for, compiled if it is an expression; a sentence when it never can match.
+    fn checked(&self, written: &str, entry: &Entry) -> Result<(Key, Option<Regex>), String> {
+        if written.len() > LONGEST_KEY {
+            return Err(format!("it is longer than {LONGEST_KEY} bytes"));
         }
-        self.written.push(written.trim().to_owned());
-        numbers.insert(key, number);
-        Some(number)
+        if self.bytes > MOST_BYTES {
+            return Err(format!("the book has more than {} kB of keys", MOST_BYTES >> 10));
+        }
+        let key = Key::of(written, entry).ok_or("it is empty")?;
+        match &key {
+            Key::Pattern(_) if self.patterns.len() == MOST_PATTERNS => {
+                Err(format!("the book has more than {MOST_PATTERNS} regular expressions"))
+            }
+            Key::Pattern(pattern) => compile(pattern).map(|regex| (key.clone(), Some(regex))),
+            Key::Plain { .. } => Ok((key, None)),
+        }
     }
 
     pub(super) fn of(&self, entry: usize) -> &EntryKeys {
@@ -213,7 +244,8 @@ impl Keys {
 
     /// Looks for all keys in messages, newest last.
     pub(super) fn search(&self, messages: &[&str]) -> Found {
-        let mut found = Found(vec![None; self.written.len()]);
+        let depths = vec![None; self.written.len()];
+        let mut found = Found { depths, matches_left: MOST_MATCHES, bytes_left: MOST_SEARCHED };
         for (depth, message) in messages.iter().rev().enumerate() {
             self.search_in(message, depth, &mut found);
         }
@@ -222,23 +254,27 @@ impl Keys {
 
     /// Looks for all keys in one more text, which counts as a message at this depth.
     pub(super) fn search_in(&self, text: &str, depth: usize, found: &mut Found) {
-        let mut find = |key: usize| {
-            found.0[key].get_or_insert(depth);
-        };
-        self.folded.search(&text.to_lowercase(), &mut find);
-        self.exact.search(text, &mut find);
-        for (regex, key) in &self.patterns {
-            if regex.is_match(text) {
-                find(*key);
+        self.folded.search(&text.to_lowercase(), depth, found);
+        self.exact.search(text, depth, found);
+        for (regex, key) in
+            self.patterns.iter().filter(|(_, key)| found.depths[*key].is_none()).collect::<Vec<_>>()
+        {
+            found.bytes_left = found.bytes_left.saturating_sub(text.len());
+            if found.bytes_left > 0 && regex.is_match(text) {
+                found.depths[*key] = Some(depth);
             }
         }
     }
 }
 
 impl Texts {
-    fn search(&self, text: &str, find: &mut impl FnMut(usize)) {
+    fn search(&self, text: &str, depth: usize, found: &mut Found) {
         let Some(automaton) = &self.automaton else { return };
-        for at in automaton.find_overlapping_iter(text).take(MOST_MATCHES) {
+        for at in automaton.find_overlapping_iter(text) {
+            found.matches_left = found.matches_left.saturating_sub(1);
+            if found.matches_left == 0 {
+                return;
+            }
             let (key, word) = self.keys[at.pattern().as_usize()];
             let part_of_a_word =
                 |neighbour: Option<char>| neighbour.is_some_and(|c| c.is_alphanumeric() || c == '_');
@@ -246,8 +282,8 @@ impl Texts {
                 !part_of_a_word(text[..at.start()].chars().next_back())
                     && !part_of_a_word(text[at.end()..].chars().next())
             };
-            if !word || stands_alone() {
-                find(key);
+            if found.depths[key].is_none() && (!word || stands_alone()) {
+                found.depths[key] = Some(depth);
             }
         }
     }

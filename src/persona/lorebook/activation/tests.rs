@@ -21,13 +21,13 @@ fn recursive(entries: &[Entry]) -> Lore {
     Lore::new(Lorebook { entries: entries.to_vec(), recursive: true, ..Lorebook::default() })
 }
 
-/// A tokenizer of a sort: words.
-fn words(text: &str) -> usize {
-    text.split_whitespace().count()
+/// Every entry has two tokens.
+fn two(_: usize) -> usize {
+    2
 }
 
 fn scan<'a>(messages: &'a [&'a str], before: &'a Timed) -> Scan<'a> {
-    Scan { messages, number: 10, spoken: 5, greeting: None, seed: 1, before, budget: 1_000, count: &words }
+    Scan { messages, number: 10, spoken: 5, greeting: None, seed: 1, before, budget: 1_000, count: &two }
 }
 
 /// The names of the entries that come.
@@ -127,6 +127,13 @@ fn secondary_keys_count_by_their_logic() {
         );
         assert!(!comes("cat dog") && !comes("cat"), "{logic:?}");
     }
+    // A key that can never match is one that is not there.
+    for (logic, comes) in
+        [(Logic::AndAny, false), (Logic::NotAll, true), (Logic::NotAny, true), (Logic::AndAll, false)]
+    {
+        let never = Entry { secondary_keys: vec!["/(?=x)/".to_owned()], ..with(logic) };
+        assert_eq!(called(&lore(&[never]), &["moon"]).len(), usize::from(comes), "{logic:?}");
+    }
     let not_selective = Entry { selective: false, ..with(Logic::AndAll) };
     assert_eq!(called(&lore(&[not_selective]), &["moon"]).len(), 1);
     let without = Entry { secondary_keys: Vec::new(), ..with(Logic::AndAll) };
@@ -167,7 +174,9 @@ fn decorators_decide_where_they_speak() {
         ("@@activate", "moon", "sun", true),
         ("@@dont_activate", "moon", "moon", false),
         ("@@activate\n@@dont_activate", "moon", "moon", false),
-        ("@@additional_keys star, sun", "moon", "the sun", true),
+        ("@@additional_keys star, sun", "moon", "the sun", false),
+        ("@@additional_keys star, sun", "moon", "the moon", false),
+        ("@@additional_keys star, sun", "moon", "sun and moon", true),
         ("@@exclude_keys cat", "moon", "moon", true),
         ("@@exclude_keys cat", "moon", "moon and cat", false),
         // The persona has spoken five times, and the conversation began with no greeting of its own.
@@ -389,7 +398,8 @@ fn causes_and_tokens_are_told() {
         Entry { content: "@@activate\ny".to_owned(), ..entry("y") },
     ]);
     let before = lore.activate(Scan { number: 9, ..scan(&["sun"], &Timed::default()) }).after;
-    let fired = lore.activate(scan(&["The MOON"], &before)).fired;
+    let words = |entry: usize| lore.text(entry).split_whitespace().count();
+    let fired = lore.activate(Scan { count: &words, ..scan(&["The MOON"], &before) }).fired;
     let told: Vec<(Cause, usize)> = fired.into_iter().map(|fired| (fired.cause, fired.tokens)).collect();
     let key = Cause::Key("moon".to_owned());
     assert_eq!(told, [(key, 2), (Cause::Sticky, 2), (Cause::Constant, 3), (Cause::Decorator, 1)]);
