@@ -23,8 +23,8 @@ pub(super) struct Arguments {
     /// Persona by id, name or alias, or a persona file
     #[arg(long, value_name = "NAME|FILE")]
     persona: Option<String>,
-    /// Your name
-    #[arg(long = "as", value_name = "NAME", default_value = "User")]
+    /// Your name in the conversation
+    #[arg(long = "as", value_name = "NAME", default_value = "You")]
     member: String,
     /// Say this, print the answer and end
     #[arg(long, value_name = "TEXT")]
@@ -56,6 +56,9 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let understudy = loading::is_understudy(config, dry_run);
     let given = understudy && config.personas.default == loading::WORST_PART;
     let wanted = arguments.persona.as_deref().or(given.then_some(loading::BEST_PART));
+    if given && arguments.persona.is_none() {
+        remark(loading::OTHER_PART);
+    }
     if let Some(wanted) = wanted {
         let wanted = named_persona(&library, wanted, "--persona")?;
         cast.default = loading::playable(config, wanted);

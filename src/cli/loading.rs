@@ -78,6 +78,10 @@ pub(super) const TO_TRY: &str = "Try: What is your name?  Where do you live?  My
 /// The part that it knows best among those that are shipped.
 pub(super) const BEST_PART: &str = "pomfret";
 
+/// Why it is not the one that the settings name.
+pub(super) const OTHER_PART: &str =
+    "Mrs. Pomfret answers, the part that it plays best; --persona hermes brings Hermes.";
+
 /// The part that it can do nothing with: a helper of whom there is nothing to say.
 pub(super) const WORST_PART: &str = "hermes";
 

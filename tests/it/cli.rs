@@ -63,7 +63,7 @@ fn without_a_command_and_a_token_it_is_a_chat() {
     let said = stdout(&run(&["--dry-run"], b"Hello.\n"));
     assert!(said.contains("dry run"), "{said}");
     let once = stdout(&run(&["chat", "--dry-run", "--once", "Well?", "--persona", "crake"], b""));
-    assert!(once.contains("The prompt ends with: User: Well?"), "{once}");
+    assert!(once.contains("The prompt ends with: You: Well?"), "{once}");
 }
 
 #[test]

@@ -43,6 +43,17 @@ fn without_a_command_and_a_model_it_answers_line_by_line() {
 }
 
 #[test]
+fn what_it_says_to_try_works() {
+    let lines =
+        b"What is your name?\nWhere do you live?\nMy name is Ada.\nWhat is my name?\n*hands you a lantern*\n";
+    let said = played(&run(&["chat", "--seed", "1"], lines));
+    let answers: Vec<&str> = said.lines().collect();
+    for (number, expected) in [(0, "Mrs. Pomfret"), (1, "Port Lorne"), (3, "Ada"), (4, "lantern")] {
+        assert!(answers[number].contains(expected), "{expected:?} is not answer {number} of {said}");
+    }
+}
+
+#[test]
 fn results_stay_clean_beside_the_notice() {
     let arguments = ["complete", "--prompt-file", "-", "--max-tokens", "8", "--json"];
     let report: Value = serde_json::from_str(&played(&run(&arguments, b"Hello"))).expect("it is JSON");

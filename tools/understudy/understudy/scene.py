@@ -442,7 +442,7 @@ def role(stage: Stage, user: str) -> Exchange:
     return exchange_of(stage, f"role_{name}", user, messages, assistant if stage.kind == "assistant" else character, {})
 
 
-# What scenes are made of: about a third recall, a quarter small talk.
+# What scenes without a plan are made of.
 SHARES = [
     (own_name, 8), (own_fact, 16), (unknown_fact, 6), (asked_back, 8), (untold, 2), (small_talk, 25), (act, 16), (task, 12),
     (role, 8), (unclear, 3),
