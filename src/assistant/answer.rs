@@ -96,19 +96,13 @@ impl<O: Outlet> Delivering<'_, O> {
             let conversation = self.live.lock();
             (conversation.seed, conversation.created)
         };
-        let card = &self.persona.card;
+        let persona = Arc::clone(&self.persona);
+        let card = &persona.card;
         let chance = Chance { passing: seed, lasting: seed }.at("greeting");
         let names = Context::of_names(&name, &member);
         let context = Context { card: Some(card), chance, now: created, ..names };
         let said = |text: &String| macros::expand(text, context).trim().to_owned();
         let greeting = said(&card.greeting);
-        let others: Vec<String> = card
-            .alternate_greetings
-            .iter()
-            .take(MOST_GREETINGS)
-            .map(said)
-            .filter(|text| text.len() <= LONGEST_GREETING)
-            .collect();
         if !self.live.lock().turns().is_empty() || sanitize::is_blank(&greeting) {
             drop(speaking);
             return self.tell(Notice::Nothing).await;
@@ -123,6 +117,13 @@ impl<O: Outlet> Delivering<'_, O> {
         } else {
             self.remember(&ending);
             // The other greetings are other ways to begin, in the place of this one.
+            let others: Vec<String> = card
+                .alternate_greetings
+                .iter()
+                .take(MOST_GREETINGS)
+                .map(said)
+                .filter(|text| text.len() <= LONGEST_GREETING)
+                .collect();
             let mut conversation = self.live.lock();
             conversation.greet(turn);
             if let Some(turn) = conversation.turn_mut(turn) {

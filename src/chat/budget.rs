@@ -78,8 +78,7 @@ pub fn fit(
     keep: TurnId,
     count: impl Fn(&Prompt) -> usize,
 ) -> Result<Fitted, TooLong> {
-    let book = persona.card.lorebook.as_ref();
-    let mut budget = book.map_or(0, |book| book.budget(room));
+    let mut budget = persona.lore.as_ref().map_or(0, |lore| lore.book().budget(room));
     loop {
         let mut draft = Draft { persona, conversation: &mut *conversation, model, count: &count, budget };
         let lore = draft.activate();
@@ -328,8 +327,7 @@ mod tests {
         };
         let mut persona = persona();
         let book = Lorebook { entries: vec![entry("sun", 1), entry("moon", 2)], ..Lorebook::default() };
-        persona.lore = Some(std::sync::Arc::new(Lore::new(book.clone())));
-        persona.card.lorebook = Some(book);
+        persona.lore = Some(std::sync::Arc::new(Lore::new(book)));
         persona
     }
 

@@ -134,7 +134,10 @@ impl Library {
             }
             match self.take(&path) {
                 Ok(persona) => changes.personas.push(persona),
-                Err(error) => changes.complaints.push(format!("{error}; its last good version stays")),
+                Err(error) if self.personas.contains_key(&id_of(&path)) => {
+                    changes.complaints.push(format!("{error}; its last good version stays"));
+                }
+                Err(error) => changes.complaints.push(error.to_string()),
             }
         }
         changes.complaints.extend(self.remarks.drain(remarks..));

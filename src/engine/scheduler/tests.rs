@@ -203,19 +203,7 @@ fn prompts_that_are_read_together_keep_to_the_time_too() {
     let mut scheduler = Scheduler::new(512, 1);
     let mut step = |new: Option<(u64, usize)>| {
         if let Some((key, length)) = new {
-            let (conversation, member, class) = (key, key, Class::Interactive);
-            let tokens = text(0, 0, u32::try_from(key).expect("small"), length);
-            let (persona_end, history_end, speaks) = (0, length - 1, true);
-            scheduler.add(Task {
-                key,
-                conversation,
-                member,
-                class,
-                tokens,
-                persona_end,
-                history_end,
-                speaks,
-            });
+            scheduler.add(asked(key, length));
         }
         let step = scheduler.plan();
         scheduler.computed(&step, Duration::from_secs_f64(time(work(&step.spans))));
@@ -235,24 +223,26 @@ fn prompts_that_are_read_together_keep_to_the_time_too() {
     }
 }
 
+/// A prompt of this length that shares nothing with others, of a member of its own.
+fn asked(key: u64, length: usize) -> Task {
+    Task {
+        key,
+        conversation: key,
+        member: key,
+        class: Class::Interactive,
+        tokens: text(0, 0, u32::try_from(key).expect("small"), length),
+        persona_end: 0,
+        history_end: length - 1,
+        speaks: true,
+    }
+}
+
 #[test]
 fn steps_that_read_have_whole_grains() {
     let mut scheduler = Scheduler::new(512, 64);
     let mut step = |new: Option<(u64, usize)>| {
         if let Some((key, length)) = new {
-            let (conversation, member, class) = (key, key, Class::Interactive);
-            let tokens = text(0, 0, u32::try_from(key).expect("small"), length);
-            let (persona_end, history_end, speaks) = (0, length - 1, true);
-            scheduler.add(Task {
-                key,
-                conversation,
-                member,
-                class,
-                tokens,
-                persona_end,
-                history_end,
-                speaks,
-            });
+            scheduler.add(asked(key, length));
         }
         let step = scheduler.plan();
         // Slow enough that no step takes all of it.
