@@ -3,6 +3,7 @@
 
 mod answer;
 mod delivering;
+mod line;
 mod live;
 
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 
 pub use answer::Accepted;
-use live::{Live, Place};
+use live::Live;
 
 /// Most conversations that are kept; beyond it the one that was unused for the longest time is dropped.
 const CONVERSATIONS_MAX: usize = 10_000;
@@ -163,7 +164,7 @@ impl Assistant {
                 stop: stop.clone(),
             }),
         };
-        let place = Place::take(&live);
+        let place = live.line.take(incoming.author.id, self.settings.queue_per_conversation);
         let assistant = Arc::clone(self);
         let registration =
             Registration { assistant, live, message: incoming.message, _token: self.answers.token() };
@@ -292,7 +293,7 @@ impl Assistant {
         if self.conversations.len() < CONVERSATIONS_MAX {
             return;
         }
-        let idle = self.conversations.iter().filter(|live| live.is_idle());
+        let idle = self.conversations.iter().filter(|live| live.line.is_empty());
         let oldest = idle.min_by_key(|live| live.last_used()).map(|live| *live.key());
         if let Some(id) = oldest {
             self.drop_conversation(id);

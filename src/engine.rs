@@ -5,8 +5,12 @@ mod admission;
 mod attention;
 mod cost;
 mod detokenize;
+mod device;
 mod error;
+mod fairness;
+mod gate;
 mod gguf;
+mod lanes;
 mod llama;
 mod matmul;
 pub mod memory;
@@ -14,7 +18,7 @@ mod origin;
 mod pages;
 mod prefix;
 mod queue;
-pub mod random;
+pub mod random_model;
 mod sampling;
 mod scheduler;
 mod sequence;
@@ -34,14 +38,12 @@ use std::time::Instant;
 
 use crate::generation::{Count, Full, Generator, Meta, ModelInfo, Prompt, Ticket};
 use admission::Admission;
-use candle_core::Device;
 use gguf::{Header, Value};
 use llama::{Llama, Model};
 use pages::pages_for;
 use scheduler::Scheduler;
 use tokenizer::{Tokenizer, masked_rows};
 use vocabulary::Vocabulary;
-use weights::Processor;
 use worker::Worker;
 
 pub use error::LoadError;
@@ -167,9 +169,8 @@ impl Engine {
         let usual = usize::try_from(USUAL_CACHE_BYTES / footprint.kv_bytes_per_token).unwrap_or(usize::MAX);
         let usual =
             usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
-        // A GPU has memory of its own.
-        let limit = if candle_core::utils::cuda_is_available() { None } else { memory::limit() };
-        let resident = weights::resident_bytes(&header, Processor::here());
+        let limit = device::memory();
+        let resident = weights::resident_bytes(&header, device::processor());
         // What nobody asked for is not what the model fails for.
         let beside =
             limit.map_or(u64::MAX, |limit| limit.saturating_sub(resident) / footprint.kv_bytes_per_token);
@@ -183,9 +184,8 @@ impl Engine {
         }
         tracing::info!(tokens = cached, megabytes = cache_bytes >> 20, "the cache has room for so much");
         let load = move |report: &mut dyn FnMut(u64)| {
-            let device = Device::cuda_if_available(0)
-                .map_err(|error| LoadError::Device { detail: error.to_string() })?;
-            Llama::load(&header, &model, device, context_length, pages, report)
+            // A graphics card's memory belongs to the thread that computes.
+            Llama::load(&header, &model, device::open()?, context_length, pages, report)
         };
         let progress = move |done| progress(LoadProgress { done, total });
         let room = Room { waiting: options.queue_capacity, batch: options.batch, pages };
@@ -287,6 +287,7 @@ impl Engine {
                         meter,
                         scheduler: Scheduler::new(room.pages, grain),
                         replies: BTreeMap::new(),
+                        resting: Vec::new(),
                         faults: 0,
                         lap: Instant::now(),
                     };

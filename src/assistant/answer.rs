@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::delivering::{Delivering, Ending, Stopped};
-use super::live::{Place, Speaking, now, speaker};
+use super::line::{Busy, Place, Speaking};
+use super::live::{now, speaker};
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
@@ -30,7 +31,7 @@ pub struct Accepted {
     pub(super) registration: Registration,
     pub(super) incoming: Incoming,
     pub(super) stop: CancellationToken,
-    pub(super) place: Place,
+    pub(super) place: Result<Place, Busy>,
 }
 
 impl Accepted {
@@ -45,22 +46,24 @@ impl Accepted {
         let Self { registration, incoming, stop, place } = self;
         let assistant = &registration.assistant;
         let mut delivering = Delivering::new(outlet, &registration, stop);
-        let busy = place.ahead() > assistant.settings.queue_per_conversation;
-        if busy || is_unreadable(assistant, &incoming) {
+        let place = match place {
+            Ok(place) => place,
+            Err(Busy { ahead }) => return delivering.tell(Notice::ConversationBusy { place: ahead }).await,
+        };
+        if is_unreadable(assistant, &incoming) {
             // Whoever comes after need not wait until a notice has arrived.
-            let notice =
-                if busy { Notice::ConversationBusy { place: place.ahead() } } else { Notice::Unreadable };
             drop(place);
-            if busy || assistant.hinted.insert(incoming.channel) {
-                delivering.tell(notice).await;
+            if assistant.hinted.insert(incoming.channel) {
+                delivering.tell(Notice::Unreadable).await;
             }
             return;
         }
         match delivering.while_typing(place.turn()).await {
-            Ok(speaking) if has_words(&incoming) => {
+            Ok(Ok(speaking)) if has_words(&incoming) => {
                 delivering.generate(assistant, &incoming, speaking).await;
             }
-            Ok(speaking) => delivering.greet(&incoming, speaking).await,
+            Ok(Ok(speaking)) => delivering.greet(&incoming, speaking).await,
+            Ok(Err(Busy { ahead })) => delivering.tell(Notice::ConversationBusy { place: ahead }).await,
             Err(stopped) => delivering.tell_if_closing(stopped).await,
         }
     }
@@ -226,7 +229,7 @@ impl<O: Outlet> Delivering<'_, O> {
             let conversation = self.live.lock();
             (conversation.id, conversation.window().last().map(|turn| turn.id))
         };
-        let (Some(newest), false) = (newest, self.live.is_awaited()) else { return };
+        let (Some(newest), false) = (newest, self.live.line.is_awaited()) else { return };
         // What does not fit without the next message is found out with it.
         let room = room - room / NEXT_MESSAGE_SHARE;
         let Ok(fitted) = self.fit(&assistant.generator, room, newest).await else { return };
@@ -239,7 +242,7 @@ impl<O: Outlet> Delivering<'_, O> {
     }
 
     /// Builds the prompt. Counting the tokens of a long history takes a while, so it is done on a copy, beside the
-    /// async threads; only the reply that holds the gate changes the history, so the copy stays true.
+    /// async threads; only the reply whose turn it is changes the history, so the copy stays true.
     async fn fit(
         &self,
         generator: &Arc<dyn Generator>,

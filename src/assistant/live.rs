@@ -1,15 +1,13 @@
-//! A conversation in which somebody may be speaking right now: its line, its gate and its pace.
+//! A conversation in which somebody may be speaking right now: its line and its pace.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
+use super::line::Line;
 use crate::chat::MessageId;
 use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
@@ -23,10 +21,8 @@ pub(super) struct Live {
     /// In the version in which it speaks next.
     persona: Mutex<Arc<Persona>>,
     state: Mutex<Conversation>,
-    /// Held by the reply that is being made; whoever waits for it waits in order.
-    gate: Arc<tokio::sync::Mutex<()>>,
-    /// How many hold the gate or wait for it.
-    line: AtomicUsize,
+    /// The messages that wait to be answered here.
+    pub(super) line: Arc<Line>,
     /// When something may next be shown here: the pace is the channel's, not the reply's.
     next_edit: Mutex<Instant>,
     /// The last messages in which the bot spoke for itself.
@@ -43,22 +39,11 @@ impl Live {
         Self {
             persona: Mutex::new(persona),
             state: Mutex::new(conversation),
-            gate: Arc::default(),
-            line: AtomicUsize::new(0),
+            line: Arc::default(),
             next_edit: Mutex::new(Instant::now()),
             notices: Mutex::default(),
             last_used: AtomicU64::new(0),
         }
-    }
-
-    /// Whether nobody is being answered here.
-    pub(super) fn is_idle(&self) -> bool {
-        self.line.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether somebody waits for the reply that is being made to be over.
-    pub(super) fn is_awaited(&self) -> bool {
-        self.line.load(Ordering::Relaxed) > 1
     }
 
     /// A message with this number was taken in here.
@@ -133,57 +118,4 @@ pub(super) fn now() -> u64 {
 /// The persona as a speaker.
 pub(super) fn speaker(persona: &Persona) -> Speaker {
     Speaker::Persona { id: persona.id.clone(), version: persona.version.clone() }
-}
-
-/// A place in a conversation's line. Dropping it gives it up.
-pub(super) struct Place {
-    in_line: InLine,
-    gate: BoxFuture<'static, OwnedMutexGuard<()>>,
-}
-
-impl Place {
-    /// The last place of the line.
-    pub(super) fn take(live: &Arc<Live>) -> Self {
-        let mut gate = Box::pin(Arc::clone(&live.gate).lock_owned());
-        // Asking once takes the place; the answer waits for its turn.
-        let gate = match gate.as_mut().now_or_never() {
-            Some(held) => futures_util::future::ready(held).boxed(),
-            None => gate,
-        };
-        Self { in_line: InLine::new(live), gate }
-    }
-
-    /// How many were before it in the line.
-    pub(super) fn ahead(&self) -> usize {
-        self.in_line.ahead
-    }
-
-    /// Waits for the turn.
-    pub(super) async fn turn(self) -> Speaking {
-        Speaking { _gate: self.gate.await, _in_line: self.in_line }
-    }
-}
-
-/// A conversation's turn to be answered. Dropping it lets the next one on.
-pub(super) struct Speaking {
-    _gate: OwnedMutexGuard<()>,
-    _in_line: InLine,
-}
-
-/// One of those that a conversation's line counts.
-pub(super) struct InLine {
-    live: Arc<Live>,
-    ahead: usize,
-}
-
-impl InLine {
-    pub(super) fn new(live: &Arc<Live>) -> Self {
-        Self { ahead: live.line.fetch_add(1, Ordering::Relaxed), live: Arc::clone(live) }
-    }
-}
-
-impl Drop for InLine {
-    fn drop(&mut self) {
-        self.live.line.fetch_sub(1, Ordering::Relaxed);
-    }
 }

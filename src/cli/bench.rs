@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use self::measure::{Bench, sizes};
 use super::{Broken, Mistake, loading, remark};
 use crate::config::Config;
-use crate::engine::random::{self, Mixture, Shape};
+use crate::engine::random_model::{self, Mixture, Shape};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -108,7 +108,7 @@ fn write_random_model(path: &Path, shape: &str, quant: &str) -> anyhow::Result<(
     let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("Making weights {wide_bar} {bytes}/{total_bytes}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let written = random::write(path, shape, mixture, 1, |done, total| {
+    let written = random_model::write(path, shape, mixture, 1, |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     });
@@ -125,8 +125,9 @@ fn write_random_model(path: &Path, shape: &str, quant: &str) -> anyhow::Result<(
 fn table(report: &serde_json::Value) -> String {
     let mut table = String::new();
     let mut row = |name: &str, path: &str, unit: &str, scale: f64| {
-        let number = report.pointer(path).and_then(serde_json::Value::as_f64);
-        let shown = number.map_or_else(|| "-".to_owned(), |number| format!("{:.3}", number * scale));
+        // What was not measured has no row.
+        let Some(value) = report.pointer(path) else { return };
+        let shown = value.as_f64().map_or_else(|| "-".to_owned(), |number| format!("{:.3}", number * scale));
         // Writing into memory does not fail.
         let _ = writeln!(table, "{name:<46}{shown:>12} {unit}");
     };

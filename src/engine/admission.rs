@@ -171,6 +171,14 @@ impl Admission {
         }
     }
 
+    /// All works that the worker had have ended, whatever they were.
+    pub(crate) fn all_finished(&self) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.queue.all_finished(Instant::now());
+        }
+    }
+
     /// The end: no more work, and everybody who waits is told.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
@@ -193,9 +201,14 @@ impl Admission {
         self.close();
     }
 
+    /// These works wait for pages, and no others.
+    pub(crate) fn rest(&self, keys: &[u64]) {
+        self.lock().queue.rest(keys, Instant::now());
+    }
+
     /// Estimated wait of whoever is at this place among those who wait for pages, while so many have theirs.
     pub(crate) fn estimate(&self, place: usize, having: usize) -> Option<Duration> {
-        self.lock().queue.estimate(place, having)
+        self.lock().queue.wait_for_memory(place, having)
     }
 
     /// Blocks until the end; whether it was a break-down.

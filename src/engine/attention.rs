@@ -149,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_on_a_thread_of_the_pool_is_an_error_and_the_pool_goes_on() {
+        let mut pair = Pair::new(8, 2, 64, 20, 1);
+        // The keys of the beginning lie on a page that there is not.
+        let mut wrong = pages(40, 0);
+        wrong.sort();
+        wrong.rotate_right(1);
+        let (q, k, v) = (pair.numbers(1, 8), pair.numbers(1, 2), pair.numbers(1, 2));
+        let error = pair.slabs.attend(0, &q, &k, &v, &[span(600, 1, &wrong)]).expect_err("it panics");
+        assert!(error.to_string().contains("the attention panicked"), "{error}");
+        pair.step(&[span(0, 500, &pages(20, 0))]);
+    }
+
+    #[test]
     fn much_work_is_shared_between_threads() {
         let mut pair = Pair::new(8, 2, 64, 20, 1);
         let pages = pages(20, 0);

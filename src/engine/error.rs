@@ -164,9 +164,17 @@ pub enum LoadError {
         /// What the driver said.
         detail: String,
     },
+    /// The graphics card has less memory than was thought, or others use it too.
+    #[error(
+        "{origin} and its cache do not fit into the memory of the graphics card: set model.cache_tokens or model.context_length lower, take a smaller model, or end other programs that use the card"
+    )]
+    OutOfMemory {
+        /// Which model.
+        origin: Origin,
+    },
     /// The model and its cache need more memory than there is.
     #[error(
-        "the model and a cache of {tokens} tokens take {} MB at least, and this process may take {} MB: set model.cache_tokens or model.context_length lower, or take a smaller model",
+        "the model and a cache of {tokens} tokens take {} MB at least, and there are {} MB for them: set model.cache_tokens or model.context_length lower, or take a smaller model",
         .needed >> 20, .has >> 20
     )]
     Memory {
@@ -174,7 +182,7 @@ pub enum LoadError {
         tokens: usize,
         /// Bytes that they and the weights take.
         needed: u64,
-        /// Bytes of memory that this process may take.
+        /// Bytes of memory that they may take.
         has: u64,
     },
     /// No thread could be started.

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 
-use candle_core::quantized::{QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
-use candle_nn::ops::{rms_norm, silu};
+use candle_nn::ops::rms_norm;
 use candle_nn::rotary_emb::rope_i;
 
 use super::attention::{Attention, KvShape, Slabs, Tensors};
+use super::device;
 use super::error::LoadError;
+use super::gate::swiglu;
 use super::gguf::Header;
-use super::matmul::{CandleMatmul, Matmul};
+use super::matmul::{CandleMatmul, Joined, Matmul, Stack};
 use super::origin::ReadSeek;
 use super::pages::{PAGE, Page, Pages, pages_for};
 use super::scheduler::{Span, Step};
@@ -25,12 +27,19 @@ pub const PANIC_VARIABLE: &str = "MUMMER_PANIC_AT_STEP";
 
 /// A step that went wrong. The text speaks of shapes and devices, never of what members wrote.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct StepError(pub(crate) String);
+pub(crate) enum StepError {
+    /// A smaller step may go well.
+    #[error(
+        "the graphics card has no memory left: set model.cache_tokens lower, or end other programs that use it"
+    )]
+    OutOfMemory,
+    #[error("{0}")]
+    Other(String),
+}
 
 impl From<candle_core::Error> for StepError {
     fn from(error: candle_core::Error) -> Self {
-        Self(error.to_string())
+        if device::is_out_of_memory(&error) { Self::OutOfMemory } else { Self::Other(error.to_string()) }
     }
 }
 
@@ -56,10 +65,10 @@ const ROWS_OF_A_THREAD: usize = 32;
 pub(crate) struct Llama {
     device: Device,
     shape: Hyperparameters,
-    embedding: Arc<QTensor>,
+    embedding: Arc<dyn Matmul>,
     blocks: Vec<Block>,
     norm: Tensor,
-    output: Box<dyn Matmul>,
+    output: Arc<dyn Matmul>,
     /// Cosines and sines `[context, width of a head / 2]` of the angles by which pairs are turned.
     cos: Tensor,
     sin: Tensor,
@@ -71,14 +80,11 @@ pub(crate) struct Llama {
 /// The weights of a block. Norms are `[embedding]`.
 struct Block {
     attention_norm: Tensor,
-    q: Box<dyn Matmul>,
-    k: Box<dyn Matmul>,
-    v: Box<dyn Matmul>,
-    output: Box<dyn Matmul>,
+    qkv: Joined,
+    output: Arc<dyn Matmul>,
     ffn_norm: Tensor,
-    gate: Box<dyn Matmul>,
-    up: Box<dyn Matmul>,
-    down: Box<dyn Matmul>,
+    gate_up: Joined,
+    down: Arc<dyn Matmul>,
 }
 
 impl Llama {
@@ -92,13 +98,12 @@ impl Llama {
         pages: usize,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Self, LoadError> {
-        let backend = |detail: String| LoadError::Backend { origin: header.origin.clone(), detail };
-        let candle = |error: candle_core::Error| backend(error.to_string());
+        let failed = |error: StepError| failed(header, error);
+        let candle = |error: candle_core::Error| failed(error.into());
         let mut loader = Loader { header, device: &device, reader: header.origin.open()?, read: 0, progress };
-        let embedding = loader.tensor("token_embd.weight")?;
+        let embedding = loader.matrix("token_embd.weight")?;
         let tied = !header.tensors.contains_key("output.weight");
-        let output = if tied { Arc::clone(&embedding) } else { loader.tensor("output.weight")? };
-        let output = loader.multiply(output)?;
+        let output = if tied { Arc::clone(&embedding) } else { loader.matrix("output.weight")? };
         let norm = loader.vector("output_norm.weight")?;
         let blocks: Result<_, _> = (0..shape.layers).map(|layer| loader.block(layer)).collect();
         let (cos, sin) = rotations(shape, context_length, &device).map_err(candle)?;
@@ -129,7 +134,7 @@ impl Llama {
             steps: 0,
         };
         // candle packs weights when they are used first; the first member should not wait for that.
-        llama.probe().map_err(|error| backend(error.to_string()))?;
+        llama.probe().map_err(failed)?;
         llama.warm(pages).map_err(candle)?;
         Ok(llama)
     }
@@ -147,14 +152,14 @@ impl Llama {
         let (positions, chosen) = self.places(&step.spans)?;
         let cos = self.cos.index_select(&positions, 0)?.unsqueeze(1)?;
         let sin = self.sin.index_select(&positions, 0)?.unsqueeze(1)?;
-        let mut x = self.embedding.embedding(&Tensor::from_vec(ids, count, &self.device)?)?;
+        let mut x = self.embedding.rows(&Tensor::from_vec(ids, count, &self.device)?)?;
         self.attention.begin(&step.spans)?;
         let last = self.blocks.len() - 1;
         for (layer, block) in self.blocks.iter().enumerate() {
             let normed = rms_norm(&x, &block.attention_norm, rms_epsilon)?;
-            let q = rope_i(&block.q.forward(&normed)?.reshape((count, heads, 1, width))?, &cos, &sin)?;
-            let k = rope_i(&block.k.forward(&normed)?.reshape((count, kv_heads, 1, width))?, &cos, &sin)?;
-            let v = block.v.forward(&normed)?;
+            let [q, k, v] = block.qkv.forward(&normed)?;
+            let q = rope_i(&q.reshape((count, heads, 1, width))?, &cos, &sin)?;
+            let k = rope_i(&k.reshape((count, kv_heads, 1, width))?, &cos, &sin)?;
             let mut seen = self.attention.attend(layer, &q, &k, &v, &step.spans)?;
             if layer == last {
                 // From here on only those rows matter that a token is chosen from.
@@ -164,8 +169,8 @@ impl Llama {
             }
             x = (x + block.output.forward(&seen)?)?;
             let normed = rms_norm(&x, &block.ffn_norm, rms_epsilon)?;
-            let gated = (silu(&block.gate.forward(&normed)?)? * block.up.forward(&normed)?)?;
-            x = (x + block.down.forward(&gated)?)?;
+            let [gate, up] = block.gate_up.forward(&normed)?;
+            x = (x + block.down.forward(&swiglu(&gate, &up)?)?)?;
         }
         self.output.forward(&rms_norm(&x, &self.norm, rms_epsilon)?)?.to_vec2()
     }
@@ -229,7 +234,7 @@ impl Model for Llama {
         if rows == self.shape.vocabulary {
             return Ok(());
         }
-        Err(StepError(format!("{rows} logits for {} rows", self.shape.vocabulary)))
+        Err(StepError::Other(format!("{rows} logits for {} rows", self.shape.vocabulary)))
     }
 
     fn forward(&mut self, step: &Step) -> Result<Vec<Vec<f32>>, StepError> {
@@ -263,37 +268,76 @@ struct Loader<'a> {
     progress: &'a mut dyn FnMut(u64),
 }
 
+/// A tensor as it stands in the file.
+struct Read {
+    bytes: Vec<u8>,
+    shape: Vec<usize>,
+    dtype: GgmlDType,
+}
+
 impl Loader<'_> {
     fn block(&mut self, layer: usize) -> Result<Block, LoadError> {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
         Ok(Block {
             attention_norm: self.vector(&name("attn_norm"))?,
-            q: self.matrix(&name("attn_q"))?,
-            k: self.matrix(&name("attn_k"))?,
-            v: self.matrix(&name("attn_v"))?,
+            qkv: self.joined(&["attn_q", "attn_k", "attn_v"].map(name))?,
             output: self.matrix(&name("attn_output"))?,
             ffn_norm: self.vector(&name("ffn_norm"))?,
-            gate: self.matrix(&name("ffn_gate"))?,
-            up: self.matrix(&name("ffn_up"))?,
+            gate_up: self.joined(&["ffn_gate", "ffn_up"].map(name))?,
             down: self.matrix(&name("ffn_down"))?,
         })
     }
 
-    fn matrix(&mut self, name: &str) -> Result<Box<dyn Matmul>, LoadError> {
-        let tensor = self.tensor(name)?;
-        self.multiply(tensor)
-    }
-
-    fn multiply(&self, tensor: Arc<QTensor>) -> Result<Box<dyn Matmul>, LoadError> {
-        Ok(Box::new(CandleMatmul::new(tensor).map_err(|error| self.failed(&error))?))
-    }
-
     fn vector(&mut self, name: &str) -> Result<Tensor, LoadError> {
-        let tensor = self.tensor(name)?;
-        tensor.dequantize(self.device).map_err(|error| self.failed(&error))
+        let Read { bytes, shape, dtype } = self.read(name)?;
+        let tensor = self.tensor(bytes, &shape, dtype)?;
+        tensor.dequantize(self.device).map_err(|error| failed(self.header, error.into()))
     }
 
-    fn tensor(&mut self, name: &str) -> Result<Arc<QTensor>, LoadError> {
+    fn matrix(&mut self, name: &str) -> Result<Arc<dyn Matmul>, LoadError> {
+        let Read { bytes, shape, dtype } = self.read(name)?;
+        self.multiply(bytes, &shape, dtype)
+    }
+
+    /// Matrices with the same input. Neighbours of one type become one, the rows of one behind those of the other.
+    fn joined(&mut self, names: &[String]) -> Result<Joined, LoadError> {
+        let mut stacks: Vec<(Read, Vec<usize>)> = Vec::new();
+        for name in names {
+            let next = self.read(name)?;
+            let rows = next.shape[0];
+            match stacks.last_mut() {
+                Some((last, parts)) if (last.dtype, last.shape[1]) == (next.dtype, next.shape[1]) => {
+                    last.bytes.extend(next.bytes);
+                    last.shape[0] += rows;
+                    parts.push(rows);
+                }
+                _ => stacks.push((next, vec![rows])),
+            }
+        }
+        let stacks = stacks.into_iter().map(|(Read { bytes, shape, dtype }, rows)| {
+            Ok(Stack { matrix: self.multiply(bytes, &shape, dtype)?, rows })
+        });
+        Ok(Joined::new(stacks.collect::<Result<_, LoadError>>()?))
+    }
+
+    /// The one place that chooses how matrices multiply.
+    fn multiply(
+        &self,
+        bytes: Vec<u8>,
+        shape: &[usize],
+        dtype: GgmlDType,
+    ) -> Result<Arc<dyn Matmul>, LoadError> {
+        let matrix = CandleMatmul::new(self.tensor(bytes, shape, dtype)?);
+        Ok(Arc::new(matrix.map_err(|error| failed(self.header, error.into()))?))
+    }
+
+    fn tensor(&self, bytes: Vec<u8>, shape: &[usize], dtype: GgmlDType) -> Result<QTensor, LoadError> {
+        let storage = QStorage::from_data(Cow::Owned(bytes), self.device, dtype);
+        let tensor = storage.and_then(|storage| QTensor::new(storage, shape));
+        tensor.map_err(|error| failed(self.header, error.into()))
+    }
+
+    fn read(&mut self, name: &str) -> Result<Read, LoadError> {
         let damaged = || LoadError::Damaged {
             origin: self.header.origin.clone(),
             what: format!("the tensor `{name}` is not there or too large for this machine"),
@@ -311,13 +355,16 @@ impl Loader<'_> {
         self.reader.read_exact(&mut bytes).map_err(unreadable)?;
         self.read += length as u64;
         (self.progress)(self.read);
-        let storage = QStorage::from_data(Cow::Owned(bytes), self.device, dtype);
-        let tensor = storage.and_then(|storage| QTensor::new(storage, shape));
-        tensor.map(Arc::new).map_err(|error| self.failed(&error))
+        Ok(Read { bytes, shape, dtype })
     }
+}
 
-    fn failed(&self, error: &candle_core::Error) -> LoadError {
-        LoadError::Backend { origin: self.header.origin.clone(), detail: error.to_string() }
+/// What is said of a model that cannot be loaded because of this.
+fn failed(header: &Header, error: StepError) -> LoadError {
+    let origin = header.origin.clone();
+    match error {
+        StepError::OutOfMemory => LoadError::OutOfMemory { origin },
+        StepError::Other(detail) => LoadError::Backend { origin, detail },
     }
 }
 

@@ -56,19 +56,30 @@ pub(crate) struct Prefixes {
     roots: Vec<usize>,
     clock: u64,
     pinned: usize,
+    /// Pages that were given back for others.
+    #[cfg(test)]
+    pub(crate) evicted: usize,
 }
 
 impl Prefixes {
-    /// Finds the longest computed beginning of `tokens` for a conversation.
-    pub(crate) fn find(&mut self, tokens: &[u32], conversation: u64, pages: &mut Pages) -> Match {
+    /// Finds the longest computed beginning of `tokens`, of which those before a position are its owner's.
+    pub(crate) fn find(
+        &mut self,
+        tokens: &[u32],
+        owner: impl Fn(usize) -> Owner,
+        pages: &mut Pages,
+    ) -> Match {
         self.clock += 1;
         let mut found = Match { pages: Vec::new(), partial: None, at: None };
         let mut at = None;
         let mut rest = tokens;
         while let Some((slot, common)) = self.nearest_child(at, rest) {
-            // Who shares the beginning of a page has no part in the rest of its text.
-            let whole = common == self.node(slot).tokens.len();
-            self.touch(slot, whole.then_some(conversation));
+            if common == self.node(slot).tokens.len() {
+                self.claim(slot, owner(tokens.len() - rest.len() + common), pages);
+            } else {
+                // Who shares the beginning of a page has no part in the rest of its text.
+                self.touch(slot, None);
+            }
             let page = self.node(slot).page;
             if common < PAGE {
                 found.partial = Some((page, common));
@@ -149,6 +160,8 @@ impl Prefixes {
             .min_by_key(|&slot| (self.node(slot).pinned, self.node(slot).used));
         if let Some(slot) = oldest {
             self.remove(slot, pages);
+            #[cfg(test)]
+            let () = self.evicted += 1;
         }
         oldest.is_some()
     }
@@ -192,11 +205,11 @@ impl Prefixes {
         }
     }
 
-    /// A conversation's text goes on with this node.
-    pub(crate) fn join(&mut self, id: NodeId, conversation: u64) {
+    /// A text of this owner goes on with this node.
+    pub(crate) fn join(&mut self, id: NodeId, owner: Owner, pages: &Pages) {
         self.clock += 1;
         if let Some(slot) = self.slot(id) {
-            self.touch(slot, Some(conversation));
+            self.claim(slot, owner, pages);
         }
     }
 

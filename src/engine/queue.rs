@@ -2,12 +2,12 @@
 //! without a clock: the time is passed in. It runs nothing.
 //!
 //! Some requests at a time have their turn. Within a class turns are shared fairly between members and between
-//! conversations (start-time fair queueing: Goyal, Vin and Cheng, 1996): whoever comes new is not behind the second
-//! message of somebody who sent many. When no more may wait, the last in that order loses its place.
+//! conversations. When no more may wait, the last in that order loses its place.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::fairness::{Claim, Shares};
 use crate::generation::{Class, Full, Grant, Mailbox, Meta, Queued, Request, Started, Ticket, ticket};
 
 /// How long a ticket whose turn has come may take to be started, before the place goes to the next one. The
@@ -17,14 +17,11 @@ pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// A reply that takes longer than others do is expected to take one part in so many of their time more.
 pub(crate) const OVERDUE_SHARE: u32 = 8;
 
-/// Members and conversations whose turns are remembered while it is busy; with more of them time goes on.
-const MOST_REMEMBERED: usize = 4_096;
-
 /// Share of the newest reply time in the running average: about the last five replies count.
 const NEWEST_SHARE: f64 = 0.2;
 
 /// The queue. At most `turns` requests of a class and those more urgent have their turn (they were granted, or they run): the
-/// less urgent give way. At most `capacity` wait.
+/// less urgent give way, and those that rest keep nobody else from the first of theirs. At most `capacity` wait.
 #[derive(Debug)]
 pub(crate) struct Queue {
     capacity: usize,
@@ -38,8 +35,9 @@ pub(crate) struct Queue {
     running: Vec<Running>,
     next_key: u64,
     shares: Shares,
-    /// Average time from the beginning of a turn that somebody waits for to its end.
-    average: Option<Duration>,
+    /// How long turns take that somebody waits for, and how long those of them that had memory at once.
+    average: Average,
+    average_with_memory: Average,
 }
 
 /// A request whose ticket was started.
@@ -79,60 +77,29 @@ struct Granted {
 #[derive(Debug)]
 struct Running {
     key: u64,
-    class: Class,
+    meta: Meta,
     since: Instant,
+    /// Whether it waits for memory now, and whether it ever did.
+    rests: bool,
+    rested: bool,
+}
+
+/// The running average of times.
+#[derive(Debug, Clone, Copy, Default)]
+struct Average(Option<Duration>);
+
+impl Average {
+    fn learn(&mut self, took: Duration) {
+        self.0 = Some(match self.0 {
+            None => took,
+            Some(average) => average.mul_f64(1.0 - NEWEST_SHARE) + took.mul_f64(NEWEST_SHARE),
+        });
+    }
 }
 
 impl Waiting {
     fn is_too_late(&self, now: Instant) -> bool {
         self.meta.deadline.is_some_and(|deadline| deadline <= now)
-    }
-}
-
-/// Who has had how many turns, in virtual time, which goes on with the turns.
-#[derive(Debug, Clone, Default)]
-struct Shares {
-    now: u64,
-    members: HashMap<u64, u64>,
-    conversations: HashMap<u64, u64>,
-}
-
-impl Shares {
-    /// When the next turn of this member in this conversation is due.
-    fn due(&self, meta: &Meta) -> u64 {
-        let member = self.members.get(&meta.member).copied().unwrap_or(0);
-        let conversation = self.conversations.get(&meta.conversation).copied().unwrap_or(0);
-        self.now.max(member).max(conversation)
-    }
-
-    /// Counts a turn.
-    fn serve(&mut self, meta: &Meta) {
-        let due = self.due(meta);
-        self.now = self.now.max(due);
-        self.members.insert(meta.member, due + 1);
-        self.conversations.insert(meta.conversation, due + 1);
-        // Who is not ahead of the others is as good as new.
-        self.now += u64::from(self.members.len().max(self.conversations.len()) > MOST_REMEMBERED);
-        let now = self.now;
-        self.members.retain(|_, due| *due > now);
-        self.conversations.retain(|_, due| *due > now);
-    }
-
-    /// In which order requests, each with the number of its arrival, have their turns: by class, and within a class by
-    /// what is due, then by arrival.
-    fn order(&self, requests: &[(Meta, u64)]) -> Vec<usize> {
-        let mut shares = self.clone();
-        let mut left: Vec<usize> = (0..requests.len()).collect();
-        let mut order = Vec::with_capacity(requests.len());
-        let rank = |shares: &Self, (meta, arrival): &(Meta, u64)| -> (Class, u64, u64) {
-            (meta.class, shares.due(meta), *arrival)
-        };
-        while let Some(first) = (0..left.len()).min_by_key(|&place| rank(&shares, &requests[left[place]])) {
-            let next = left.remove(first);
-            shares.serve(&requests[next].0);
-            order.push(next);
-        }
-        order
     }
 }
 
@@ -147,7 +114,8 @@ impl Queue {
             running: Vec::new(),
             next_key: 1,
             shares: Shares::default(),
-            average: None,
+            average: Average::default(),
+            average_with_memory: Average::default(),
         }
     }
 
@@ -164,9 +132,9 @@ impl Queue {
     ) -> Result<Ticket, Full> {
         self.update(now);
         let (arrival, place) = (self.take_key(), self.waiting.len());
-        if place >= self.capacity && !self.has_turns(meta.class) {
+        if place >= self.capacity && !self.has_turn(&meta) {
             let mut requests = self.requests();
-            requests.push((meta, arrival));
+            requests.push((Claim::from(&meta), arrival));
             match self.shares.order(&requests).last() {
                 Some(&last) if last < place => drop(self.waiting.remove(last)),
                 _ => return Err(Full { place, wait: self.wait(meta.class, place + 1, now) }),
@@ -200,10 +168,9 @@ impl Queue {
         if self.waiting.len() < before {
             self.sort();
         }
-        // Where the first has no turn, the less urgent behind it have none either.
-        while self.waiting.first().is_some_and(|first| self.has_turns(first.meta.class)) {
-            let waiting = self.waiting.remove(0);
-            self.shares.serve(&waiting.meta);
+        while let Some(next) = self.waiting.iter().position(|waiting| self.has_turn(&waiting.meta)) {
+            let waiting = self.waiting.remove(next);
+            self.shares.serve(&Claim::from(&waiting.meta));
             waiting.grant.grant();
             let key = self.take_key();
             self.granted.push(Granted { key, waiting, lease_end: now + LEASE });
@@ -229,21 +196,37 @@ impl Queue {
             return None;
         }
         let work = self.started.remove(0);
-        self.running.push(Running { key: work.key, class: work.meta.class, since: now });
+        let (key, meta) = (work.key, work.meta);
+        self.running.push(Running { key, meta, since: now, rests: false, rested: false });
         Some(work)
     }
 
     /// The running request with this key has ended. `measured`: its time says something about the next ones.
     pub(crate) fn finished(&mut self, key: u64, now: Instant, measured: bool) {
         let Some(index) = self.running.iter().position(|running| running.key == key) else { return };
-        let Running { class, since, .. } = self.running.remove(index);
-        // The others rest now and then, which says nothing.
-        if measured && class == Class::Interactive {
+        let Running { meta, since, rested, .. } = self.running.remove(index);
+        // The others make way now and then, which says nothing.
+        if measured && meta.class == Class::Interactive {
             let took = now.saturating_duration_since(since);
-            self.average = Some(match self.average {
-                None => took,
-                Some(average) => average.mul_f64(1.0 - NEWEST_SHARE) + took.mul_f64(NEWEST_SHARE),
-            });
+            self.average.learn(took);
+            if !rested {
+                self.average_with_memory.learn(took);
+            }
+        }
+        self.update(now);
+    }
+
+    /// Whatever ran has ended.
+    pub(crate) fn all_finished(&mut self, now: Instant) {
+        self.running.clear();
+        self.update(now);
+    }
+
+    /// Of those that run, these wait for memory now.
+    pub(crate) fn rest(&mut self, keys: &[u64], now: Instant) {
+        for running in &mut self.running {
+            running.rests = keys.contains(&running.key);
+            running.rested |= running.rests;
         }
         self.update(now);
     }
@@ -275,16 +258,25 @@ impl Queue {
     }
 
     /// What waits, each with the number of its arrival.
-    fn requests(&self) -> Vec<(Meta, u64)> {
-        self.waiting.iter().map(|waiting| (waiting.meta, waiting.arrival)).collect()
+    fn requests(&self) -> Vec<(Claim, u64)> {
+        self.waiting.iter().map(|waiting| (Claim::from(&waiting.meta), waiting.arrival)).collect()
     }
 
-    /// Whether there is a turn for this class: less urgent requests that have one are no hindrance.
-    fn has_turns(&self, class: Class) -> bool {
-        let granted = self.granted.iter().map(|granted| granted.waiting.meta.class);
-        let started = self.started.iter().map(|work| work.meta.class);
-        let running = self.running.iter().map(|running| running.class);
-        granted.chain(started).chain(running).filter(|&other| other <= class).count() < self.turns
+    /// Whether there is a turn for this request: less urgent ones that have one are no hindrance. Nor are those that rest,
+    /// beyond each member's first, where its own member has no turn: who waits for memory waits fairly there.
+    fn has_turn(&self, request: &Meta) -> bool {
+        let granted = self.granted.iter().map(|granted| (&granted.waiting.meta, false));
+        let started = self.started.iter().map(|work| (&work.meta, false));
+        let running = self.running.iter().map(|running| (&running.meta, running.rests));
+        let turns = granted.chain(started).chain(running).filter(|(meta, _)| meta.class <= request.class);
+        let turns: Vec<(u64, bool)> = turns.map(|(meta, rests)| (meta.member, rests)).collect();
+        if turns.len() < self.turns || turns.iter().any(|(member, _)| *member == request.member) {
+            return turns.len() < self.turns;
+        }
+        let active = turns.iter().filter(|(_, rests)| !rests).count();
+        let with_active: HashSet<u64> = turns.iter().filter(|(_, rests)| !rests).map(|turn| turn.0).collect();
+        let resting: HashSet<u64> = turns.iter().map(|turn| turn.0).collect();
+        active + resting.difference(&with_active).count() < self.turns
     }
 
     /// A number that nothing else has.
@@ -294,23 +286,28 @@ impl Queue {
         key
     }
 
-    /// Estimated time until so many turns have ended while so many go on at a time.
-    pub(crate) fn estimate(&self, place: usize, at_a_time: usize) -> Option<Duration> {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Some(self.average?.saturating_mul(count(place)) / count(at_a_time.max(1)))
+    /// Estimated wait of whoever is at this place among those who wait for memory, while so many have theirs.
+    pub(crate) fn wait_for_memory(&self, place: usize, having: usize) -> Option<Duration> {
+        Some(times(self.average_with_memory.0.or(self.average.0)?, place, having))
     }
 
-    /// The same for a turn of this class: the one that runs longest ends next, and the others evenly after it.
+    /// Estimated wait for a turn of this class: the one that runs longest ends next, and the others evenly after it.
     fn wait(&self, class: Class, place: usize, now: Instant) -> Option<Duration> {
-        let average = self.average?;
-        let running = self.running.iter().filter(|running| running.class <= class);
+        let average = self.average.0?;
+        let running = self.running.iter().filter(|running| running.meta.class <= class);
         let had = running.map(|running| now.saturating_duration_since(running.since)).max();
         let had = had.unwrap_or(Duration::ZERO).min(average);
-        let later = self.estimate(place.saturating_sub(1), self.turns)?;
+        let later = times(average, place.saturating_sub(1), self.turns);
         // One that is overdue ends soon, and not at once.
         let next = average.saturating_sub(had).max(average / OVERDUE_SHARE);
         Some(next.saturating_add(later))
     }
+}
+
+/// The time until so many turns have ended that take so long each, so many at a time.
+fn times(average: Duration, count: usize, at_a_time: usize) -> Duration {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    average.saturating_mul(number(count)) / number(at_a_time.max(1))
 }
 
 #[cfg(test)]

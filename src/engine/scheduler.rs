@@ -4,20 +4,21 @@
 mod entry;
 mod step;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use entry::{Entry, Running};
-use step::work;
+use step::load;
 pub(crate) use step::{News, PageCopy, Span, Step, Task};
 
 use super::cost::{Cost, Load};
+use super::fairness::{Claim, Shares};
 use super::pages::{PAGE, Page, Pages, pages_for};
 use super::prefix::{Owner, Prefixes};
 use crate::generation::Class;
 
 /// How many times as long as without them a step may take that also reads prompts.
-const PATIENCE: f64 = 2.5;
+const PATIENCE: f64 = 2.7;
 
 /// The longest step, in seconds, while no reply is growing: whoever comes or goes waits for its end.
 const LONGEST_STEP: f64 = 0.5;
@@ -38,6 +39,10 @@ const LARGEST_CHUNK: usize = 512;
 /// Hints that may wait to be computed; the oldest goes when there are more.
 pub(crate) const MOST_HINTS: usize = 32;
 
+/// A conversation whose tasks cannot be planned, for tests of what happens then.
+#[cfg(test)]
+pub(crate) const PANICS: u64 = u64::MAX;
+
 /// The tasks, the pages and what is known of the machine's speed.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
@@ -45,9 +50,13 @@ pub(crate) struct Scheduler {
     prefixes: Prefixes,
     /// In the order of their ranks.
     entries: Vec<Entry>,
+    /// Who has had pages how often while others waited for some.
+    shares: Shares,
     cost: Cost,
     /// Steps that read prompts have a multiple of so many tokens, if they have that many.
     grain: usize,
+    /// Most tokens of prompts in a step.
+    most: usize,
     /// Copies that the next step begins with.
     copies: Vec<PageCopy>,
 }
@@ -59,8 +68,10 @@ impl Scheduler {
             pages: Pages::new(pages),
             prefixes: Prefixes::default(),
             entries: Vec::new(),
+            shares: Shares::default(),
             cost: Cost::default(),
             grain,
+            most: LARGEST_CHUNK,
             copies: Vec::new(),
         }
     }
@@ -103,6 +114,17 @@ impl Scheduler {
         self.prefixes.clear(&mut self.pages);
     }
 
+    /// A scheduler for the same pages that knows of nothing.
+    pub(crate) fn anew(&self) -> Self {
+        Self { most: self.most, ..Self::new(self.pages.total(), self.grain) }
+    }
+
+    /// The replies that wait for pages.
+    pub(crate) fn without_pages(&self) -> Vec<u64> {
+        let waits = |entry: &&Entry| entry.running.is_none() && entry.task.speaks;
+        self.entries.iter().filter(waits).map(|entry| entry.task.key).collect()
+    }
+
     /// How many replies have their pages.
     pub(crate) fn having_pages(&self) -> usize {
         self.entries.iter().filter(|entry| entry.running.is_some() && entry.task.speaks).count()
@@ -125,6 +147,10 @@ impl Scheduler {
         if let Some(index) = self.index(key) {
             self.release(index);
             self.entries.remove(index);
+            if self.entries.is_empty() {
+                // Nobody is owed anything.
+                self.shares = Shares::default();
+            }
         }
     }
 
@@ -146,6 +172,8 @@ impl Scheduler {
 
     /// Chooses what the next step computes. It is empty only when there is nothing to do.
     pub(crate) fn plan(&mut self) -> Step {
+        #[cfg(test)]
+        assert!(self.entries.iter().all(|entry| entry.task.conversation != PANICS), "secret text");
         let mut step = Step { copies: std::mem::take(&mut self.copies), ..Step::default() };
         let set_back = self.plan_replies(&mut step);
         if !set_back {
@@ -162,7 +190,7 @@ impl Scheduler {
 
     /// The step was taken and took so long.
     pub(crate) fn computed(&mut self, step: &Step, took: Duration) {
-        self.cost.learn(work(&step.spans), took);
+        self.cost.learn(load(&step.spans), took);
         for span in &step.spans {
             let Some(index) = self.index(span.key) else { continue };
             let entry = &mut self.entries[index];
@@ -175,6 +203,19 @@ impl Scheduler {
                 self.remove(span.key);
             }
         }
+    }
+
+    /// The step was not taken, for want of memory: from now on steps read at most half as much of prompts. False when they
+    /// cannot read less.
+    pub(crate) fn read_less(&mut self, step: &Step) -> bool {
+        let read: usize = step.spans.iter().map(|span| span.ids.len()).filter(|&count| count > 1).sum();
+        let less = read.min(self.most) / 2;
+        if less == 0 {
+            return false;
+        }
+        self.most = less;
+        self.copies.splice(0..0, step.copies.iter().copied());
+        true
     }
 
     /// The step has failed: no page can be relied on. All tasks begin again, but for those that the caller removes.
@@ -205,7 +246,7 @@ impl Scheduler {
                 // The last in rank waits and begins again later. It may be this one; it has no span yet.
                 let last = self.entries.iter().rposition(|entry| entry.running.is_some());
                 if let Some(last) = last {
-                    self.release(last);
+                    self.set_back(last);
                 }
                 set_back = true;
             }
@@ -213,22 +254,13 @@ impl Scheduler {
         set_back
     }
 
-    /// Those who wait for pages, in the order in which they get them: of a class, each member's first, then everybody's
-    /// second, and so on, those that run counted; and of equals whoever was set back.
+    /// Those who wait for pages, in the order in which they get them: in fair turns, and of equals whoever was set back.
     fn waiting(&self) -> Vec<u64> {
-        let mut had: BTreeMap<(Class, u64), usize> = BTreeMap::new();
-        for entry in self.entries.iter().filter(|entry| entry.running.is_some()) {
-            *had.entry((entry.task.class, entry.task.member)).or_default() += 1;
-        }
-        let mut waiting = Vec::new();
-        for Entry { task, prompt, .. } in self.active().filter(|entry| entry.running.is_none()) {
-            let turn = had.entry((task.class, task.member)).or_default();
-            let is_new = task.tokens.len() == *prompt;
-            waiting.push((task.class, *turn, is_new, task.key));
-            *turn += 1;
-        }
-        waiting.sort_unstable();
-        waiting.into_iter().map(|(.., key)| key).collect()
+        let waiting = self.active().filter(|entry| entry.running.is_none());
+        let is_new = |entry: &Entry| entry.task.tokens.len() == entry.prompt;
+        let claims: Vec<(Claim, (bool, u64))> =
+            waiting.map(|entry| (entry.task.claim(), (is_new(entry), entry.task.key))).collect();
+        self.shares.order(&claims).into_iter().map(|index| claims[index].1.1).collect()
     }
 
     /// Gives pages to those who wait, as long as there are enough.
@@ -238,7 +270,7 @@ impl Scheduler {
             let entry = &self.entries[index];
             let (class, length) = (entry.task.class, entry.length());
             let known = &entry.task.tokens[..entry.prompt.min(length - 1)];
-            let found = self.prefixes.find(known, entry.task.conversation, &mut self.pages);
+            let found = self.prefixes.find(known, |end| entry.task.owner(end), &mut self.pages);
             let needed = pages_for(length + 1) - found.pages.len();
             // What is less urgent gives way if that helps; everybody else keeps what it has.
             let yields = |entry: &Entry| entry.running.is_some() && entry.task.class > class;
@@ -249,7 +281,7 @@ impl Scheduler {
                 // Its pages may be another's in this very step.
                 let key = self.entries[last].task.key;
                 step.spans.retain(|span| span.key != key);
-                self.release(last);
+                self.set_back(last);
             }
             if !self.has_room(needed) {
                 found.pages.into_iter().for_each(|page| self.pages.release(page));
@@ -262,6 +294,9 @@ impl Scheduler {
                 step.copies.push(PageCopy { from, to, tokens });
             }
             let entry = &mut self.entries[index];
+            if entry.task.speaks {
+                self.shares.serve(&entry.task.claim());
+            }
             entry.running = Some(Running { pages, computed: cached, kept, at: found.at });
             entry.told = None;
             if !std::mem::replace(&mut entry.admitted, true) {
@@ -289,7 +324,7 @@ impl Scheduler {
     fn plan_prompts(&mut self, step: &mut Step) {
         let reading = self.readers();
         let Some(&first) = reading.first() else { return };
-        let beside = work(&step.spans);
+        let beside = load(&step.spans);
         let least = if step.spans.is_empty() { Load::of(self.entries[first].computed(), 1) } else { beside };
         let least = self.cost.seconds(least).unwrap_or(0.0);
         let class = self.entries[first].task.class;
@@ -309,7 +344,8 @@ impl Scheduler {
                 .map(|(&index, count)| Load::of(self.entries[index].computed(), count))
                 .fold(beside, Load::and)
         };
-        let budget = self.cost.tokens_within(limit, LARGEST_CHUNK, load).unwrap_or(FIRST_CHUNK).max(1);
+        let budget = self.cost.tokens_within(limit, self.most, load);
+        let budget = budget.unwrap_or(FIRST_CHUNK.min(self.most)).max(1);
         let tokens = load(budget).tokens;
         // The rest makes a step of its own, which is a small one.
         let rounded = (tokens - tokens % self.grain).saturating_sub(beside.tokens);
@@ -361,7 +397,7 @@ impl Scheduler {
         while let Some((at, start, tokens)) = self.entries[index].page_to_come() {
             let Some((node, page)) = self.prefixes.next(at, tokens) else { return };
             let Entry { task, running: Some(running), .. } = &mut self.entries[index] else { return };
-            self.prefixes.join(node, task.conversation);
+            self.prefixes.join(node, task.owner(start + PAGE), &self.pages);
             self.pages.share(page);
             self.pages.release(std::mem::replace(&mut running.pages[start / PAGE], page));
             running.computed += PAGE;
@@ -417,11 +453,9 @@ impl Scheduler {
             if end > running.computed.min(task.history_end) {
                 return;
             }
-            let owner =
-                if end <= task.persona_end { Owner::Persona } else { Owner::Conversation(task.conversation) };
             let own = running.pages[running.kept];
-            let node =
-                self.prefixes.insert(running.at, &task.tokens[start..end], own, owner, &mut self.pages);
+            let (at, tokens, owner) = (running.at, &task.tokens[start..end], task.owner(end));
+            let node = self.prefixes.insert(at, tokens, own, owner, &mut self.pages);
             let Some((node, page)) = node.and_then(|node| Some((node, self.prefixes.page(node)?))) else {
                 return;
             };
@@ -454,6 +488,15 @@ impl Scheduler {
         }
     }
 
+    /// Takes a task's pages away before its end: it is to get others, as if it had not had any.
+    fn set_back(&mut self, index: usize) {
+        let task = &self.entries[index].task;
+        if task.speaks {
+            self.shares.take_back(&task.claim());
+        }
+        self.release(index);
+    }
+
     /// Takes a task's pages away. What begins its conversation's next prompt stays in the tree.
     fn release(&mut self, index: usize) {
         let Entry { task, running, keeps, .. } = &mut self.entries[index];
@@ -471,6 +514,12 @@ impl Scheduler {
     #[cfg(test)]
     pub(crate) fn has_all_pages(&self) -> bool {
         self.pages.free() + self.prefixes.len() == self.pages.total()
+    }
+
+    /// How many pages the tree gave back for others.
+    #[cfg(test)]
+    pub(crate) fn evicted(&self) -> usize {
+        self.prefixes.evicted
     }
 
     fn index(&self, key: u64) -> Option<usize> {

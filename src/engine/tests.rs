@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::llama::StepError;
-use super::scheduler::Step;
+use super::scheduler::{PANICS as PANICS_IN_PLANS, Step};
 use super::sequence::PANICS;
 use super::vocabulary::{Kind, Piece};
 use super::*;
 use crate::generation::{
-    Class, Event, Failure, FailureKind, Finish, Finished, Generation, Request, Sampling, Segment,
+    Class, Event, Failure, FailureKind, Finish, Finished, Generation, Queued, Request, Sampling, Segment,
 };
 
 const EOS: u32 = 2;
@@ -164,7 +164,8 @@ fn stepwise() -> (Sender<()>, impl FnMut(&[u32], usize) -> Logits + Send) {
     #[expect(clippy::disallowed_methods, reason = "the test sends a handful of messages")]
     let (go, gate): (Sender<()>, Receiver<()>) = std::sync::mpsc::channel();
     let step = move |ids: &[u32], position| {
-        gate.recv_timeout(Duration::from_mins(1)).map_err(|_| StepError("no step was due".to_owned()))?;
+        gate.recv_timeout(Duration::from_mins(1))
+            .map_err(|_| StepError::Other("no step was due".to_owned()))?;
         next_byte(ids, position)
     };
     (go, step)
@@ -212,7 +213,7 @@ async fn an_error_of_a_step_costs_one_reply() {
     let mut calls = 0;
     let Setting { engine, .. } = engine_with(4, move |ids: &[u32], position| {
         calls += 1;
-        if calls == 1 { Err(StepError("out of memory".to_owned())) } else { next_byte(ids, position) }
+        if calls == 1 { Err(StepError::Other("out of memory".to_owned())) } else { next_byte(ids, position) }
     });
     let failure = ask(&engine, request("a", 3)).await.1.expect_err("it fails");
     assert!(
@@ -220,6 +221,115 @@ async fn an_error_of_a_step_costs_one_reply() {
         "{failure:?}"
     );
     assert_eq!(ask(&engine, request("a", 3)).await.0, "bcd");
+}
+
+#[tokio::test]
+async fn a_panic_between_two_steps_fails_all_replies_and_no_later_one() {
+    let (go, step) = stepwise();
+    let room = Room { waiting: 4, batch: 2, pages: 100 };
+    let Setting { engine, probed, .. } = engine_in(room, false, step);
+    go.send(()).expect("the model waits");
+    let mut running = start(&engine, request("a", 900)).await;
+    while !matches!(running.next().await, Some(Event::Delta { .. })) {}
+    let mut ticket = engine.reserve(Meta { conversation: PANICS_IN_PLANS, ..meta() }).expect("a place");
+    ticket.turn().await.expect("its turn comes");
+    let panics = ticket.start(request("x", 5));
+    go.send(()).expect("the model waits");
+    for generation in [running, panics] {
+        let failure = finish(generation).await.1.expect_err("it fails");
+        assert!(is_fault(&failure) && failure.retryable, "{failure:?}");
+        assert!(!failure.detail.contains("secret"), "{failure:?}");
+    }
+    // Both turns are free again, and the model did nothing wrong.
+    (0..10).for_each(|_| go.send(()).expect("the model waits"));
+    let (first, second) = (start(&engine, request("a", 3)).await, start(&engine, request("x", 3)).await);
+    assert_eq!((finish(first).await.0.as_str(), finish(second).await.0.as_str()), ("bcd", "yz{"));
+    assert_eq!(probed.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_card_that_is_short_of_memory_reads_in_smaller_parts() {
+    let longest = Arc::new(AtomicUsize::new(0));
+    let step = {
+        let longest = Arc::clone(&longest);
+        move |ids: &[u32], position| {
+            if ids.len() > 5 {
+                return Err(StepError::OutOfMemory);
+            }
+            longest.fetch_max(ids.len(), Ordering::SeqCst);
+            next_byte(ids, position)
+        }
+    };
+    let Setting { engine, probed, .. } = engine_with(4, step);
+    let (text, end) = ask(&engine, request(&"a".repeat(50), 3)).await;
+    assert_eq!((text.as_str(), end.expect("it ends well").reason), ("bcd", Finish::Length));
+    assert_eq!((longest.load(Ordering::SeqCst), probed.load(Ordering::SeqCst)), (4, 0));
+
+    let Setting { engine, .. } = engine_with(4, |_: &[u32], _| Err(StepError::OutOfMemory));
+    let failure = ask(&engine, request("abc", 3)).await.1.expect_err("it cannot read less than a token");
+    assert!(is_fault(&failure) && failure.detail.contains("model.cache_tokens"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn one_member_in_many_channels_delays_anothers_first_by_one_reply_though_pages_are_few() {
+    let (go, step) = stepwise();
+    // One prompt and its reply fit at a time, and eight have their turns.
+    let room = Room { waiting: 20, batch: 8, pages: 3 };
+    let Setting { engine, .. } = engine_in(room, false, step);
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let begin = |member: u64, conversation: u8| {
+        let meta = Meta { member, conversation: conversation.into(), ..meta() };
+        let ticket = engine.reserve(meta).expect("a place");
+        let text = char::from(b'a' + conversation).to_string().repeat(40);
+        (ticket, request(&text, 20))
+    };
+    let many: Vec<_> = (1..=12).map(|conversation| begin(1, conversation)).collect();
+    let many: Vec<_> = many
+        .into_iter()
+        .map(|(mut ticket, request)| {
+            let ended = Arc::clone(&ended);
+            tokio::spawn(async move {
+                ticket.turn().await.expect("its turn comes");
+                finish(ticket.start(request)).await.1.expect("it ends well");
+                ended.lock().expect("a list").push(1);
+            })
+        })
+        .collect();
+    let last = Arc::clone(&ended);
+    let step_once = async || {
+        let before = engine.meter().steps;
+        go.send(()).expect("the model waits");
+        while engine.meter().steps == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    step_once().await;
+    let (mut ticket, request) = begin(2, 20);
+    // As soon as it is known that the others wait for pages.
+    while ticket.turn().now_or_never().is_none() {
+        step_once().await;
+    }
+    let mut other = ticket.start(request);
+    while !matches!(other.next().now_or_never(), Some(Some(Event::Queued(Queued { place: 1, .. })))) {
+        step_once().await;
+    }
+    assert!(ended.lock().expect("a list").is_empty(), "the first is still speaking");
+    let other = tokio::spawn(async move {
+        finish(other).await.1.expect("it ends well");
+        last.lock().expect("a list").push(2);
+    });
+    while !other.is_finished() {
+        step_once().await;
+        // Whoever heard the end of a reply notes it before the next step.
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(*ended.lock().expect("a list"), [1, 2]);
+    (0..2_000).for_each(|_| go.send(()).expect("the model waits"));
+    for one in many {
+        one.await.expect("it is answered");
+    }
 }
 
 #[tokio::test]
@@ -238,7 +348,7 @@ async fn numbers_that_are_not_finite_are_a_fault() {
 
 #[tokio::test]
 async fn an_engine_that_only_fails_does_not_ask_to_try_again_for_ever() {
-    let Setting { engine, .. } = engine_with(4, |_: &[u32], _| Err(StepError("broken".to_owned())));
+    let Setting { engine, .. } = engine_with(4, |_: &[u32], _| Err(StepError::Other("broken".to_owned())));
     let mut retryable = Vec::new();
     for _ in 0..4 {
         retryable.push(ask(&engine, request("a", 3)).await.1.expect_err("it fails").retryable);
@@ -366,7 +476,7 @@ async fn a_fault_costs_the_replies_of_its_step_and_the_others_go_on() {
     // Two long texts do not fit at once, so one waits for pages while the other fails.
     let Setting { engine, .. } = engine_in(room, false, |ids: &[u32], position| {
         if ids == [FIRST_BYTE + u32::from(b'd')] {
-            Err(StepError("a test".to_owned()))
+            Err(StepError::Other("a test".to_owned()))
         } else {
             next_byte(ids, position)
         }

@@ -106,18 +106,15 @@ pub(crate) fn step_bytes(header: &Header) -> u64 {
 /// suits the processor, and what is of 16 bits it widens. (candle-core 0.11, `quantized/repack_x86.rs`: tiles of 16 rows.)
 pub(crate) fn resident_bytes(header: &Header, processor: Processor) -> u64 {
     let copies = |(name, tensor): (&String, &TensorEntry)| {
-        // Norms are not multiplied with, and embeddings that only look up are not either.
-        if tensor.shape.len() < 2
-            || name == "token_embd.weight" && header.tensors.contains_key("output.weight")
-        {
-            return 0;
-        }
         let elements: u64 = tensor.shape.iter().product();
+        let looks_up = name == "token_embd.weight" && header.tensors.contains_key("output.weight");
         let bits_of_a_pair = match dtype(tensor.dtype) {
+            Some(GgmlDType::F16 | GgmlDType::BF16) => 32,
+            // Norms are not multiplied with, and embeddings that only look up are not either.
+            _ if tensor.shape.len() < 2 || looks_up => 0,
             Some(GgmlDType::Q4K) => 12 * u64::from(processor.avx2) + 20 * u64::from(processor.amx),
             Some(GgmlDType::Q6K) => 20 * u64::from(processor.avx2),
             Some(GgmlDType::Q8_0) => 17 * u64::from(processor.vnni),
-            Some(GgmlDType::F16 | GgmlDType::BF16) => 32,
             _ => 0,
         };
         elements / 2 * bits_of_a_pair / 8

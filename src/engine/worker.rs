@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand_chacha::rand_core::{OsRng, TryRngCore as _};
 
 use super::admission::{Admission, Forget, Hint, Orders};
-use super::llama::Model;
+use super::llama::{Model, StepError};
 use super::queue::Work;
 use super::sampling::Sampler;
 use super::scheduler::{News, Scheduler, Span, Step, Task};
@@ -36,6 +36,8 @@ pub(crate) struct Worker<M> {
     pub(crate) scheduler: Scheduler,
     /// The replies in the making, by the keys of their turns.
     pub(crate) replies: BTreeMap<u64, Reply>,
+    /// Those of them that wait for pages.
+    pub(crate) resting: Vec<u64>,
     /// Steps that failed since a reply ended well.
     pub(crate) faults: usize,
     /// Since when work was not counted yet.
@@ -47,8 +49,6 @@ pub(crate) struct Worker<M> {
 pub struct Meter {
     /// Steps of the model.
     pub steps: u64,
-    /// Tokens that they computed.
-    pub tokens: u64,
     /// Time in the model.
     pub computed: Duration,
     /// Time in which there was something to do, that in the model included.
@@ -80,16 +80,36 @@ impl<M: Model> Worker<M> {
         // Should this thread ever die, nobody may wait for it.
         let _close = CloseOnDrop(Arc::clone(&self.admission));
         while let Some(orders) = self.next_orders() {
-            self.obey(orders);
-            self.drop_unwanted();
-            if !self.scheduler.is_empty() && !self.step() {
-                break;
+            match catch_unwind(AssertUnwindSafe(|| self.work(orders))) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => self.begin_anew(),
             }
         }
         let keys: Vec<u64> = self.replies.keys().copied().collect();
         for key in keys {
             self.end(key, Finish::Shutdown);
         }
+    }
+
+    /// Does what was ordered and takes a step. Whether the model can still be used.
+    fn work(&mut self, orders: Orders) -> bool {
+        self.obey(orders);
+        self.drop_unwanted();
+        self.scheduler.is_empty() || self.step()
+    }
+
+    /// Something panicked that is neither the model's nor one reply's work, so that nothing that is noted can be relied on:
+    /// all replies fail, and may be asked for again.
+    fn begin_anew(&mut self) {
+        self.faults += 1;
+        self.scheduler = self.scheduler.anew();
+        let keys: Vec<u64> = self.replies.keys().copied().collect();
+        for key in keys {
+            self.refuse(key, fault("the worker panicked between two steps"));
+        }
+        self.admission.all_finished();
+        self.resting.clear();
     }
 
     /// What there is to do. The time until the next call is work, unless nothing was to be done.
@@ -219,6 +239,11 @@ impl<M: Model> Worker<M> {
     fn step(&mut self) -> bool {
         let step = self.scheduler.plan();
         self.tell(&step.news);
+        let resting = self.scheduler.without_pages();
+        if resting != self.resting {
+            self.admission.rest(&resting);
+            self.resting = resting;
+        }
         let begin = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.model.forward(&step)));
         let chosen = step.spans.iter().filter(|span| span.chooses).count();
@@ -229,11 +254,15 @@ impl<M: Model> Worker<M> {
             Ok(Ok(logits)) if rows_are_right(&logits) => {
                 let took = begin.elapsed();
                 self.scheduler.computed(&step, took);
-                self.measure(&step, took);
+                self.measure(took);
                 self.advance(&step.spans, logits);
                 true
             }
             Ok(Ok(_)) => self.fail(&step, "the model gave other logits than it has rows"),
+            Ok(Err(StepError::OutOfMemory)) if self.scheduler.read_less(&step) => {
+                tracing::warn!("the graphics card is short of memory, so prompts are read in smaller parts");
+                true
+            }
             Ok(Err(error)) => self.fail(&step, &error.to_string()),
             // What the panic says may contain text of members.
             Err(_) => self.fail(&step, "a step panicked"),
@@ -241,12 +270,11 @@ impl<M: Model> Worker<M> {
     }
 
     /// Counts a step, and the work since the last one.
-    fn measure(&mut self, step: &Step, took: Duration) {
+    fn measure(&mut self, took: Duration) {
         let worked = self.lap.elapsed();
         self.lap = Instant::now();
         self.meter(|meter| {
             meter.steps += 1;
-            meter.tokens += step.spans.iter().map(|span| span.ids.len() as u64).sum::<u64>();
             meter.computed += took;
             meter.worked += worked;
         });

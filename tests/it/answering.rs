@@ -416,6 +416,31 @@ async fn a_full_queue_says_no() {
 }
 
 #[tokio::test]
+async fn members_take_turns_in_one_channel_too() {
+    let stage =
+        Stage::set(FakeDiscord::start().await, Setting { queue_per_conversation: 2, ..Setting::default() })
+            .await;
+    let discord = &stage.discord;
+    let (general, alice, bob) = (discord.channel("general"), discord.member("Alice"), discord.member("Bob"));
+    let go = Arc::new(Semaphore::new(0));
+    let ask = |member, text| discord.post(general, member, format!("{} {text}", discord.mention_bot()));
+    stage.script.then([say("Wait"), Step::Hold(Arc::clone(&go)), say(" for it.")]);
+    let first = ask(alice, "one");
+    discord.reply_such_that(first, reads("Wait")).await;
+    let (second, third) = (ask(alice, "two"), ask(alice, "three"));
+    // Bob's first message goes before Alice's second, and takes the place of her third.
+    let other = ask(bob, "four");
+    let busy = Notice::ConversationBusy { place: 3 }.to_string();
+    assert_eq!(discord.reply_to(third).await.content(), busy);
+    for text in ["To Bob.", "To Alice."] {
+        stage.script.then([say(text)]);
+    }
+    go.add_permits(1);
+    discord.reply_such_that(other, reads("To Bob.")).await;
+    discord.reply_such_that(second, reads("To Alice.")).await;
+}
+
+#[tokio::test]
 async fn whoever_loses_the_place_in_a_full_queue_is_told() {
     let stage = Stage::set(FakeDiscord::start().await, Setting { queue: 1, ..Setting::default() }).await;
     let discord = &stage.discord;

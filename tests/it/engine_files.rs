@@ -301,7 +301,7 @@ fn a_cache_that_no_machine_has_room_for() {
     let mut options = EngineOptions::default();
     options.cache_tokens = Some(usize::MAX / 2);
     let error = Engine::load(TinyModel::new(1).write().path(), options, |_| {}).expect_err("it is refused");
-    check(&error, &["MB", "this process may take", "model.cache_tokens"]);
+    check(&error, &["MB", "MB for them", "model.cache_tokens"]);
 }
 
 #[test]

@@ -174,14 +174,17 @@ impl<'a> Bench<'a> {
     async fn turns(&mut self) -> anyhow::Result<Turns> {
         let engine = self.engine.clone();
         let mut words = Words::new(engine.clone());
+        // As long a prompt as that of the next turn, of which nobody has computed anything.
+        let stranger = talk::persona(&mut words, PERSONA.min(self.history / 2))?;
+        let mut unknown = Talk::new(&engine, &stranger, self.conversation());
+        unknown.go_on(&mut words, self.history, REPLY, MESSAGE);
+        unknown.say(&words.text(REPLY));
+        unknown.hear(&words.text(MESSAGE));
+        let cold = self.ask(unknown.id(), unknown.prompt(), 1).await?.first_token();
         let persona = talk::persona(&mut words, PERSONA.min(self.history / 2))?;
         let mut talk = Talk::new(&engine, &persona, self.conversation());
-        talk.hear(&words.text(MESSAGE));
-        while talk.tokens() + REPLY + MESSAGE <= self.history {
-            talk.say(&words.text(REPLY));
-            talk.hear(&words.text(MESSAGE));
-        }
-        let cold = self.ask(talk.id(), talk.prompt(), 1).await?.first_token();
+        talk.go_on(&mut words, self.history, REPLY, MESSAGE);
+        self.ask(talk.id(), talk.prompt(), 1).await?;
         talk.say(&words.text(REPLY));
         talk.hear(&words.text(MESSAGE));
         let warm = self.ask(talk.id(), talk.prompt(), 1).await?.first_token();

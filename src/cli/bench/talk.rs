@@ -84,6 +84,16 @@ impl<'a> Talk<'a> {
         }
     }
 
+    /// Both say things, in parts of about so many tokens, until the prompt has nearly as many as `tokens`. The member has the
+    /// last word.
+    pub(super) fn go_on(&mut self, words: &mut Words, tokens: usize, reply: usize, message: usize) {
+        self.hear(&words.text(message));
+        while self.tokens() + reply + message <= tokens {
+            self.say(&words.text(reply));
+            self.hear(&words.text(message));
+        }
+    }
+
     /// The prompt for the next reply.
     pub(super) fn prompt(&self) -> Prompt {
         template::alpaca(&Slots::fill(

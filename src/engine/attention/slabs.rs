@@ -9,6 +9,7 @@ use half::f16;
 use half::slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _};
 use multiversion::multiversion;
 
+use super::super::lanes::{LANES, exp};
 use super::super::pages::PAGE;
 use super::super::scheduler::{PageCopy, Span};
 use super::{Attention, KvShape};
@@ -207,7 +208,7 @@ struct Row {
 /// Turns the scores of a tile into weights, `[rows][count]`, 0 where a row does not see the token: the online softmax
 /// (Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018). `start` is the position of the tile;
 /// `out` has what the rows saw of earlier tiles, `[rows][width]`, not yet divided by their sums.
-#[multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 fn soften(rows: &mut [Row], scores: &mut [f32], start: usize, count: usize, out: &mut [f32], width: usize) {
     let parts = scores.chunks_exact_mut(count).zip(out.chunks_exact_mut(width));
     for (row, (scores, out)) in rows.iter_mut().zip(parts) {
@@ -216,19 +217,25 @@ fn soften(rows: &mut [Row], scores: &mut [f32], start: usize, count: usize, out:
         if seen.is_empty() {
             continue;
         }
+        // Whole registers first, whose number the compiler knows.
+        let (whole, rest) = seen.as_chunks_mut::<LANES>();
         let mut lanes = [row.greatest; LANES];
-        let mut sums = [0.0; LANES];
-        for scores in seen.chunks(LANES) {
+        for scores in &*whole {
             for (greatest, score) in lanes.iter_mut().zip(scores) {
                 *greatest = if *score > *greatest { *score } else { *greatest };
             }
         }
-        let greatest = lanes.into_iter().fold(row.greatest, f32::max);
-        for scores in seen.chunks_mut(LANES) {
+        let greatest = lanes.iter().chain(&*rest).fold(row.greatest, |greatest, score| score.max(greatest));
+        let mut sums = [0.0; LANES];
+        for scores in whole {
             for (sum, score) in sums.iter_mut().zip(scores) {
                 *score = exp(*score - greatest);
                 *sum += *score;
             }
+        }
+        for (sum, score) in sums.iter_mut().zip(rest) {
+            *score = exp(*score - greatest);
+            *sum += *score;
         }
         let shrink = (row.greatest - greatest).exp();
         row.greatest = greatest;
@@ -237,30 +244,6 @@ fn soften(rows: &mut [Row], scores: &mut [f32], start: usize, count: usize, out:
             *value *= shrink;
         }
     }
-}
-
-/// Partial results of a row side by side, as many as two wide registers hold.
-const LANES: usize = 16;
-
-/// The exponential of a number that is not above 0, to seven digits: 2 to the whole part of its binary logarithm by
-/// setting the exponent, e to the rest by its Taylor polynomial. The standard library's is not computed in lanes.
-///
-/// It is always inlined, so that it is compiled for the processor that its caller is compiled for.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    /// Numbers near this have no bits behind the point, and their last bits are the whole part.
-    const ROUNDING: f32 = 12_582_912.0;
-    /// The logarithm of 2 in two parts, of which whole multiples of the first are exact (Cody and Waite, "Software Manual
-    /// for the Elementary Functions", 1980).
-    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-    // Below this the result would no longer have a full exponent.
-    let x = if x < -87.0 { -87.0 } else { x };
-    let rounded = x * std::f32::consts::LOG2_E + ROUNDING;
-    let whole = rounded - ROUNDING;
-    let rest = x - whole * LN_2[0] - whole * LN_2[1];
-    let sixth = 1.0 / 120.0 + rest * (1.0 / 720.0);
-    let power = 1.0 + rest * (1.0 + rest * (0.5 + rest * (1.0 / 6.0 + rest * (1.0 / 24.0 + rest * sixth))));
-    f32::from_bits(power.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
 /// The right side of a product, `[inner, columns]`.
@@ -315,20 +298,4 @@ fn with_numbers<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let Storage::Cpu(CpuStorage::F32(numbers)) = &*storage else { bail!("numbers are not f32 on the CPU") };
     let start = layout.start_offset();
     Ok(f(&numbers[start..start + layout.shape().elem_count()]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exponentials_are_right_to_seven_digits() {
-        for step in 0u16..=65_535 {
-            let x = -f32::from(step) / 765.0;
-            let exact = f64::from(x).exp();
-            let error = (f64::from(exp(x)) - exact).abs() / exact;
-            assert!(error < 4e-7, "{error:e} at {x}");
-        }
-        assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(f32::NAN).is_nan());
-    }
 }

@@ -26,7 +26,7 @@ impl Setting {
 
     /// Number of tokens of the text that are computed.
     fn known(&mut self, text: &[u32], conversation: u64) -> usize {
-        let found = self.tree.find(text, conversation, &mut self.pages);
+        let found = self.tree.find(text, |_| Owner::Conversation(conversation), &mut self.pages);
         found.pages.iter().for_each(|&page| self.pages.release(page));
         found.tokens()
     }
@@ -68,7 +68,7 @@ fn what_another_has_read_too_stays_when_one_is_forgotten() {
     let first = setting.tree.next(None, &text(1, 32)).expect("it is there").0;
     let second = setting.tree.next(Some(first), &text(1, 64)[32..]).expect("it is there").0;
     // Bob has taken over the first page while he read, and goes on after it by himself.
-    setting.tree.join(first, 2);
+    setting.tree.join(first, Owner::Conversation(2), &setting.pages);
     let page = setting.pages.take().expect("there is a page");
     let bob = Owner::Conversation(2);
     setting.tree.insert(Some(first), &text(2, 32), page, bob, &mut setting.pages);
@@ -100,7 +100,7 @@ fn the_least_recently_used_end_goes_first_and_personas_last() {
 fn what_somebody_uses_is_not_evicted() {
     let mut setting = Setting::new(4);
     setting.keep(&text(1, 64), ALICE);
-    let found = setting.tree.find(&text(1, 32), 1, &mut setting.pages);
+    let found = setting.tree.find(&text(1, 32), |_| ALICE, &mut setting.pages);
     assert_eq!(setting.tree.evictable(&setting.pages), 1);
     assert!(setting.tree.evict(&mut setting.pages) && !setting.tree.evict(&mut setting.pages));
     found.pages.iter().for_each(|&page| setting.pages.release(page));
@@ -160,6 +160,26 @@ fn whoever_shares_a_beginning_has_no_part_in_the_rest() {
     assert_eq!(setting.known(&text(1, 5), 2), 5);
     setting.tree.forget(1, &mut setting.pages);
     assert_eq!((setting.known(&text(1, 32), 2), setting.pages.free()), (0, 8));
+}
+
+#[test]
+fn a_persona_that_lost_its_place_gets_it_back_when_it_is_used() {
+    let mut setting = Setting::new(4);
+    let (first, second) = (text(1, 64), text(2, 32));
+    setting.keep(&first, Owner::Persona);
+    // Half of the pages may be personas'.
+    setting.keep(&second, Owner::Persona);
+    let pinned = |setting: &Setting| setting.tree.pinned;
+    assert_eq!(pinned(&setting), 2);
+    let owner = |end| if end <= 64 { Owner::Persona } else { ALICE };
+    let found = setting.tree.find(&text(1, 70), owner, &mut setting.pages);
+    found.pages.iter().for_each(|&page| setting.pages.release(page));
+    assert_eq!((found.tokens(), pinned(&setting)), (64, 2));
+    setting.tree.forget(1, &mut setting.pages);
+    assert_eq!(setting.known(&first, 2), 64);
+    // Now the other one is nobody's, and goes first.
+    assert!(setting.tree.evict(&mut setting.pages));
+    assert_eq!([setting.known(&second, 2), setting.known(&first, 2)], [0, 64]);
 }
 
 #[test]

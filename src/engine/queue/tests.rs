@@ -222,6 +222,55 @@ fn a_member_with_many_messages_lets_the_first_of_another_pass() {
 }
 
 #[test]
+fn those_that_rest_keep_nobody_else_from_a_first_turn() {
+    let now = Instant::now();
+    let mut queue = Queue::new(8, 3);
+    let from = |queue: &mut Queue, member, conversation| {
+        let meta = Meta { conversation, member, ..meta(Class::Interactive) };
+        queue.reserve(meta, now, || {}).expect("there is a place")
+    };
+    let begin = |queue: &mut Queue, member, conversation| {
+        let mut ticket = from(queue, member, conversation);
+        if news(&mut ticket).is_err() {
+            drop(start(ticket));
+            return Ok(queue.take(now).expect("work").key);
+        }
+        Err(ticket)
+    };
+    let keys: Vec<u64> = (0..3).map(|number| begin(&mut queue, 1, number).ok().expect("a turn")).collect();
+    let mut fourth = begin(&mut queue, 1, 3).expect_err("all turns are taken");
+    let mut other = begin(&mut queue, 2, 4).expect_err("all turns are taken");
+    queue.rest(&keys[1..], now);
+    // Of the three turns two are member 1's at rest, beside one that is not.
+    assert_eq!(news(&mut other), Err(()));
+    assert!(news(&mut fourth).is_ok(), "a member that has turns waits for another");
+    drop(start(other));
+    queue.take(now).expect("work");
+    let third = begin(&mut queue, 3, 5).ok().expect("a turn");
+    assert!(begin(&mut queue, 4, 6).is_err(), "three are at work");
+    // Whoever rests with the only turn counts, or else there would be no end to them.
+    queue.rest(&[keys[1], keys[2], third], now);
+    assert!(begin(&mut queue, 5, 7).is_err());
+}
+
+#[test]
+fn waiting_for_memory_says_nothing_about_how_long_a_reply_takes() {
+    let now = Instant::now();
+    let mut queue = Queue::new(8, 2);
+    let begin = |queue: &mut Queue| {
+        drop(start(enter(queue, Class::Interactive, now)));
+        queue.take(now).expect("work").key
+    };
+    let (first, second) = (begin(&mut queue), begin(&mut queue));
+    queue.rest(&[second], now);
+    queue.rest(&[], now + 9 * SECOND);
+    queue.finished(first, now + 10 * SECOND, true);
+    queue.finished(second, now + 30 * SECOND, true);
+    assert_eq!(queue.wait_for_memory(2, 1), Some(20 * SECOND));
+    assert_eq!(queue.wait_for_memory(1, 2), Some(5 * SECOND));
+}
+
+#[test]
 fn who_spoke_long_ago_is_owed_nothing_less() {
     let now = Instant::now();
     let mut queue = Queue::new(8, 1);
@@ -310,14 +359,14 @@ proptest! {
             prop_assert!(queue.waiting.len() <= CAPACITY);
             prop_assert!(queue.waiting.is_sorted_by_key(|waiting| waiting.meta.class));
             for (index, waiting) in queue.waiting.iter().enumerate() {
-                prop_assert!(!queue.has_turns(waiting.meta.class), "somebody waits for nothing");
+                prop_assert!(!queue.has_turn(&waiting.meta), "somebody waits for nothing");
                 prop_assert_eq!(waiting.told, Some(index + 1));
                 // Nobody's first message is behind two of somebody else.
                 let same_class = |other: &&Waiting| other.meta.class == waiting.meta.class;
                 let before: Vec<u64> =
                     queue.waiting[..index].iter().filter(same_class).map(|other| other.meta.member).collect();
                 let waits = queue.waiting[..index].iter().any(|other| other.meta.member == waiting.meta.member);
-                if !waits && !queue.shares.members.contains_key(&waiting.meta.member) {
+                if !waits && !queue.shares.has_had_turns(waiting.meta.member) {
                     let most = (0..3).map(|member| before.iter().filter(|other| **other == member).count()).max();
                     prop_assert!(most <= Some(1), "{:?}", before);
                 }

@@ -1,7 +1,9 @@
 //! What goes into the scheduler and what comes out of it.
 
 use super::super::cost::Load;
+use super::super::fairness::Claim;
 use super::super::pages::Page;
+use super::super::prefix::Owner;
 use crate::generation::Class;
 
 /// A text whose tokens are to be computed.
@@ -21,6 +23,18 @@ pub(crate) struct Task {
     pub(crate) history_end: usize,
     /// Whether tokens are chosen after it; a task that says nothing is a hint, and ends with its prompt.
     pub(crate) speaks: bool,
+}
+
+impl Task {
+    /// Who asks for its turn.
+    pub(super) fn claim(&self) -> Claim {
+        Claim { class: self.class, member: self.member, conversation: self.conversation }
+    }
+
+    /// Whose text it is that ends at this position, from the beginning on.
+    pub(super) fn owner(&self, end: usize) -> Owner {
+        if end <= self.persona_end { Owner::Persona } else { Owner::Conversation(self.conversation) }
+    }
 }
 
 /// What the model is to do next.
@@ -73,6 +87,6 @@ pub(crate) enum News {
 }
 
 /// The size of a step with these spans.
-pub(super) fn work(spans: &[Span]) -> Load {
+pub(super) fn load(spans: &[Span]) -> Load {
     spans.iter().map(|span| Load::of(span.start, span.ids.len())).fold(Load::default(), Load::and)
 }

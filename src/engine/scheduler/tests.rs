@@ -1,5 +1,7 @@
 //! Steps as a machine would take them, which sees every wrong token.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -206,7 +208,7 @@ fn prompts_that_are_read_together_keep_to_the_time_too() {
             scheduler.add(asked(key, length));
         }
         let step = scheduler.plan();
-        scheduler.computed(&step, Duration::from_secs_f64(time(work(&step.spans))));
+        scheduler.computed(&step, Duration::from_secs_f64(time(load(&step.spans))));
         step.spans.iter().filter(|span| span.chooses).for_each(|span| scheduler.grow(span.key, 1));
         step
     };
@@ -218,8 +220,8 @@ fn prompts_that_are_read_together_keep_to_the_time_too() {
     for _ in 0..3 {
         let step = step(None);
         assert_eq!(step.spans.len(), 3);
-        let alone = time(work(&step.spans[..1]));
-        assert!(time(work(&step.spans)) < PATIENCE * alone * 1.2, "{:?}", step.spans);
+        let alone = time(load(&step.spans[..1]));
+        assert!(time(load(&step.spans)) < PATIENCE * alone * 1.2, "{:?}", step.spans);
     }
 }
 
@@ -246,10 +248,10 @@ fn steps_that_read_have_whole_grains() {
         }
         let step = scheduler.plan();
         // Slow enough that no step takes all of it.
-        let took = 20e-3 + 5e-3 * work(&step.spans).tokens as f64;
+        let took = 20e-3 + 5e-3 * load(&step.spans).tokens as f64;
         scheduler.computed(&step, Duration::from_secs_f64(took));
         step.spans.iter().filter(|span| span.chooses).for_each(|span| scheduler.grow(span.key, 1));
-        work(&step.spans).tokens
+        load(&step.spans).tokens
     };
     let mut sizes = vec![step(Some((1, 1_000)))];
     while sizes.iter().sum::<usize>() < 1_000 {
@@ -347,8 +349,8 @@ fn a_machine_whose_shortest_step_is_long_reads_in_chunks_too() {
     let mut sizes = Vec::new();
     while sizes.iter().sum::<usize>() < 1_000 {
         let step = scheduler.plan();
-        scheduler.computed(&step, Duration::from_secs_f64(time(work(&step.spans))));
-        sizes.push(work(&step.spans).tokens);
+        scheduler.computed(&step, Duration::from_secs_f64(time(load(&step.spans))));
+        sizes.push(load(&step.spans).tokens);
     }
     assert!(sizes.len() < 40, "{sizes:?}");
 }
