@@ -7,7 +7,6 @@ mod cost;
 mod detokenize;
 mod device;
 mod error;
-mod fairness;
 mod gate;
 mod gguf;
 mod lanes;
@@ -81,8 +80,8 @@ pub struct EngineOptions {
     pub queue_capacity: usize,
     /// How many requests are answered at a time; those that nobody waits for go on beside the others.
     pub batch: usize,
-    /// How many tokens' keys and values are kept in memory, at least one context; `None` is about 2 GiB, and at least two
-    /// contexts.
+    /// How many tokens' keys and values are kept in memory, at least one context; `None` is about 2 GiB, at least two
+    /// contexts where there is memory for them.
     pub cache_tokens: Option<usize>,
     /// Whether a reply may contain control tokens beside the end of text, as the bare model would have it. Not for
     /// conversations: a second beginning of text in a prompt confuses a model.
@@ -169,7 +168,7 @@ impl Engine {
         let usual = usize::try_from(USUAL_CACHE_BYTES / footprint.kv_bytes_per_token).unwrap_or(usize::MAX);
         let usual =
             usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
-        let limit = device::memory();
+        let limit = device::memory(&model, context_length);
         let resident = weights::resident_bytes(&header, device::processor());
         // What nobody asked for is not what the model fails for.
         let beside =
@@ -285,7 +284,7 @@ impl Engine {
                         context_length,
                         admission,
                         meter,
-                        scheduler: Scheduler::new(room.pages, grain),
+                        scheduler: Scheduler::new(room.pages, grain, room.batch),
                         replies: BTreeMap::new(),
                         resting: Vec::new(),
                         faults: 0,

@@ -4,6 +4,7 @@
 //! come; the prompt is built then, so that it is never stale, and [`Ticket::start`] hands it over; the
 //! [`Generation`] is a stream of [`Event`]s. Dropping a ticket or a generation cancels it: there is no other way.
 
+pub mod fairness;
 mod mailbox;
 pub mod scripted;
 mod ticket;

@@ -12,7 +12,7 @@ threads = len(os.sched_getaffinity(0))
 model = Llama(path, n_ctx=4096, n_threads=threads, n_threads_batch=threads, n_batch=512, verbose=False)
 text = lambda count: [300 + at * 37 % 20_000 for at in range(count)]
 
-model.eval(text(8))
+model.eval(text(prompt))
 model.reset()
 begin = time.perf_counter()
 model.eval(text(prompt))

@@ -15,12 +15,13 @@ model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, d
 text = lambda count: torch.tensor([[300 + at * 37 % 20_000 for at in range(count)]])
 
 with torch.inference_mode():
-    model(text(8))
+    # Only the last token's logits, as everybody else computes them.
+    model(text(prompt), logits_to_keep=1)
     begin = time.perf_counter()
-    model(text(prompt))
+    model(text(prompt), logits_to_keep=1)
     prefill = prompt / (time.perf_counter() - begin)
 
-    state = model(text(before), use_cache=True)
+    state = model(text(before), use_cache=True, logits_to_keep=1)
     begin = time.perf_counter()
     for _ in range(generate):
         token = state.logits[:, -1:].argmax(-1)

@@ -58,7 +58,10 @@ impl Accepted {
             }
             return;
         }
-        match delivering.while_typing(place.turn()).await {
+        let turn = delivering.while_typing(place.turn()).await;
+        // Its persona may have changed meanwhile.
+        delivering.persona = registration.live.persona();
+        match turn {
             Ok(Ok(speaking)) if has_words(&incoming) => {
                 delivering.generate(assistant, &incoming, speaking).await;
             }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::chat::MemberId;
+use crate::generation::Class;
+use crate::generation::fairness::{Claim, Shares};
 
 /// The line. It is empty in the beginning.
 #[derive(Debug, Default)]
@@ -17,8 +19,7 @@ struct State {
     answered: Option<u64>,
     /// In the order of their arrival.
     waiting: Vec<Waiting>,
-    /// Whose turns there were since somebody began to wait.
-    turns: Vec<MemberId>,
+    turns: Shares,
     next: u64,
 }
 
@@ -110,17 +111,11 @@ impl Line {
 }
 
 impl State {
-    /// Those who wait in the order of their turns: each member's first, then everybody's second, and so on, the turns that
-    /// there were counted; and of equals whoever came first.
+    /// Those who wait, in the order of their turns.
     fn order(&self) -> Vec<usize> {
-        let mut turns = self.turns.clone();
-        let mut order: Vec<(usize, usize)> = Vec::new();
-        for (index, waiting) in self.waiting.iter().enumerate() {
-            order.push((turns.iter().filter(|&&member| member == waiting.member).count(), index));
-            turns.push(waiting.member);
-        }
-        order.sort_unstable();
-        order.into_iter().map(|(_, index)| index).collect()
+        let claims: Vec<(Claim, u64)> =
+            self.waiting.iter().map(|waiting| (claim(waiting.member), waiting.place)).collect();
+        self.turns.order(&claims)
     }
 
     /// Gives the turn to the next one that still listens.
@@ -129,13 +124,18 @@ impl State {
             let Waiting { place, member, turn } = self.waiting.remove(next);
             if turn.send(Ok(())).is_ok() {
                 self.answered = Some(place);
-                self.turns.push(member);
+                self.turns.serve(&claim(member));
                 return;
             }
         }
         // Nobody is owed anything.
-        self.turns.clear();
+        self.turns = Shares::default();
     }
+}
+
+/// All is one conversation's, so that only members differ.
+fn claim(member: MemberId) -> Claim {
+    Claim { class: Class::Interactive, member: member.0, conversation: member.0 }
 }
 
 impl Place {
@@ -196,8 +196,24 @@ mod tests {
         drop(now(other).expect("it goes before the second"));
         drop(now(second).expect("its turn"));
         drop(now(third).expect("its turn"));
-        // What was long ago does not count.
-        assert!(line.is_empty() && line.lock().turns.is_empty());
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn a_regular_is_not_behind_a_newcomers_many() {
+        let line = Arc::default();
+        let mut speaking = now(take(&line, ALICE)).expect("its turn");
+        // Somebody always waits, and Alice has had many turns.
+        for _ in 0..10 {
+            let next = take(&line, ALICE);
+            drop(speaking);
+            speaking = now(next).expect("its turn");
+        }
+        let _many = [take(&line, BOB), take(&line, BOB)];
+        let regular = take(&line, ALICE);
+        // It is his third that has no place.
+        assert_eq!(line.take(BOB, 3).err(), Some(Busy { ahead: 4 }));
+        drop((speaking, regular));
     }
 
     #[test]

@@ -103,23 +103,64 @@ impl Cost {
     }
 
     /// The most tokens, of at most `most`, that keep a step below a time, `load` being the size of a step with so many;
-    /// and at most twice as many as a step had so far: beyond that the estimate is a guess. Unknown before anything was
-    /// measured.
+    /// and no more than come next to the largest step so far: beyond that the estimate is a guess. Unknown before anything
+    /// was measured.
     pub(crate) fn tokens_within(
         &self,
         seconds: f64,
         most: usize,
+        grain: Grain,
         load: impl Fn(usize) -> Load,
     ) -> Option<usize> {
         self.seconds(load(0))?;
         // The time grows with the tokens, so halving finds the last that fits.
         let fits = |count: usize| self.seconds(load(count)).is_some_and(|time| time <= seconds);
-        let (mut low, mut high) = (0, most.min(2 * self.largest) + 1);
+        let (mut low, mut high) = (0, most.min(grain.next(self.largest)) + 1);
         while low + 1 < high {
             let middle = usize::midpoint(low, high);
             if fits(middle) { low = middle } else { high = middle }
         }
         Some(low)
+    }
+}
+
+/// The numbers of tokens that a step computes without waste: kernels take so many rows at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grain {
+    /// Rows that cost hardly more than one of them.
+    pub(crate) few: usize,
+    /// Where steps are computed in large blocks from one block on, each by one thread: the rows of a block, and how many
+    /// threads there are.
+    pub(crate) blocks: Option<(usize, usize)>,
+}
+
+impl Grain {
+    /// Every number of tokens is as good as any other.
+    pub(crate) const FINE: Self = Self { few: 1, blocks: None };
+
+    /// How large a step may be after the largest one: twice as large, or one block for each thread where that would not fill
+    /// them.
+    fn next(self, largest: usize) -> usize {
+        match self.blocks {
+            Some((rows, threads)) if (rows..rows * threads).contains(&(2 * largest)) => rows * threads,
+            _ => 2 * largest,
+        }
+    }
+
+    /// A number of tokens near this one, of which each costs little.
+    pub(crate) fn round(self, tokens: usize) -> usize {
+        let mut most = usize::MAX;
+        if let Some((rows, threads)) = self.blocks {
+            let whole = rows * threads;
+            if tokens >= whole {
+                return tokens - tokens % whole;
+            }
+            // A block for some of the threads takes as long as one for each of them.
+            most = rows - 1;
+        }
+        let near = (tokens + self.few / 2).min(most);
+        let near = near - near % self.few;
+        if near > 0 { near } else { tokens }
     }
 }
 
@@ -139,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn steps_have_as_many_tokens_as_kernels_like() {
+        let grain = Grain { few: 4, blocks: Some((32, 2)) };
+        let rounded = |tokens| grain.round(tokens);
+        assert_eq!([1, 2, 5, 6, 13, 14].map(rounded), [1, 4, 4, 8, 12, 16]);
+        assert_eq!([31, 32, 63, 64, 127, 128].map(rounded), [28, 28, 28, 64, 64, 128]);
+        assert_eq!([1, 2, 33, 64].map(|tokens| Grain::FINE.round(tokens)), [1, 2, 33, 64]);
+    }
+
+    #[test]
     fn work_counts_what_each_token_attends_to() {
         assert_eq!(Load::of(0, 3), Load { tokens: 3, pairs: 1 + 2 + 3 });
         assert_eq!(Load::of(10, 2), Load { tokens: 2, pairs: 11 + 12 });
@@ -149,7 +199,7 @@ mod tests {
     fn nothing_is_known_before_the_first_step() {
         let cost = Cost::default();
         assert_eq!(cost.seconds(Load::of(0, 1)), None);
-        assert_eq!(cost.tokens_within(1.0, 10, |count| Load::of(0, count)), None);
+        assert_eq!(cost.tokens_within(1.0, 10, Grain::FINE, |count| Load::of(0, count)), None);
     }
 
     /// What is known of a machine that has read a few prompts and spoken for a long time.
@@ -226,7 +276,9 @@ mod tests {
     fn steps_grow_by_and_by() {
         let mut cost = Cost::default();
         cost.learn(Load::of(0, 4), Duration::from_micros(10));
-        assert_eq!(cost.tokens_within(1.0, 512, |count| Load::of(0, count)), Some(8));
+        assert_eq!(cost.tokens_within(1.0, 512, Grain::FINE, |count| Load::of(0, count)), Some(8));
+        let grain = Grain { few: 4, blocks: Some((8, 4)) };
+        assert_eq!(cost.tokens_within(1.0, 512, grain, |count| Load::of(0, count)), Some(32));
     }
 
     proptest! {
@@ -258,7 +310,7 @@ mod tests {
             let cost = Cost { weights, largest: 256, ..Cost::default() };
             let beside = Load::of(50, 1);
             let load = |count| beside.and(Load::of(position, count));
-            let count = cost.tokens_within(limit, 256, load).expect("it has learned");
+            let count = cost.tokens_within(limit, 256, Grain::FINE, load).expect("it has learned");
             let seconds = |count| cost.seconds(load(count)).expect("it has learned");
             prop_assert!(count == 0 || seconds(count) <= limit);
             prop_assert!(count == 256 || seconds(count + 1) > limit);

@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, Device, Result, Storage, Tensor, bail};
 use multiversion::multiversion;
 
 use super::lanes::exp;
+use super::threads::fill;
 
 /// With fewer numbers than this a step is done before other threads have woken up.
 const WORTH_SHARING: usize = 100_000;
@@ -18,23 +19,14 @@ pub(crate) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         bail!("a gate of {:?} for {:?}", gate.dims(), up.dims());
     }
     let mut out = vec![0.0f32; count * hidden];
+    let rows = (0..count).zip(out.chunks_exact_mut(hidden)).collect();
     with_rows(gate, |gates| {
         with_rows(up, |ups| {
-            let rows: Vec<_> = out.chunks_exact_mut(hidden).map(std::sync::Mutex::new).collect();
-            let run = |range: std::ops::Range<usize>| {
-                for row in range {
-                    if let Ok(mut out) = rows[row].lock() {
-                        gate_row(gates.row(row), ups.row(row), &mut out);
-                    }
-                }
-            };
-            if count * hidden < WORTH_SHARING {
-                run(0..count);
-            } else {
-                candle_core::utils::barrier_pool().execute_chunked(count, run);
-            }
+            fill("gate", rows, count * hidden >= WORTH_SHARING, |&row, out| {
+                gate_row(gates.row(row), ups.row(row), out);
+            })
         })
-    })??;
+    })???;
     Tensor::from_vec(out, (count, hidden), &Device::Cpu)
 }
 

@@ -11,6 +11,7 @@ use candle_nn::ops::rms_norm;
 use candle_nn::rotary_emb::rope_i;
 
 use super::attention::{Attention, KvShape, Slabs, Tensors};
+use super::cost::Grain;
 use super::device;
 use super::error::LoadError;
 use super::gate::swiglu;
@@ -19,7 +20,7 @@ use super::matmul::{CandleMatmul, Joined, Matmul, Stack};
 use super::origin::ReadSeek;
 use super::pages::{PAGE, Page, Pages, pages_for};
 use super::scheduler::{Span, Step};
-use super::weights::{self, Hyperparameters};
+use super::weights::{self, Hyperparameters, Processor};
 
 /// Names the step that panics on purpose. Only debug builds look at it.
 #[cfg(debug_assertions)]
@@ -52,14 +53,16 @@ pub(crate) trait Model {
     /// Computes something small, to see whether it can. Spoils what the first page holds.
     fn probe(&mut self) -> Result<(), StepError>;
 
-    /// Steps of so many tokens, or of a multiple of it, cost least for a token.
-    fn grain(&self) -> usize {
-        1
+    /// How large steps should be.
+    fn grain(&self) -> Grain {
+        Grain::FINE
     }
 }
 
-/// candle's fastest kernels take so many rows at a time, each such block in one thread.
-const ROWS_OF_A_THREAD: usize = 32;
+/// So many rows at a time go through candle's usual kernels on x86, and through those for AMX, which are there for `Q4_K` and
+/// take steps from one block on (candle-core 0.11, `quantized/repack_x86.rs`).
+const ROWS_OF_A_TILE: usize = 4;
+const ROWS_OF_A_BLOCK: usize = 32;
 
 /// A Llama model. N is the number of tokens of a step.
 pub(crate) struct Llama {
@@ -73,6 +76,7 @@ pub(crate) struct Llama {
     cos: Tensor,
     sin: Tensor,
     attention: Box<dyn Attention>,
+    grain: Grain,
     #[cfg(debug_assertions)]
     steps: u64,
 }
@@ -120,7 +124,9 @@ impl Llama {
             Box::new(Tensors::new(kv, &device).map_err(candle)?)
         };
         let shape = shape.clone();
+        let grain = if device.is_cpu() { grain(header) } else { Grain::FINE };
         let mut llama = Self {
+            grain,
             device,
             shape,
             embedding,
@@ -190,7 +196,7 @@ impl Llama {
         if !self.device.is_cpu() {
             return Ok(());
         }
-        let longest = self.cos.dim(0)?.min(ROWS_OF_A_THREAD).min(pages * PAGE);
+        let longest = self.cos.dim(0)?.min(ROWS_OF_A_BLOCK).min(pages * PAGE);
         let mut all = Pages::new(pages_for(longest));
         let pages: Vec<Page> = std::iter::from_fn(|| all.take()).collect();
         for rows in [2, longest] {
@@ -218,8 +224,8 @@ impl Llama {
 }
 
 impl Model for Llama {
-    fn grain(&self) -> usize {
-        if self.device.is_cpu() { ROWS_OF_A_THREAD * candle_core::utils::get_num_threads() } else { 1 }
+    fn grain(&self) -> Grain {
+        self.grain
     }
 
     fn probe(&mut self) -> Result<(), StepError> {
@@ -242,6 +248,14 @@ impl Model for Llama {
         self.panic_on_purpose();
         Ok(self.compute(step)?)
     }
+}
+
+/// How large steps on this processor should be.
+fn grain(header: &Header) -> Grain {
+    let in_blocks = Processor::here().has_amx()
+        && header.tensors.values().any(|tensor| weights::dtype(tensor.dtype) == Some(GgmlDType::Q4K));
+    let blocks = in_blocks.then(|| (ROWS_OF_A_BLOCK, candle_core::utils::get_num_threads()));
+    Grain { few: ROWS_OF_A_TILE, blocks }
 }
 
 /// The cosines and sines of the angles: pair i of a head at position p turns by p / base^(2i / width).

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::fairness::{Claim, Shares};
+use crate::generation::fairness::{Claim, Shares};
 use crate::generation::{Class, Full, Grant, Mailbox, Meta, Queued, Request, Started, Ticket, ticket};
 
 /// How long a ticket whose turn has come may take to be started, before the place goes to the next one. The
@@ -270,13 +270,14 @@ impl Queue {
         let running = self.running.iter().map(|running| (&running.meta, running.rests));
         let turns = granted.chain(started).chain(running).filter(|(meta, _)| meta.class <= request.class);
         let turns: Vec<(u64, bool)> = turns.map(|(meta, rests)| (meta.member, rests)).collect();
-        if turns.len() < self.turns || turns.iter().any(|(member, _)| *member == request.member) {
-            return turns.len() < self.turns;
+        if turns.len() < self.turns {
+            return true;
         }
-        let active = turns.iter().filter(|(_, rests)| !rests).count();
-        let with_active: HashSet<u64> = turns.iter().filter(|(_, rests)| !rests).map(|turn| turn.0).collect();
-        let resting: HashSet<u64> = turns.iter().map(|turn| turn.0).collect();
-        active + resting.difference(&with_active).count() < self.turns
+        let members: HashSet<u64> = turns.iter().map(|&(member, _)| member).collect();
+        let active: Vec<u64> = turns.iter().filter(|(_, rests)| !rests).map(|&(member, _)| member).collect();
+        let at_work: HashSet<&u64> = active.iter().collect();
+        // Of a member who only rests, one turn counts.
+        !members.contains(&request.member) && active.len() + members.len() - at_work.len() < self.turns
     }
 
     /// A number that nothing else has.

@@ -2,42 +2,29 @@
 //! keeps those replies flowing. It owns the pages and the prefix tree, and knows neither model nor clock nor text.
 
 mod entry;
+mod keeping;
+mod prompts;
 mod step;
+mod waiting;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use entry::{Entry, Running};
+use entry::Entry;
+pub(crate) use prompts::LARGEST_CHUNK;
 use step::load;
 pub(crate) use step::{News, PageCopy, Span, Step, Task};
 
-use super::cost::{Cost, Load};
-use super::fairness::{Claim, Shares};
-use super::pages::{PAGE, Page, Pages, pages_for};
-use super::prefix::{Owner, Prefixes};
+use super::cost::{Cost, Grain};
+use super::pages::{Page, Pages, pages_for};
+use super::prefix::Prefixes;
 use crate::generation::Class;
-
-/// How many times as long as without them a step may take that also reads prompts.
-const PATIENCE: f64 = 2.7;
-
-/// The longest step, in seconds, while no reply is growing: whoever comes or goes waits for its end.
-const LONGEST_STEP: f64 = 0.5;
-
-/// The same for work that nobody waits for.
-const LONGEST_IDLE_STEP: f64 = 0.15;
-
-/// How many times as long as one with a single token a step may take that only reads, though it be the longest: where
-/// reading the weights takes a second, shorter steps would do little else.
-const READING: f64 = 5.0;
-
-/// Tokens of prompts in a step before anything was measured.
-const FIRST_CHUNK: usize = 16;
-
-/// Most tokens of prompts in a step: more need memory and gain nothing.
-const LARGEST_CHUNK: usize = 512;
+use crate::generation::fairness::Shares;
 
 /// Hints that may wait to be computed; the oldest goes when there are more.
 pub(crate) const MOST_HINTS: usize = 32;
+
+/// After so many steps that went well as much is read at a time again as before memory was short.
+const TRUST: usize = 256;
 
 /// A conversation whose tasks cannot be planned, for tests of what happens then.
 #[cfg(test)]
@@ -51,27 +38,31 @@ pub(crate) struct Scheduler {
     /// In the order of their ranks.
     entries: Vec<Entry>,
     /// Who has had pages how often while others waited for some.
-    shares: Shares,
+    turns: Shares,
     cost: Cost,
-    /// Steps that read prompts have a multiple of so many tokens, if they have that many.
-    grain: usize,
-    /// Most tokens of prompts in a step.
+    grain: Grain,
+    /// How many replies of a class and those more urgent speak at a time.
+    batch: usize,
+    /// Most tokens of prompts in a step, and how many steps went well since it was made less.
     most: usize,
+    went_well: usize,
     /// Copies that the next step begins with.
     copies: Vec<PageCopy>,
 }
 
 impl Scheduler {
-    /// A scheduler with so many pages: at least as many as the longest text takes.
-    pub(crate) fn new(pages: usize, grain: usize) -> Self {
+    /// A scheduler with so many pages, at least as many as the longest text takes.
+    pub(crate) fn new(pages: usize, grain: Grain, batch: usize) -> Self {
         Self {
             pages: Pages::new(pages),
             prefixes: Prefixes::default(),
             entries: Vec::new(),
-            shares: Shares::default(),
+            turns: Shares::default(),
             cost: Cost::default(),
             grain,
+            batch,
             most: LARGEST_CHUNK,
+            went_well: 0,
             copies: Vec::new(),
         }
     }
@@ -116,7 +107,7 @@ impl Scheduler {
 
     /// A scheduler for the same pages that knows of nothing.
     pub(crate) fn anew(&self) -> Self {
-        Self { most: self.most, ..Self::new(self.pages.total(), self.grain) }
+        Self { most: self.most, ..Self::new(self.pages.total(), self.grain, self.batch) }
     }
 
     /// The replies that wait for pages.
@@ -149,7 +140,7 @@ impl Scheduler {
             self.entries.remove(index);
             if self.entries.is_empty() {
                 // Nobody is owed anything.
-                self.shares = Shares::default();
+                self.turns = Shares::default();
             }
         }
     }
@@ -191,6 +182,11 @@ impl Scheduler {
     /// The step was taken and took so long.
     pub(crate) fn computed(&mut self, step: &Step, took: Duration) {
         self.cost.learn(load(&step.spans), took);
+        self.went_well += 1;
+        if self.most < LARGEST_CHUNK && self.went_well >= TRUST {
+            // Whatever else took the memory may be gone.
+            (self.most, self.went_well) = ((2 * self.most).min(LARGEST_CHUNK), 0);
+        }
         for span in &step.spans {
             let Some(index) = self.index(span.key) else { continue };
             let entry = &mut self.entries[index];
@@ -205,25 +201,29 @@ impl Scheduler {
         }
     }
 
-    /// The step was not taken, for want of memory: from now on steps read at most half as much of prompts. False when they
-    /// cannot read less.
-    pub(crate) fn read_less(&mut self, step: &Step) -> bool {
+    /// The step was not taken, or in part, for want of memory. All tasks begin again, and steps read at most half as much of
+    /// prompts, for a while. Gives the task that has to end instead, where the step cannot be smaller.
+    pub(crate) fn short_of_memory(&mut self, step: &Step) -> Option<u64> {
         let read: usize = step.spans.iter().map(|span| span.ids.len()).filter(|&count| count > 1).sum();
         let less = read.min(self.most) / 2;
-        if less == 0 {
-            return false;
+        let last = step.spans.iter().max_by_key(|span| span.key).map(|span| span.key);
+        if less > 0 {
+            (self.most, self.went_well) = (less, 0);
         }
-        self.most = less;
-        self.copies.splice(0..0, step.copies.iter().copied());
-        true
+        self.reset();
+        last.filter(|_| less == 0)
     }
 
     /// The step has failed: no page can be relied on. All tasks begin again, but for those that the caller removes.
     pub(crate) fn reset(&mut self) {
         self.copies.clear();
-        for entry in &mut self.entries {
-            let running = entry.running.take();
-            running.into_iter().flat_map(|running| running.pages).for_each(|page| self.pages.release(page));
+        for index in 0..self.entries.len() {
+            if self.entries[index].running.is_some() {
+                // Nothing of it may stay in the tree.
+                let keeps = std::mem::replace(&mut self.entries[index].keeps, false);
+                self.set_back(index);
+                self.entries[index].keeps = keeps;
+            }
         }
         self.prefixes.clear(&mut self.pages);
     }
@@ -254,169 +254,6 @@ impl Scheduler {
         set_back
     }
 
-    /// Those who wait for pages, in the order in which they get them: in fair turns, and of equals whoever was set back.
-    fn waiting(&self) -> Vec<u64> {
-        let waiting = self.active().filter(|entry| entry.running.is_none());
-        let is_new = |entry: &Entry| entry.task.tokens.len() == entry.prompt;
-        let claims: Vec<(Claim, (bool, u64))> =
-            waiting.map(|entry| (entry.task.claim(), (is_new(entry), entry.task.key))).collect();
-        self.shares.order(&claims).into_iter().map(|index| claims[index].1.1).collect()
-    }
-
-    /// Gives pages to those who wait, as long as there are enough.
-    fn admit(&mut self, step: &mut Step) {
-        for key in self.waiting() {
-            let Some(index) = self.index(key) else { continue };
-            let entry = &self.entries[index];
-            let (class, length) = (entry.task.class, entry.length());
-            let known = &entry.task.tokens[..entry.prompt.min(length - 1)];
-            let found = self.prefixes.find(known, |end| entry.task.owner(end), &mut self.pages);
-            let needed = pages_for(length + 1) - found.pages.len();
-            // What is less urgent gives way if that helps; everybody else keeps what it has.
-            let yields = |entry: &Entry| entry.running.is_some() && entry.task.class > class;
-            while !self.has_room(needed)
-                && self.could_have_room(needed, class, &found.pages)
-                && let Some(last) = self.entries.iter().rposition(yields)
-            {
-                // Its pages may be another's in this very step.
-                let key = self.entries[last].task.key;
-                step.spans.retain(|span| span.key != key);
-                self.set_back(last);
-            }
-            if !self.has_room(needed) {
-                found.pages.into_iter().for_each(|page| self.pages.release(page));
-                return;
-            }
-            let (cached, kept) = (found.tokens(), found.pages.len());
-            let mut pages = found.pages;
-            pages.extend((0..needed).map_while(|_| self.take_page()));
-            if let (Some((from, tokens)), Some(&to)) = (found.partial, pages.get(kept)) {
-                step.copies.push(PageCopy { from, to, tokens });
-            }
-            let entry = &mut self.entries[index];
-            if entry.task.speaks {
-                self.shares.serve(&entry.task.claim());
-            }
-            entry.running = Some(Running { pages, computed: cached, kept, at: found.at });
-            entry.told = None;
-            if !std::mem::replace(&mut entry.admitted, true) {
-                step.news.push(News::Admitted { key, cached });
-            }
-        }
-    }
-
-    /// Whether so many pages are there, beside one for every reply that grows and may need it soon.
-    fn has_room(&self, pages: usize) -> bool {
-        let reserve = self.entries.iter().filter(|entry| entry.grows()).count();
-        self.pages.free() + self.prefixes.evictable(&self.pages) >= pages + reserve
-    }
-
-    /// The same if what is less urgent than this class had none, beside those that were found already.
-    fn could_have_room(&self, pages: usize, class: Class, found: &[Page]) -> bool {
-        let others = self.entries.iter().filter(|entry| entry.task.class <= class);
-        let reserve = others.clone().filter(|entry| entry.grows()).count();
-        let held = others.filter_map(|entry| entry.running.as_ref()).flat_map(|running| &running.pages);
-        let held: BTreeSet<&Page> = held.chain(found).collect();
-        self.pages.total() - held.len() >= pages + reserve
-    }
-
-    /// Parts of the prompts that are being read, in equal shares.
-    fn plan_prompts(&mut self, step: &mut Step) {
-        let reading = self.readers();
-        let Some(&first) = reading.first() else { return };
-        let beside = load(&step.spans);
-        let least = if step.spans.is_empty() { Load::of(self.entries[first].computed(), 1) } else { beside };
-        let least = self.cost.seconds(least).unwrap_or(0.0);
-        let class = self.entries[first].task.class;
-        // What is less urgent than the prompt need not keep flowing.
-        let flows =
-            |span: &Span| self.index(span.key).is_some_and(|index| self.entries[index].task.class <= class);
-        let limit = if step.spans.iter().any(flows) {
-            PATIENCE * least
-        } else if class == Class::Idle {
-            LONGEST_IDLE_STEP.max(PATIENCE * least)
-        } else {
-            LONGEST_STEP.max(READING * least)
-        };
-        let load = |budget| {
-            let shares = reading.iter().zip(self.shares(&reading, budget));
-            shares
-                .map(|(&index, count)| Load::of(self.entries[index].computed(), count))
-                .fold(beside, Load::and)
-        };
-        let budget = self.cost.tokens_within(limit, self.most, load);
-        let budget = budget.unwrap_or(FIRST_CHUNK.min(self.most)).max(1);
-        let tokens = load(budget).tokens;
-        // The rest makes a step of its own, which is a small one.
-        let rounded = (tokens - tokens % self.grain).saturating_sub(beside.tokens);
-        let budget = if rounded > 0 { rounded } else { budget };
-        for (&index, count) in reading.iter().zip(self.shares(&reading, budget)) {
-            if count > 0 {
-                step.spans.extend(self.span(index, count, None));
-            }
-        }
-    }
-
-    /// How many tokens each of these prompts gets of a step's: equal shares, as far as there are so many.
-    fn shares(&self, reading: &[usize], mut budget: usize) -> Vec<usize> {
-        let share = |(number, &index): (usize, &usize)| {
-            let entry = &self.entries[index];
-            let count = budget.div_ceil(reading.len() - number).min(entry.length() - entry.computed());
-            budget -= count;
-            count
-        };
-        reading.iter().enumerate().map(share).collect()
-    }
-
-    /// The prompts that are read now: those of the most urgent class, and of each member's (hints are one's) the first
-    /// alone, since one that is done is worth more than many that are not. Whoever would compute a page that another
-    /// is about to compute waits and shares it.
-    fn readers(&mut self) -> Vec<usize> {
-        let reads = |entry: &Entry| entry.running.is_some() && !entry.grows();
-        let class = self.active().filter(|entry| reads(entry)).map(|entry| entry.task.class).min();
-        let Some(class) = class else { return Vec::new() };
-        let mut readers: Vec<usize> = Vec::new();
-        for index in 0..self.entries.len() {
-            let entry = &self.entries[index];
-            let member = |&other: &usize| self.entries[other].task.member == entry.task.member;
-            if entry.task.class != class || !reads(entry) || readers.iter().any(member) {
-                continue;
-            }
-            self.catch_up(index);
-            let next = self.entries[index].page_to_come();
-            let comes = |&other: &usize| self.entries[other].page_at_work() == next;
-            if next.is_none() || !readers.iter().any(comes) {
-                readers.push(index);
-            }
-        }
-        readers
-    }
-
-    /// Takes over whole pages that others have computed since the task was admitted.
-    fn catch_up(&mut self, index: usize) {
-        while let Some((at, start, tokens)) = self.entries[index].page_to_come() {
-            let Some((node, page)) = self.prefixes.next(at, tokens) else { return };
-            let Entry { task, running: Some(running), .. } = &mut self.entries[index] else { return };
-            self.prefixes.join(node, task.owner(start + PAGE), &self.pages);
-            self.pages.share(page);
-            self.pages.release(std::mem::replace(&mut running.pages[start / PAGE], page));
-            running.computed += PAGE;
-            running.kept += 1;
-            running.at = Some(node);
-        }
-    }
-
-    /// Tells those who wait for pages where they stand.
-    fn tell_places(&mut self, step: &mut Step) {
-        for (place, key) in (1..).zip(self.waiting()) {
-            let Some(index) = self.index(key) else { continue };
-            let entry = &mut self.entries[index];
-            if entry.task.speaks && entry.told.replace(place) != Some(place) {
-                step.news.push(News::Waits { key, place });
-            }
-        }
-    }
-
     /// The next tokens of a task that has its pages, `page` being one more.
     fn span(&mut self, index: usize, count: usize, page: Option<Page>) -> Option<Span> {
         let entry = &mut self.entries[index];
@@ -438,76 +275,6 @@ impl Scheduler {
             self.prefixes.evict(&mut self.pages);
         }
         self.pages.take()
-    }
-
-    /// Gives the whole pages of a task that begin its conversation's next prompt to the tree, and the end of its
-    /// persona's part.
-    fn keep(&mut self, index: usize) {
-        loop {
-            self.keep_persona_end(index);
-            let Entry { task, running: Some(running), keeps: true, .. } = &mut self.entries[index] else {
-                return;
-            };
-            let start = running.kept * PAGE;
-            let end = start + PAGE;
-            if end > running.computed.min(task.history_end) {
-                return;
-            }
-            let own = running.pages[running.kept];
-            let (at, tokens, owner) = (running.at, &task.tokens[start..end], task.owner(end));
-            let node = self.prefixes.insert(at, tokens, own, owner, &mut self.pages);
-            let Some((node, page)) = node.and_then(|node| Some((node, self.prefixes.page(node)?))) else {
-                return;
-            };
-            if page != own {
-                // Somebody else computed the same.
-                self.pages.share(page);
-                self.pages.release(own);
-                running.pages[running.kept] = page;
-            }
-            running.kept += 1;
-            running.at = Some(node);
-        }
-    }
-
-    /// Where a persona's part ends within the page that a task gives to the tree next, that part gets a page for itself:
-    /// what stands behind it on the task's own page is a conversation's.
-    fn keep_persona_end(&mut self, index: usize) {
-        let Entry { task, running: Some(running), keeps: true, .. } = &self.entries[index] else { return };
-        let (start, end) = (running.kept * PAGE, task.persona_end);
-        if end <= start || end >= start + PAGE || end > running.computed {
-            return;
-        }
-        let (at, tokens, from) = (running.at, task.tokens[start..end].to_vec(), running.pages[running.kept]);
-        if self.prefixes.next(at, &tokens).is_some() {
-            self.prefixes.insert(at, &tokens, from, Owner::Persona, &mut self.pages);
-        } else if let Some(page) = self.take_page() {
-            self.copies.push(PageCopy { from, to: page, tokens: tokens.len() });
-            self.prefixes.insert(at, &tokens, page, Owner::Persona, &mut self.pages);
-            self.pages.release(page);
-        }
-    }
-
-    /// Takes a task's pages away before its end: it is to get others, as if it had not had any.
-    fn set_back(&mut self, index: usize) {
-        let task = &self.entries[index].task;
-        if task.speaks {
-            self.shares.take_back(&task.claim());
-        }
-        self.release(index);
-    }
-
-    /// Takes a task's pages away. What begins its conversation's next prompt stays in the tree.
-    fn release(&mut self, index: usize) {
-        let Entry { task, running, keeps, .. } = &mut self.entries[index];
-        let Some(running) = running.take() else { return };
-        let (start, end) = (running.kept * PAGE, running.computed.min(task.history_end));
-        if *keeps && start < end && end < start + PAGE {
-            let owner = Owner::Conversation(task.conversation);
-            let page = running.pages[running.kept];
-            self.prefixes.insert(running.at, &task.tokens[start..end], page, owner, &mut self.pages);
-        }
-        running.pages.into_iter().for_each(|page| self.pages.release(page));
     }
 
     /// Whether every page is free or the tree's, as it must be when there is nothing to do.

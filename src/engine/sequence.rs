@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::detokenize::Detokenizer;
 use super::sampling::Sampler;
-use super::stop::{Step, StopMatcher};
+use super::stop::{Matched, StopMatcher};
 use super::tokenizer::Tokenizer;
 use crate::generation::{Event, Failure, FailureKind, Finish, Mailbox, Request, Sampling, Segment};
 
@@ -177,7 +177,7 @@ impl Sequence {
         if self.tokenizer.decode(ids) == self.text { ids.to_vec() } else { Vec::new() }
     }
 
-    fn deliver(&mut self, step: Step, mailbox: &Mailbox) -> Option<Finish> {
+    fn deliver(&mut self, step: Matched, mailbox: &Mailbox) -> Option<Finish> {
         if !step.text.is_empty() {
             self.text.push_str(&step.text);
             let ids = self.new_tokens()[self.sent..].to_vec();

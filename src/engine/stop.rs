@@ -27,7 +27,7 @@ pub(crate) struct StopMatcher {
 
 /// What a piece of text made certain.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Step {
+pub(crate) struct Matched {
     /// Text before any stop string.
     pub(crate) text: String,
     /// Index of the stop string that ended the text.
@@ -73,9 +73,9 @@ impl StopMatcher {
     }
 
     /// Takes the next piece of the text.
-    pub(crate) fn push(&mut self, text: &str) -> Step {
+    pub(crate) fn push(&mut self, text: &str) -> Matched {
         if self.ended {
-            return Step::default();
+            return Matched::default();
         }
         self.held.push_str(text);
         for &byte in text.as_bytes() {
@@ -92,19 +92,19 @@ impl StopMatcher {
         }
         let certain =
             self.open_start().unwrap_or(self.position).min(self.found.map_or(usize::MAX, |found| found.0));
-        Step { text: self.release(certain), stop: None }
+        Matched { text: self.release(certain), stop: None }
     }
 
     /// The end of the text: nothing can grow any more.
-    pub(crate) fn finish(&mut self) -> Step {
+    pub(crate) fn finish(&mut self) -> Matched {
         if self.ended {
-            return Step::default();
+            return Matched::default();
         }
         if let Some((start, index)) = self.found {
             return self.stop_at(start, index);
         }
         self.ended = true;
-        Step { text: self.release(self.position), stop: None }
+        Matched { text: self.release(self.position), stop: None }
     }
 
     /// Keeps the match that begins first, and of those the longest, which is the last to be complete.
@@ -120,11 +120,11 @@ impl StopMatcher {
         (open > 0).then(|| self.position - open)
     }
 
-    fn stop_at(&mut self, start: usize, index: usize) -> Step {
+    fn stop_at(&mut self, start: usize, index: usize) -> Matched {
         self.ended = true;
         let text = self.release(start);
         self.held.clear();
-        Step { text, stop: Some(index) }
+        Matched { text, stop: Some(index) }
     }
 
     /// Gives out the held text before `end`.
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn nothing_comes_after_a_stop_string() {
         let mut matcher = StopMatcher::new(&["x".to_owned()], false);
-        assert_eq!(matcher.push("axb"), Step { text: "a".to_owned(), stop: Some(0) });
-        assert_eq!(matcher.push("c"), Step::default());
-        assert_eq!(matcher.finish(), Step::default());
+        assert_eq!(matcher.push("axb"), Matched { text: "a".to_owned(), stop: Some(0) });
+        assert_eq!(matcher.push("c"), Matched::default());
+        assert_eq!(matcher.finish(), Matched::default());
     }
 
     /// The rule, written down without regard to time: first start, then length, then order.

@@ -1,6 +1,9 @@
-//! How many threads the arithmetic uses. To be called before anything else runs.
+//! The threads of the arithmetic: how many there are, and work of our own on them.
 
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The variables by which candle and rayon learn their number of threads. Neither has another way for the
 /// pools that candle makes itself, and without them candle counts the host's cores, whatever this process may
@@ -30,6 +33,40 @@ pub fn prepare_threads() -> bool {
         }
     }
     true
+}
+
+/// Fills parts of a result, each as its task says, on candle's threads where there is so much to do that they are worth waking.
+///
+/// # Errors
+/// When `what` was done in a task panicked. On a thread of candle's a panic would end all of its work for ever.
+pub(crate) fn fill<T: Sync>(
+    what: &str,
+    parts: Vec<(T, &mut [f32])>,
+    worth_sharing: bool,
+    run: impl Fn(&T, &mut [f32]) + Sync,
+) -> candle_core::Result<()> {
+    let parts: Vec<(T, Mutex<&mut [f32]>)> =
+        parts.into_iter().map(|(task, part)| (task, Mutex::new(part))).collect();
+    let panicked = AtomicBool::new(false);
+    let fill = |range: std::ops::Range<usize>| {
+        for (task, part) in &parts[range] {
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                if let Ok(mut part) = part.lock() {
+                    run(task, &mut part);
+                }
+            }));
+            panicked.fetch_or(done.is_err(), Ordering::Relaxed);
+        }
+    };
+    if worth_sharing {
+        candle_core::utils::barrier_pool().execute_chunked(parts.len(), fill);
+    } else {
+        fill(0..parts.len());
+    }
+    if panicked.into_inner() {
+        candle_core::bail!("the {what} panicked");
+    }
+    Ok(())
 }
 
 /// Whether the kernel knows of no other thread of this process.

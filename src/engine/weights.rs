@@ -131,6 +131,11 @@ pub(crate) struct Processor {
 }
 
 impl Processor {
+    /// Whether it multiplies whole tiles.
+    pub(crate) fn has_amx(self) -> bool {
+        self.amx
+    }
+
     /// This machine's. Whether there is AMX only Linux tells.
     pub(crate) fn here() -> Self {
         #[cfg(target_arch = "x86_64")]

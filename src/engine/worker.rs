@@ -63,8 +63,8 @@ pub(crate) struct Reply {
     mailbox: Mailbox,
     sequence: Sequence,
     usage: Usage,
-    /// Tokens of the prompt that were computed for it, and again after a set-back. All others were there, or came from
-    /// another's work.
+    /// Tokens of the prompt that were computed for it before its first token, again after a set-back included. All others were
+    /// there, or came from another's work.
     computed: usize,
     timings: Timings,
     /// When its place was taken, when it got its pages, and when its first token was chosen.
@@ -259,8 +259,12 @@ impl<M: Model> Worker<M> {
                 true
             }
             Ok(Ok(_)) => self.fail(&step, "the model gave other logits than it has rows"),
-            Ok(Err(StepError::OutOfMemory)) if self.scheduler.read_less(&step) => {
-                tracing::warn!("the graphics card is short of memory, so prompts are read in smaller parts");
+            Ok(Err(error @ StepError::OutOfMemory)) => {
+                tracing::warn!("{error}");
+                if let Some(key) = self.scheduler.short_of_memory(&step) {
+                    self.faults += 1;
+                    self.refuse(key, fault(error.to_string()));
+                }
                 true
             }
             Ok(Err(error)) => self.fail(&step, &error.to_string()),

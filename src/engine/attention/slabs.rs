@@ -1,9 +1,5 @@
 //! Attention on CPUs: keys and values in memory of our own.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use candle_core::{CpuStorage, Device, Result, Storage, Tensor, bail};
 use half::f16;
 use half::slice::{HalfBitsSliceExt as _, HalfFloatSliceExt as _};
@@ -12,6 +8,7 @@ use multiversion::multiversion;
 use super::super::lanes::{LANES, exp};
 use super::super::pages::PAGE;
 use super::super::scheduler::{PageCopy, Span};
+use super::super::threads::fill;
 use super::{Attention, KvShape};
 
 /// Queries that one task of the pool handles, if they are of one head: enough to use keys that were widened to f32 many
@@ -138,35 +135,17 @@ impl Attention for Slabs {
                     rest = others;
                     work += count * (position + count) * group * width;
                     let block = QueryBlock { span, head, first_row: first_row + offset, position, count };
-                    blocks.push((block, Mutex::new(mine)));
+                    blocks.push((block, mine));
                 }
                 first_row += span.ids.len();
             }
         }
-        let panicked = AtomicBool::new(false);
         let this = &*self;
         with_numbers(q, |q| {
-            let run = |range: std::ops::Range<usize>| {
-                for (block, out) in &blocks[range] {
-                    // A panic on a thread of candle's pool would end all of its work for ever.
-                    let done = catch_unwind(AssertUnwindSafe(|| {
-                        if let Ok(mut out) = out.lock() {
-                            this.attend_block(layer, q, block, &mut out);
-                        }
-                    }));
-                    panicked.fetch_or(done.is_err(), Ordering::Relaxed);
-                }
-            };
-            if work < WORTH_SHARING {
-                run(0..blocks.len());
-            } else {
-                candle_core::utils::barrier_pool().execute_chunked(blocks.len(), run);
-            }
-        })?;
-        drop(blocks);
-        if panicked.into_inner() {
-            bail!("the attention panicked");
-        }
+            fill("attention", blocks, work >= WORTH_SHARING, |block, out| {
+                this.attend_block(layer, q, block, out);
+            })
+        })??;
         // From `[kv_heads, N, group, width]`.
         Tensor::from_vec(out, (kv_heads, rows, group * width), &Device::Cpu)?
             .transpose(0, 1)?

@@ -49,9 +49,13 @@ impl Tensors {
         let (keys, values) = (gather(&self.keys[layer])?, gather(&self.values[layer])?);
         let q = q.reshape((count, kv_heads, group, width))?.permute((1, 2, 0, 3))?;
         let q = q.reshape((kv_heads, group * count, width))?;
-        let scores = (q.matmul(&keys.transpose(1, 2)?.contiguous()?)? * f64::from(self.shape.scale()))?;
-        let scores = scores.reshape((kv_heads, group, count, end))?.broadcast_add(mask)?;
-        let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.reshape((kv_heads, group * count, end))?;
+        // Each is as large as all scores, so it goes when the next one is there.
+        let weights = {
+            let scores = (q.matmul(&keys.transpose(1, 2)?.contiguous()?)? * f64::from(self.shape.scale()))?;
+            scores.reshape((kv_heads, group, count, end))?.broadcast_add(mask)?
+        };
+        let weights =
+            candle_nn::ops::softmax(&weights, D::Minus1)?.reshape((kv_heads, group * count, end))?;
         let seen = weights.matmul(&values)?.reshape((kv_heads, group, count, width))?;
         seen.permute((2, 0, 1, 3))?.reshape((count, heads * width))
     }

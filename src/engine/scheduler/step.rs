@@ -1,10 +1,10 @@
 //! What goes into the scheduler and what comes out of it.
 
 use super::super::cost::Load;
-use super::super::fairness::Claim;
 use super::super::pages::Page;
 use super::super::prefix::Owner;
 use crate::generation::Class;
+use crate::generation::fairness::Claim;
 
 /// A text whose tokens are to be computed.
 #[derive(Debug, Clone)]

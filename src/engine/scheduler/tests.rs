@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::cost::Load;
+use super::super::pages::PAGE;
+use super::prompts::PATIENCE;
 use super::*;
 
 /// A model whose keys and values are a digest of all tokens up to theirs, so that a wrong one shows.
@@ -30,7 +33,7 @@ fn digest(before: u64, token: u32) -> u64 {
 impl Machine {
     fn new(pages: usize) -> Self {
         Self {
-            scheduler: Scheduler::new(pages, 1),
+            scheduler: Scheduler::new(pages, Grain::FINE, 8),
             cells: vec![[0; PAGE]; pages],
             texts: BTreeMap::new(),
             next_key: 0,
@@ -202,7 +205,7 @@ fn a_step_with_prompts_takes_at_most_so_many_times_as_long() {
 fn prompts_that_are_read_together_keep_to_the_time_too() {
     // On this machine attention is what takes time, so that a late token costs many times an early one.
     let time = |load: Load| 20e-3 + 1e-6 * load.pairs as f64;
-    let mut scheduler = Scheduler::new(512, 1);
+    let mut scheduler = Scheduler::new(512, Grain::FINE, 8);
     let mut step = |new: Option<(u64, usize)>| {
         if let Some((key, length)) = new {
             scheduler.add(asked(key, length));
@@ -241,7 +244,7 @@ fn asked(key: u64, length: usize) -> Task {
 
 #[test]
 fn steps_that_read_have_whole_grains() {
-    let mut scheduler = Scheduler::new(512, 64);
+    let mut scheduler = Scheduler::new(512, Grain { few: 1, blocks: Some((32, 2)) }, 8);
     let mut step = |new: Option<(u64, usize)>| {
         if let Some((key, length)) = new {
             scheduler.add(asked(key, length));
@@ -258,13 +261,13 @@ fn steps_that_read_have_whole_grains() {
         sizes.push(step(None));
     }
     let last = sizes.pop().expect("there is one");
-    assert!(last <= 64, "the rest is a step of its own: {sizes:?} {last}");
-    assert!(sizes.iter().filter(|&&size| size > 64).all(|size| size % 64 == 0), "{sizes:?}");
+    assert!(last < 32, "the rest is a step of its own: {sizes:?} {last}");
+    assert!(sizes.iter().all(|size| *size < 32 || size % 64 == 0), "{sizes:?}");
     assert!(sizes.contains(&64), "{sizes:?}");
     // Beside a reply that grows, the reply's token counts too.
     step(Some((2, 3_000)));
     let beside: Vec<usize> = (0..10).map(|_| step(None)).collect();
-    assert!(beside.iter().all(|size| *size < 64 || size % 64 == 0), "{beside:?}");
+    assert!(beside.iter().all(|size| *size < 32 || size % 64 == 0), "{beside:?}");
 }
 
 #[test]
@@ -304,13 +307,56 @@ fn a_newcomer_waits_for_no_reply_that_was_set_back_but_the_one_that_runs() {
     while running(&machine) > 1 {
         machine.step(false);
     }
-    let late = machine.add(200, Class::Interactive, texts(200), 0, 1);
+    // So long that it has no room beside another of the first member's.
+    let late = machine.add(200, Class::Interactive, text(200, 250, 1, 4), 0, 1);
     while machine.texts.contains_key(&late) {
         machine.step(false);
     }
     let ended = first.iter().filter(|key| !machine.texts.contains_key(key)).count();
     assert!(ended <= 1, "{ended} of the first member's replies ended before the newcomer's");
     machine.run();
+    machine.no_page_is_lost();
+}
+
+#[test]
+fn no_more_replies_speak_at_a_time_than_may() {
+    let mut machine = Machine::new(200);
+    for room in (100..140).step_by(2) {
+        machine.add(room, Class::Interactive, text(1, 10, u32::try_from(room).expect("small"), 4), 0, 20);
+    }
+    while !machine.scheduler.is_empty() {
+        machine.step(false);
+        assert!(machine.scheduler.having_pages() <= 8);
+    }
+    machine.no_page_is_lost();
+}
+
+#[test]
+fn a_step_for_which_there_is_no_memory_costs_nothing_but_time() {
+    let mut machine = Machine::new(64);
+    let reply = machine.add(1, Class::Interactive, text(1, 40, 1, 10), 40, 20);
+    (0..5).for_each(|_| drop(machine.step(false)));
+    machine.add(2, Class::Interactive, text(1, 40, 2, 300), 40, 20);
+    let step = machine.scheduler.plan();
+    let read = load(&step.spans).tokens - 1;
+    assert_eq!(machine.scheduler.short_of_memory(&step), None);
+    // What was written before memory ran out is lost.
+    machine.cells.fill([0; PAGE]);
+    assert!(load(&machine.step(false).spans).tokens <= read / 2);
+    // A step that reads nothing cannot be smaller, and the youngest has to end.
+    machine.scheduler.most = 1;
+    let step = Step {
+        spans: vec![Span { key: reply, start: 9, ids: vec![1], pages: vec![], chooses: true }],
+        ..Step::default()
+    };
+    assert_eq!(machine.scheduler.short_of_memory(&step), Some(reply));
+    machine.cells.fill([0; PAGE]);
+    for _ in 0..10 * TRUST {
+        machine.add(3, Class::Interactive, text(3, 40, 3, 10), 40, 1);
+        machine.step(false);
+        machine.run();
+    }
+    assert_eq!(machine.scheduler.most, LARGEST_CHUNK);
     machine.no_page_is_lost();
 }
 
@@ -335,7 +381,7 @@ fn a_member_s_prompts_are_read_one_after_the_other_and_those_of_others_beside_th
 fn a_machine_whose_shortest_step_is_long_reads_in_chunks_too() {
     // A model of many gigabytes on a few cores.
     let time = |load: Load| 1.2 + 0.1 * load.tokens as f64;
-    let mut scheduler = Scheduler::new(512, 1);
+    let mut scheduler = Scheduler::new(512, Grain::FINE, 8);
     scheduler.add(Task {
         key: 1,
         conversation: 1,
