@@ -263,6 +263,8 @@ impl<M: Model> Worker<M> {
                 tracing::warn!("{error}");
                 if let Some(key) = self.scheduler.short_of_memory(&step) {
                     self.faults += 1;
+                    // It may be a hint, which nobody is told of.
+                    self.scheduler.remove(key);
                     self.refuse(key, fault(error.to_string()));
                 }
                 true
@@ -290,6 +292,9 @@ impl<M: Model> Worker<M> {
 
     /// Tells the replies what the plan says of them.
     fn tell(&mut self, news: &[News]) {
+        if news.is_empty() {
+            return;
+        }
         let having = self.scheduler.having_pages();
         for &news in news {
             let (News::Admitted { key, .. } | News::Waits { key, .. }) = news;

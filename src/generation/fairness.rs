@@ -74,8 +74,11 @@ impl Shares {
     /// then by rank.
     #[must_use]
     pub fn order<R: Ord + Copy>(&self, claims: &[(Claim, R)]) -> Vec<usize> {
-        let mut shares = self.clone();
         let mut left: Vec<usize> = (0..claims.len()).collect();
+        if left.len() < 2 {
+            return left;
+        }
+        let mut shares = self.clone();
         let mut order = Vec::with_capacity(claims.len());
         let rank = |shares: &Self, (claim, rank): &(Claim, R)| (claim.class, shares.due(claim), *rank);
         while let Some(first) = (0..left.len()).min_by_key(|&place| rank(&shares, &claims[left[place]])) {

@@ -8,7 +8,7 @@ use super::step::{Span, Step, load};
 use crate::generation::Class;
 
 /// How many times as long as without them a step may take that also reads prompts.
-pub(super) const PATIENCE: f64 = 2.9;
+pub(super) const PATIENCE: f64 = 2.7;
 
 /// The longest step, in seconds, while no reply is growing: whoever comes or goes waits for its end.
 const LONGEST_STEP: f64 = 0.5;
