@@ -25,9 +25,10 @@ use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::{ChannelId, MemberId, MessageId, sanitize};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
+use crate::store::Store;
 
 pub use answer::Accepted;
-use live::Live;
+use live::{Live, Memory};
 
 /// Most conversations that are kept; beyond it the one that was unused for the longest time is dropped.
 const CONVERSATIONS_MAX: usize = 10_000;
@@ -97,6 +98,8 @@ pub enum Delivery {
 pub struct Assistant {
     generator: Arc<dyn Generator>,
     settings: Settings,
+    /// Where conversations are written down; without it they end with the process.
+    store: Option<Store>,
     cast: RwLock<Cast>,
     conversations: DashMap<ConversationId, Arc<Live>>,
     channels: DashMap<ChannelId, ConversationId>,
@@ -120,12 +123,18 @@ struct Running {
 }
 
 impl Assistant {
-    /// An assistant that knows no conversation yet.
+    /// An assistant that knows the conversations of the store, or none.
     #[must_use]
-    pub fn new(generator: Arc<dyn Generator>, cast: Cast, settings: Settings) -> Arc<Self> {
+    pub fn new(
+        generator: Arc<dyn Generator>,
+        cast: Cast,
+        settings: Settings,
+        store: Option<Store>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             generator,
             settings,
+            store,
             cast: RwLock::new(cast),
             conversations: DashMap::new(),
             channels: DashMap::new(),
@@ -138,6 +147,35 @@ impl Assistant {
             closing: CancellationToken::new(),
             answers: TaskTracker::new(),
         })
+    }
+
+    /// Has the conversation of a message's channel at hand that was written down, where the message may concern it. To be
+    /// called before the message is taken in.
+    pub async fn recall(&self, incoming: &Incoming) {
+        let channel = incoming.channel;
+        let Some(store) = &self.store else { return };
+        let concerns = incoming.mentions_bot || incoming.server.is_none() || incoming.reply_to.is_some();
+        if !concerns || self.channels.contains_key(&channel) {
+            return;
+        }
+        let conversation = match store.conversation_in(channel).await {
+            Ok(Some(conversation)) => conversation,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!("a conversation could not be read, so a new one begins: {error}");
+                return;
+            }
+        };
+        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.channels.contains_key(&channel) {
+            return;
+        }
+        self.make_room();
+        let id = conversation.id;
+        let persona = self.persona_of(channel, incoming.parent);
+        let live = Live::restore(conversation, persona, self.memory(channel));
+        self.conversations.insert(id, Arc::new(live));
+        self.channels.insert(channel, id);
     }
 
     /// Takes a message in, if it is addressed to the bot and was not taken before. Its place in the conversation is
@@ -186,8 +224,19 @@ impl Assistant {
             running.stop.cancel();
         }
         self.hinted.remove(&channel);
-        if let Some((_, id)) = self.channels.remove(&channel) {
+        let known = self.channels.remove(&channel).map(|(_, id)| id);
+        let live = known.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
+        if let Some(id) = known {
             self.drop_conversation(id);
+        }
+        if let Some(memory) = self.memory(channel) {
+            // The event is not kept waiting by it, and the end of the program is.
+            self.answers.spawn(async move {
+                match live {
+                    Some(live) => live.erase().await,
+                    None => memory.erase().await,
+                }
+            });
         }
     }
 
@@ -231,7 +280,7 @@ impl Assistant {
     }
 
     fn fits(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
-        let live = self.begin(ConversationId(0), Arc::clone(persona));
+        let live = self.begin(ConversationId(0), Arc::clone(persona), None);
         let mut conversation = live.lock();
         let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
         let room = self.room(persona);
@@ -273,8 +322,11 @@ impl Assistant {
         let live = known.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
         let live = live.unwrap_or_else(|| {
             self.make_room();
-            let id = ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed));
-            let live = self.begin(id, self.persona_of(channel, incoming.parent));
+            let id = match &self.store {
+                Some(store) => store.new_conversation(),
+                None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
+            };
+            let live = self.begin(id, self.persona_of(channel, incoming.parent), self.memory(channel));
             if incoming.server.is_none() {
                 // Where two are alone, the persona's texts speak of the one who is there.
                 live.lock().user = Some(sanitize::name(&incoming.author.name));
@@ -319,9 +371,14 @@ impl Assistant {
         Arc::clone(own.unwrap_or(&cast.default))
     }
 
-    fn begin(&self, id: ConversationId, persona: Arc<Persona>) -> Live {
+    /// Where the conversation of a channel is written down.
+    fn memory(&self, channel: ChannelId) -> Option<Memory> {
+        self.store.clone().map(|store| Memory::new(store, channel))
+    }
+
+    fn begin(&self, id: ConversationId, persona: Arc<Persona>, memory: Option<Memory>) -> Live {
         let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
-        Live::new(id, seed, persona)
+        Live::new(id, seed, persona, memory)
     }
 }
 

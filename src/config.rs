@@ -35,6 +35,8 @@ pub struct Config {
     pub personas: Personas,
     /// Discord.
     pub discord: Discord,
+    /// What is kept.
+    pub store: Memory,
     /// The log.
     pub log: Log,
 }
@@ -50,6 +52,13 @@ pub struct Model {
     pub context_length: Option<usize>,
     /// Tokens whose keys and values stay in memory; `None` lets the engine choose.
     pub cache_tokens: Option<usize>,
+}
+
+/// What is kept when the program ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// The database; without one conversations end with the program.
+    pub path: Option<PathBuf>,
 }
 
 /// How many may wait.
@@ -148,6 +157,7 @@ struct RawConfig {
     sampling: SamplingWish,
     personas: RawPersonas,
     discord: RawDiscord,
+    store: RawStore,
     log: RawLog,
 }
 
@@ -188,6 +198,12 @@ struct RawDiscord {
 #[serde(deny_unknown_fields, default)]
 struct RawChannel {
     persona: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStore {
+    path: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -310,6 +326,7 @@ impl RawConfig {
                 message_content: self.discord.message_content,
                 channels,
             },
+            store: Memory { path: some_path(&self.store.path) },
             log: Log { level },
         })
     }

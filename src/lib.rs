@@ -47,4 +47,5 @@ pub mod config;
 pub mod engine;
 pub mod generation;
 pub mod persona;
+pub mod store;
 pub mod telemetry;

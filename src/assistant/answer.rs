@@ -44,31 +44,10 @@ impl Accepted {
     /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece.
     pub async fn answer(self, outlet: &mut impl Outlet) {
         let Self { registration, incoming, stop, place } = self;
-        let assistant = &registration.assistant;
         let mut delivering = Delivering::new(outlet, &registration, stop);
-        let place = match place {
-            Ok(place) => place,
-            Err(Busy { ahead }) => return delivering.tell(Notice::ConversationBusy { place: ahead }).await,
-        };
-        if is_unreadable(assistant, &incoming) {
-            // Whoever comes after need not wait until a notice has arrived.
-            drop(place);
-            if assistant.hinted.insert(incoming.channel) {
-                delivering.tell(Notice::Unreadable).await;
-            }
-            return;
-        }
-        let turn = delivering.while_typing(place.turn()).await;
-        // Its persona may have changed meanwhile.
-        delivering.persona = registration.live.persona();
-        match turn {
-            Ok(Ok(speaking)) if has_words(&incoming) => {
-                delivering.generate(assistant, &incoming, speaking).await;
-            }
-            Ok(Ok(speaking)) => delivering.greet(&incoming, speaking).await,
-            Ok(Err(Busy { ahead })) => delivering.tell(Notice::ConversationBusy { place: ahead }).await,
-            Err(stopped) => delivering.tell_if_closing(stopped).await,
-        }
+        delivering.answer(&registration.assistant, &incoming, place).await;
+        // The registration is there until then, so that the program does not end before.
+        registration.live.save().await;
     }
 }
 
@@ -94,6 +73,30 @@ struct Heard {
 }
 
 impl<O: Outlet> Delivering<'_, O> {
+    async fn answer(&mut self, assistant: &Assistant, incoming: &Incoming, place: Result<Place, Busy>) {
+        let place = match place {
+            Ok(place) => place,
+            Err(Busy { ahead }) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
+        };
+        if is_unreadable(assistant, incoming) {
+            // Whoever comes after need not wait until a notice has arrived.
+            drop(place);
+            if assistant.hinted.insert(incoming.channel) {
+                self.tell(Notice::Unreadable).await;
+            }
+            return;
+        }
+        let turn = self.while_typing(place.turn()).await;
+        // Its persona may have changed meanwhile.
+        self.persona = self.live.persona();
+        match turn {
+            Ok(Ok(speaking)) if has_words(incoming) => self.generate(assistant, incoming, speaking).await,
+            Ok(Ok(speaking)) => self.greet(incoming, speaking).await,
+            Ok(Err(Busy { ahead })) => self.tell(Notice::ConversationBusy { place: ahead }).await,
+            Err(stopped) => self.tell_if_closing(stopped).await,
+        }
+    }
+
     /// Posts the greeting as the persona's turn, when nobody has spoken yet.
     async fn greet(&mut self, incoming: &Incoming, speaking: Speaking) {
         let name = sanitize::name(self.persona.char_name());

@@ -166,11 +166,15 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 turn.state = TurnState::Streaming;
                 reply.shown_text().clone_into(&mut turn.shown_mut().text);
             });
+            self.live.save().await;
             let delivery = self.outlet.act(action).await;
             self.live.shown(self.manner);
             match delivery {
                 Delivery::Done => {}
-                Delivery::Sent(message) => self.posted(message),
+                Delivery::Sent(message) => {
+                    self.posted(message);
+                    self.live.save().await;
+                }
                 Delivery::Gone => return Err(Stopped::Undeliverable),
                 Delivery::Failed => {
                     self.apologise().await;

@@ -1,17 +1,18 @@
 //! A conversation in which somebody may be speaking right now: its line and its pace.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
 use super::line::Line;
-use crate::chat::MessageId;
 use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
+use crate::chat::{ChannelId, MessageId};
 use crate::persona::Persona;
+use crate::store::Store;
 
 /// Most of its own notices that the bot remembers in a conversation.
 const NOTICES_MAX: usize = 32;
@@ -29,13 +30,45 @@ pub(super) struct Live {
     notices: Mutex<VecDeque<MessageId>>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
+    memory: Option<Memory>,
+}
+
+/// Where a conversation is written down.
+pub(super) struct Memory {
+    pub(super) store: Store,
+    /// The channel that points to it.
+    pub(super) channel: ChannelId,
+    /// One who writes at a time, so that nothing older is written over it.
+    writing: tokio::sync::Mutex<()>,
+    /// Whether the channel is gone, and nothing of it may be written any more.
+    gone: AtomicBool,
+}
+
+impl Memory {
+    pub(super) fn new(store: Store, channel: ChannelId) -> Self {
+        Self { store, channel, writing: tokio::sync::Mutex::default(), gone: AtomicBool::new(false) }
+    }
+
+    /// Deletes what was written down, for good.
+    pub(super) async fn erase(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+        let _one_at_a_time = self.writing.lock().await;
+        if let Err(error) = self.store.forget_channel(self.channel).await {
+            tracing::error!("the conversation of a channel that is gone could not be deleted: {error}");
+        }
+    }
 }
 
 impl Live {
     /// An empty conversation with this persona.
-    pub(super) fn new(id: ConversationId, seed: u64, persona: Arc<Persona>) -> Self {
+    pub(super) fn new(id: ConversationId, seed: u64, persona: Arc<Persona>, memory: Option<Memory>) -> Self {
         let created = now();
         let conversation = Conversation::new(id, seed, created, speaker(&persona), persona.char_name());
+        Self::restore(conversation, persona, memory)
+    }
+
+    /// A conversation that was written down, with the persona that speaks in it from now on.
+    pub(super) fn restore(conversation: Conversation, persona: Arc<Persona>, memory: Option<Memory>) -> Self {
         Self {
             persona: Mutex::new(persona),
             state: Mutex::new(conversation),
@@ -43,6 +76,31 @@ impl Live {
             next_edit: Mutex::new(Instant::now()),
             notices: Mutex::default(),
             last_used: AtomicU64::new(0),
+            memory,
+        }
+    }
+
+    /// Writes down what has changed. What cannot be written now is written the next time.
+    pub(super) async fn save(&self) {
+        let Some(Memory { store, channel, writing, gone }) = &self.memory else {
+            drop(self.lock().take_changes());
+            return;
+        };
+        let _one_at_a_time = writing.lock().await;
+        if gone.load(Ordering::Relaxed) {
+            return;
+        }
+        let changes = self.lock().take_changes();
+        if let Err(error) = store.write(*channel, &changes).await {
+            tracing::error!("what was said could not be written down, and will be tried again: {error}");
+            self.lock().give_back(&changes);
+        }
+    }
+
+    /// The channel is gone, and with it what was written down.
+    pub(super) async fn erase(&self) {
+        if let Some(memory) = &self.memory {
+            memory.erase().await;
         }
     }
 

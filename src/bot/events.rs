@@ -33,6 +33,7 @@ impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
         let Some(incoming) = self.incoming(&context, &message) else { return };
         let channel = incoming.channel;
+        self.assistant.recall(&incoming).await;
         let accept = |incoming| self.assistant.accept(incoming);
         let accepted = self.arrivals.in_order(channel, incoming.message, incoming, accept).await;
         if let Some(accepted) = accepted.flatten() {

@@ -1,6 +1,8 @@
 //! Why a prompt is as it is: what went in with how many tokens, what the lorebook gave and why, and what was left out.
 //! Turns are named by their ids: nothing that members said is copied.
 
+use serde::{Deserialize, Serialize};
+
 use super::history::{Conversation, TurnId};
 use super::prompt::Prompt;
 use super::slots::{Piece, Slots, Source};
@@ -12,7 +14,8 @@ use crate::persona::lorebook::{Activation, Cause, Position, Why};
 pub const MOST_TOLD: usize = 50;
 
 /// What went into a prompt and what did not.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Explanation {
     /// Tokens of the whole.
     pub tokens: usize,
@@ -37,7 +40,7 @@ pub struct Explanation {
 }
 
 /// An entry of the lorebook that came.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lore {
     /// Its number in the book.
     pub entry: usize,

@@ -1,9 +1,17 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
+mod changes;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
 use super::explanation::Explanation;
 use super::{MemberId, MessageId, sanitize};
 use crate::persona::lorebook::Timed;
 use crate::persona::{PersonaId, SamplingWish};
+
+pub use changes::{Changes, Head};
 
 /// Most turns that a conversation keeps; older ones are dropped.
 pub const TURNS_MAX: usize = 1_000;
@@ -13,7 +21,7 @@ pub const TURNS_MAX: usize = 1_000;
 pub struct ConversationId(pub u64);
 
 /// Id of a turn within its conversation; later turns have greater ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TurnId(pub u64);
 
 /// One conversation: what was said, and what its prompts must remember to stay append-only.
@@ -38,6 +46,8 @@ pub struct Conversation {
     turns: Vec<Turn>,
     next_turn: u64,
     names: Vec<(Speaker, String)>,
+    /// The turns that are not as they were written down last.
+    changed: BTreeSet<TurnId>,
 }
 
 /// Where the prompts of a conversation begin. It moves rarely and far, so that one prompt begins with the last one.
@@ -161,7 +171,7 @@ pub struct Tokens {
 }
 
 /// How a generated variant came about.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Id of the model.
     pub model: String,
@@ -195,6 +205,7 @@ impl Conversation {
             turns: Vec::new(),
             next_turn: 0,
             names: vec![(persona, sanitize::name(persona_name))],
+            changed: BTreeSet::new(),
         }
     }
 
@@ -251,7 +262,11 @@ impl Conversation {
 
     /// The turn with this id, if it is still there.
     pub fn turn_mut(&mut self, id: TurnId) -> Option<&mut Turn> {
-        self.turns.iter_mut().find(|turn| turn.id == id)
+        let turn = self.turns.iter_mut().find(|turn| turn.id == id);
+        if turn.is_some() {
+            self.changed.insert(id);
+        }
+        turn
     }
 
     /// The turn with this id, if it is still there.
@@ -269,6 +284,7 @@ impl Conversation {
     /// Takes a turn out of the history.
     pub fn forget(&mut self, id: TurnId) {
         self.turns.retain(|turn| turn.id != id);
+        self.changed.insert(id);
     }
 
     /// The name that the persona has in this conversation, if it is known here.
@@ -324,12 +340,13 @@ impl Conversation {
         self.next_turn += 1;
         let name = self.name_of(&speaker, name);
         let variants = vec![variant];
+        self.changed.insert(id);
         self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts });
         let surplus = self.turns.len().saturating_sub(TURNS_MAX);
         if surplus > 0 {
             self.greeting = self.greeting.map(|(turn, seen)| (turn, self.greeting().unwrap_or(seen)));
             self.spoken_before += spoken_in(&self.turns[..surplus]);
-            self.turns.drain(..surplus);
+            self.changed.extend(self.turns.drain(..surplus).map(|turn| turn.id));
             let turns = &self.turns;
             let speaks = |speaker: &Speaker| turns.iter().any(|turn| turn.speaker == *speaker);
             self.names.retain(|(speaker, _)| matches!(speaker, Speaker::Persona { .. }) || speaks(speaker));

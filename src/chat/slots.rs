@@ -1,5 +1,7 @@
 //! The named places of a prompt and what goes into them. How they are written down is the template's business.
 
+use serde::{Deserialize, Serialize};
+
 use std::collections::HashSet;
 
 use super::history::{Conversation, Speaker, Turn, TurnKind};
@@ -52,7 +54,8 @@ pub struct Piece {
 }
 
 /// Where a piece comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The persona's own instruction, or the usual one.
     Instruction,

@@ -67,7 +67,7 @@ pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyh
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
     let (generator, engine) = loading::generator(config, dry_run, remark)?;
-    let assistant = Assistant::new(generator, cast, settings);
+    let assistant = Assistant::new(generator, cast, settings, None);
     refuse_misfit(&assistant)?;
     let mut terminal = Terminal {
         assistant,

@@ -16,6 +16,7 @@ use crate::config::Config;
 #[cfg(debug_assertions)]
 use crate::engine;
 use crate::persona::Library;
+use crate::store::Store;
 
 /// Tells a process that it took the place of a broken one.
 const BEGAN_AGAIN: &str = "MUMMER_BEGAN_AGAIN";
@@ -34,10 +35,15 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     let cast = cast(config, &library)?;
     let runtime = tokio::runtime::Runtime::new().context("the runtime could not be started")?;
     let _in_runtime = runtime.enter();
+    // Scripted answers are nothing to remember.
+    let store = match &config.store.path {
+        Some(path) if !dry_run => Some(runtime.block_on(Store::open(path))?),
+        _ => None,
+    };
     let (generator, engine) = loading::generator(config, dry_run, |line| warn!("{line}"))?;
     let ready = Instant::now();
     let http = bot::http(&token, config.discord.api_base.as_deref());
-    let assistant = Assistant::new(generator, cast, assistant_settings(config));
+    let assistant = Assistant::new(generator, cast, assistant_settings(config), store.clone());
     refuse_misfit(&assistant)?;
     let stopped = CancellationToken::new();
     let ended = runtime.block_on(async {
@@ -55,6 +61,9 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
         let ended = bot::run(http, assistant, config.discord.message_content, shutdown).await;
         signals.abort();
         refreshing.abort();
+        if let Some(store) = store {
+            store.close().await;
+        }
         ended
     });
     if let Some(engine) = engine {

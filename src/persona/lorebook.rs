@@ -225,7 +225,7 @@ struct Part {
 
 /// Which entries were called up when: what belongs to a turn, so that another try or a branch begins with the same.
 /// The numbers are those of messages in the conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Timed(BTreeMap<u64, u64>);
 
 impl Lore {

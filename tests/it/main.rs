@@ -12,6 +12,7 @@ mod fake_discord;
 mod faults;
 mod fuzz;
 mod main_job;
+mod memory;
 mod personas;
 mod stage;
 mod tiny_model;

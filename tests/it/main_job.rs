@@ -27,6 +27,7 @@ impl Running {
         let log = std::fs::File::create(directory.join("log")).expect("it can be written");
         let child = mummer(directory)
             .arg("run")
+            .env("MUMMER__STORE__PATH", "")
             .args(arguments)
             .envs(variables.iter().copied())
             .env("DISCORD_TOKEN", discord.token())

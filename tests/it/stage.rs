@@ -13,6 +13,7 @@ use mummer::chat::reply::Manner;
 use mummer::generation::Generator;
 use mummer::generation::scripted::Scripted;
 use mummer::persona::{Library, Persona, SamplingWish};
+use mummer::store::Store;
 use secrecy::SecretString;
 use serenity::http::Http;
 use tokio::task::JoinHandle;
@@ -45,6 +46,7 @@ pub(crate) struct Setting {
     pub(crate) queue: usize,
     pub(crate) queue_per_conversation: usize,
     pub(crate) context_length: usize,
+    pub(crate) store: Option<Store>,
 }
 
 impl Default for Setting {
@@ -57,6 +59,7 @@ impl Default for Setting {
             queue: 16,
             queue_per_conversation: 8,
             context_length: 4_096,
+            store: None,
         }
     }
 }
@@ -96,7 +99,8 @@ impl Stage {
     ) -> Self {
         let library = Library::load(None).expect("the shipped personas load");
         let find = |id: &str| -> Arc<Persona> { Arc::clone(library.find(id).expect("it is shipped")) };
-        let Setting { persona, channels, manner, message_content, queue_per_conversation, .. } = setting;
+        let Setting { persona, channels, manner, message_content, queue_per_conversation, store, .. } =
+            setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
         let cast = Cast { default: find(persona), channels: channels.collect() };
         let settings = Settings {
@@ -106,7 +110,7 @@ impl Stage {
             reads_everything: message_content,
             seed: Some(7),
         };
-        let assistant = Assistant::new(generator, cast, settings);
+        let assistant = Assistant::new(generator, cast, settings, store);
         let shutdown = CancellationToken::new();
         let bot = tokio::spawn(bot::run(http, Arc::clone(&assistant), message_content, shutdown.clone()));
         Self { discord, script, assistant, shutdown, bot }

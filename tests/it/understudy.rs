@@ -92,7 +92,11 @@ async fn the_bot_logs_once_that_it_plays() {
     let directory = tempfile::tempdir().expect("a directory");
     // Discord refuses this token, so that the bot ends by itself.
     let mut command = mummer(directory.path());
-    command.arg("run").env("DISCORD_TOKEN", "x").env("MUMMER__DISCORD__API_BASE", discord.api_base());
+    command
+        .arg("run")
+        .env("MUMMER__STORE__PATH", "")
+        .env("DISCORD_TOKEN", "x")
+        .env("MUMMER__DISCORD__API_BASE", discord.api_base());
     let output = tokio::task::spawn_blocking(move || command.output()).await;
     let output = output.expect("no panic").expect("it runs");
     assert_eq!(output.status.code(), Some(1));

@@ -1,5 +1,7 @@
 //! Which entries a conversation calls up: round after round, until the text of those that came calls up no more.
 
+use serde::{Deserialize, Serialize};
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -57,7 +59,8 @@ pub struct Fired {
 }
 
 /// What calls an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Its decorator `@@activate`.
     Decorator,
@@ -79,7 +82,8 @@ pub struct Dropped {
 }
 
 /// Why an entry that was called does not come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Why {
     /// Another of its group comes.
     Group,

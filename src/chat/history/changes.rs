@@ -1,0 +1,90 @@
+//! What has changed in a conversation since it was written down last, and a conversation as it was written down.
+
+use std::collections::BTreeSet;
+
+use super::{Conversation, ConversationId, Cut, Speaker, Turn, TurnId};
+
+/// What a conversation has beside its turns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Its id.
+    pub id: ConversationId,
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// When it began, in seconds since 1970.
+    pub created: u64,
+    /// Where its prompts begin.
+    pub cut: Cut,
+    /// Whom `{{user}}` means where two are alone.
+    pub user: Option<String>,
+    /// The turn that is a greeting, and which of its variants was selected when it was seen last.
+    pub greeting: Option<(TurnId, usize)>,
+    /// In how many turns that are not kept any more a persona has spoken.
+    pub spoken_before: u64,
+    /// The number of the turn that comes next.
+    pub next_turn: u64,
+    /// The names that speakers have in it.
+    pub names: Vec<(Speaker, String)>,
+}
+
+/// What has changed.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// Everything but the turns, as it is now.
+    pub head: Head,
+    /// The turns that are new or not what they were, oldest first.
+    pub turns: Vec<Turn>,
+    /// The turns that are gone.
+    pub gone: Vec<TurnId>,
+}
+
+impl Conversation {
+    /// What has changed since this was asked last. Whoever asks writes it down, or gives it back.
+    pub fn take_changes(&mut self) -> Changes {
+        let changed = std::mem::take(&mut self.changed);
+        let (there, gone): (Vec<TurnId>, Vec<TurnId>) =
+            changed.into_iter().partition(|&id| self.turn(id).is_some());
+        let turns = there.into_iter().filter_map(|id| self.turn(id).cloned()).collect();
+        Changes { head: self.head(), turns, gone }
+    }
+
+    /// These changes could not be written down, so they are changes still.
+    pub fn give_back(&mut self, changes: &Changes) {
+        self.changed.extend(changes.turns.iter().map(|turn| turn.id).chain(changes.gone.iter().copied()));
+    }
+
+    /// A conversation as it was written down; the turns oldest first.
+    #[must_use]
+    pub fn restore(head: Head, turns: Vec<Turn>) -> Self {
+        let Head { id, seed, created, cut, user, greeting, spoken_before, next_turn, names } = head;
+        let changed = BTreeSet::new();
+        Self {
+            id,
+            seed,
+            created,
+            cut,
+            user,
+            now: created,
+            greeting,
+            spoken_before,
+            turns,
+            next_turn,
+            names,
+            changed,
+        }
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            id: self.id,
+            seed: self.seed,
+            created: self.created,
+            cut: self.cut,
+            user: self.user.clone(),
+            greeting: self.greeting,
+            spoken_before: self.spoken_before,
+            next_turn: self.next_turn,
+            names: self.names.clone(),
+        }
+    }
+}

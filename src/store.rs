@@ -1,0 +1,122 @@
+//! What survives a restart: conversations, in one `SQLite` file. It decides nothing, and knows neither Discord nor a model.
+
+mod conversations;
+mod error;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::chat::history::ConversationId;
+
+pub use error::StoreError;
+
+/// Connections that read. The one that writes is another.
+const READERS: u32 = 2;
+
+/// How long a connection waits for another one. Nobody else uses the file, so it is waiting for ourselves.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The database. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Store {
+    path: PathBuf,
+    /// One connection, so that what is written is written in order.
+    writer: SqlitePool,
+    reader: SqlitePool,
+    /// The id that the next conversation gets.
+    next: Arc<AtomicU64>,
+    /// Held as long as the database is in use.
+    _lock: Arc<File>,
+}
+
+impl Store {
+    /// Opens a database, makes it where there is none, and brings it up to date.
+    ///
+    /// # Errors
+    /// A [`StoreError`], also when another process has it.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, SqliteConnectOptions::new()).await
+    }
+
+    async fn open_with(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
+        let lock = lock(path)?;
+        // What is in the log survives the end of this process at any moment, and secure_delete leaves nothing of what was
+        // deleted in the file.
+        let options = options
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .pragma("secure_delete", "ON");
+        let failed = |error: sqlx::Error| StoreError::of(path, &error);
+        let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
+        let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
+        migrator().run(&writer).await.map_err(|error| StoreError::of_migration(path, error))?;
+        let reader = pool(READERS).connect_with(options.read_only(true).create_if_missing(false)).await;
+        let store = Self {
+            path: path.to_owned(),
+            writer,
+            reader: reader.map_err(failed)?,
+            next: Arc::default(),
+            _lock: Arc::new(lock),
+        };
+        store.end_what_was_interrupted().await?;
+        store.next.store(store.greatest_conversation().await? + 1, Ordering::Relaxed);
+        Ok(store)
+    }
+
+    /// Waits for what is being written, and closes the file.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// An id that no conversation has.
+    #[must_use]
+    pub fn new_conversation(&self) -> ConversationId {
+        ConversationId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn failed(&self, error: &sqlx::Error) -> StoreError {
+        StoreError::of(&self.path, error)
+    }
+}
+
+/// The steps that make a database what it is now, in their order. Those that were published never change.
+fn migrator() -> Migrator {
+    let step = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![step(1, "conversations", include_str!("store/0001_conversations.sql"))])
+}
+
+/// Takes the file that says that a database is in use. The system gives it back with the end of the process.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let unusable = |problem: &std::io::Error| StoreError::Unusable {
+        path: path.to_owned(),
+        problem: problem.to_string(),
+    };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(name);
+    let file = file.map_err(|problem| unusable(&problem))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(problem)) => Err(unusable(&problem)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

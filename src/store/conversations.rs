@@ -1,0 +1,348 @@
+//! Conversations in tables and back.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
+
+use super::{Store, StoreError};
+use crate::chat::history::{
+    Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
+    TurnState, Variant,
+};
+use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::persona::PersonaId;
+
+type Writing<'a> = Transaction<'a, Sqlite>;
+
+/// How the kinds and states of turns are written.
+const KINDS: [(TurnKind, &str); 4] = [
+    (TurnKind::Member, "member"),
+    (TurnKind::Persona, "persona"),
+    (TurnKind::Narrator, "narrator"),
+    (TurnKind::Note, "note"),
+];
+const STATES: [(TurnState, &str); 5] = [
+    (TurnState::Pending, "pending"),
+    (TurnState::Streaming, "streaming"),
+    (TurnState::Complete, "complete"),
+    (TurnState::Interrupted, "interrupted"),
+    (TurnState::Failed, "failed"),
+];
+
+impl Store {
+    /// Writes down what has changed in the conversation that a channel points to: all of it, or nothing.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then the changes are still to be written.
+    pub async fn write(&self, channel: ChannelId, changes: &Changes) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            write_head(&mut writing, &changes.head).await?;
+            point(&mut writing, channel, changes.head.id).await?;
+            for &turn in &changes.gone {
+                delete_turn(&mut writing, changes.head.id, turn).await?;
+            }
+            for turn in &changes.turns {
+                delete_turn(&mut writing, changes.head.id, turn.id).await?;
+                write_turn(&mut writing, changes.head.id, turn).await?;
+            }
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The conversation that a channel points to, if it points to one.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn conversation_in(&self, channel: ChannelId) -> Result<Option<Conversation>, StoreError> {
+        self.read(channel).await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets a channel, and the conversation that nobody else points to.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_channel(&self, channel: ChannelId) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let deleted = sqlx::query("DELETE FROM channels WHERE channel = $1 RETURNING conversation")
+                .bind(channel.0.cast_signed())
+                .fetch_optional(&mut *writing)
+                .await?;
+            if let Some(row) = deleted {
+                let unused = "DELETE FROM conversations WHERE id = $1 \
+                              AND NOT EXISTS (SELECT 1 FROM channels WHERE conversation = $1)";
+                let id: i64 = row.try_get("conversation")?;
+                sqlx::query(unused).bind(id).execute(&mut *writing).await?;
+            }
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The greatest id that a conversation has; 0 where there is none.
+    pub(super) async fn greatest_conversation(&self) -> Result<u64, StoreError> {
+        let greatest = sqlx::query("SELECT COALESCE(MAX(id), 0) AS id FROM conversations");
+        let read = async { greatest.fetch_one(&self.reader).await?.try_get::<i64, _>("id") };
+        let id = read.await.map_err(|error| self.failed(&error))?;
+        Ok(id.cast_unsigned())
+    }
+
+    /// What the last process was showing when it ended is as it was shown then, and was interrupted; of what it had not begun
+    /// to show nothing is kept.
+    pub(super) async fn end_what_was_interrupted(&self) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let unseen = "DELETE FROM turns WHERE state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
+                          WHERE parts.conversation = turns.conversation AND parts.turn = turns.id)";
+            sqlx::query(unseen).execute(&mut *writing).await?;
+            let seen = "UPDATE turns SET state = 'interrupted' WHERE state IN ('pending', 'streaming')";
+            sqlx::query(seen).execute(&mut *writing).await?;
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
+    async fn read(&self, channel: ChannelId) -> Result<Option<Conversation>, sqlx::Error> {
+        // One transaction, so that all of it is of one moment.
+        let mut reading = self.reader.begin().await?;
+        let of_channel = "SELECT conversations.* FROM conversations \
+                          JOIN channels ON channels.conversation = conversations.id WHERE channels.channel = $1";
+        let row = sqlx::query(of_channel).bind(channel.0.cast_signed());
+        let Some(row) = row.fetch_optional(&mut *reading).await? else { return Ok(None) };
+        let id: i64 = row.try_get("id")?;
+        let names = sqlx::query("SELECT * FROM names WHERE conversation = $1 ORDER BY place");
+        let names = names.bind(id).fetch_all(&mut *reading).await?;
+        let names: Result<_, sqlx::Error> =
+            names.iter().map(|row| Ok((speaker(row)?, row.try_get("name")?))).collect();
+        let turns = sqlx::query("SELECT * FROM turns WHERE conversation = $1 ORDER BY id");
+        let turns = turns.bind(id).fetch_all(&mut *reading).await?;
+        let mut turns: Vec<Turn> = turns.iter().map(turn).collect::<Result<_, _>>()?;
+        let variants = sqlx::query("SELECT * FROM variants WHERE conversation = $1 ORDER BY turn, place");
+        for row in variants.bind(id).fetch_all(&mut *reading).await? {
+            if let Some(turn) = turn_of(&mut turns, &row)? {
+                turn.variants.push(variant(&row)?);
+            }
+        }
+        let parts = sqlx::query("SELECT * FROM parts WHERE conversation = $1 ORDER BY turn, place");
+        for row in parts.bind(id).fetch_all(&mut *reading).await? {
+            if let Some(turn) = turn_of(&mut turns, &row)? {
+                turn.parts.push(Part {
+                    message: MessageId(number(&row, "message")?),
+                    webhook: optional(&row, "webhook")?,
+                });
+            }
+        }
+        for turn in &mut turns {
+            // There is always one, and one of them is shown.
+            if turn.variants.is_empty() {
+                turn.variants.push(Variant::default());
+            }
+            turn.selected = turn.selected.min(turn.variants.len() - 1);
+        }
+        Ok(Some(Conversation::restore(head(&row, names?)?, turns)))
+    }
+}
+
+async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::Error> {
+    let id = head.id.0.cast_signed();
+    let upsert = "INSERT INTO conversations (id, seed, created, first_turn, examples_dropped, member_name, \
+                  greeting_turn, greeting_seen, spoken_before, next_turn) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                  ON CONFLICT (id) DO UPDATE SET seed = $2, created = $3, first_turn = $4, examples_dropped = $5, \
+                  member_name = $6, greeting_turn = $7, greeting_seen = $8, spoken_before = $9, next_turn = $10";
+    sqlx::query(upsert)
+        .bind(id)
+        .bind(head.seed.cast_signed())
+        .bind(head.created.cast_signed())
+        .bind(head.cut.first_turn.cast_signed())
+        .bind(signed(head.cut.examples_dropped))
+        .bind(&head.user)
+        .bind(head.greeting.map(|(turn, _)| turn.0.cast_signed()))
+        .bind(head.greeting.map(|(_, seen)| signed(seen)))
+        .bind(head.spoken_before.cast_signed())
+        .bind(head.next_turn.cast_signed())
+        .execute(&mut **writing)
+        .await?;
+    sqlx::query("DELETE FROM names WHERE conversation = $1").bind(id).execute(&mut **writing).await?;
+    for (place, (speaker, name)) in (0i64..).zip(&head.names) {
+        let (member, persona, version) = columns(speaker);
+        let insert = "INSERT INTO names (conversation, place, member, persona, version, name) \
+                      VALUES ($1, $2, $3, $4, $5, $6)";
+        let insert = sqlx::query(insert).bind(id).bind(place).bind(member).bind(persona).bind(version);
+        insert.bind(name).execute(&mut **writing).await?;
+    }
+    Ok(())
+}
+
+/// From now on the channel points to this conversation.
+async fn point(
+    writing: &mut Writing<'_>,
+    channel: ChannelId,
+    conversation: ConversationId,
+) -> Result<(), sqlx::Error> {
+    let upsert = "INSERT INTO channels (channel, conversation) VALUES ($1, $2) \
+                  ON CONFLICT (channel) DO UPDATE SET conversation = $2";
+    let upsert = sqlx::query(upsert).bind(channel.0.cast_signed()).bind(conversation.0.cast_signed());
+    upsert.execute(&mut **writing).await.map(drop)
+}
+
+async fn delete_turn(
+    writing: &mut Writing<'_>,
+    conversation: ConversationId,
+    turn: TurnId,
+) -> Result<(), sqlx::Error> {
+    let delete = sqlx::query("DELETE FROM turns WHERE conversation = $1 AND id = $2");
+    let delete = delete.bind(conversation.0.cast_signed()).bind(turn.0.cast_signed());
+    delete.execute(&mut **writing).await.map(drop)
+}
+
+async fn write_turn(
+    writing: &mut Writing<'_>,
+    conversation: ConversationId,
+    turn: &Turn,
+) -> Result<(), sqlx::Error> {
+    let (id, number) = (conversation.0.cast_signed(), turn.id.0.cast_signed());
+    let (member, persona, version) = columns(&turn.speaker);
+    let insert = "INSERT INTO turns (conversation, id, kind, member, persona, version, name, selected, state, \
+                  trigger_message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    sqlx::query(insert)
+        .bind(id)
+        .bind(number)
+        .bind(word(&KINDS, turn.kind))
+        .bind(member)
+        .bind(persona)
+        .bind(version)
+        .bind(&turn.name)
+        .bind(signed(turn.selected))
+        .bind(word(&STATES, turn.state))
+        .bind(turn.trigger.map(|message| message.0.cast_signed()))
+        .execute(&mut **writing)
+        .await?;
+    for (place, variant) in (0i64..).zip(&turn.variants) {
+        let Variant { text, tokens, origin, lore } = variant;
+        let insert = "INSERT INTO variants (conversation, turn, place, text, model, token_ids, leading_space, \
+                      origin, lore) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        sqlx::query(insert)
+            .bind(id)
+            .bind(number)
+            .bind(place)
+            .bind(text)
+            .bind(tokens.as_ref().map(|tokens| tokens.model.as_str()))
+            .bind(tokens.as_ref().map(|tokens| bytes(&tokens.ids)))
+            .bind(tokens.as_ref().map_or(0, |tokens| i64::from(tokens.leading_space)))
+            .bind(origin.as_ref().and_then(|origin| serde_json::to_string(origin).ok()))
+            .bind(serde_json::to_string(lore).ok())
+            .execute(&mut **writing)
+            .await?;
+    }
+    for (place, part) in (0i64..).zip(&turn.parts) {
+        let insert =
+            "INSERT INTO parts (conversation, turn, place, message, webhook) VALUES ($1, $2, $3, $4, $5)";
+        let insert = sqlx::query(insert).bind(id).bind(number).bind(place);
+        let insert = insert.bind(part.message.0.cast_signed()).bind(part.webhook.map(u64::cast_signed));
+        insert.execute(&mut **writing).await?;
+    }
+    Ok(())
+}
+
+fn head(row: &SqliteRow, names: Vec<(Speaker, String)>) -> Result<Head, sqlx::Error> {
+    let seen = optional(row, "greeting_seen")?.map_or(0, usize_of);
+    Ok(Head {
+        id: ConversationId(number(row, "id")?),
+        seed: number(row, "seed")?,
+        created: number(row, "created")?,
+        cut: Cut {
+            first_turn: number(row, "first_turn")?,
+            examples_dropped: usize_of(number(row, "examples_dropped")?),
+        },
+        user: row.try_get("member_name")?,
+        greeting: optional(row, "greeting_turn")?.map(|turn| (TurnId(turn), seen)),
+        spoken_before: number(row, "spoken_before")?,
+        next_turn: number(row, "next_turn")?,
+        names,
+    })
+}
+
+/// A turn without its variants and parts.
+fn turn(row: &SqliteRow) -> Result<Turn, sqlx::Error> {
+    Ok(Turn {
+        id: TurnId(number(row, "id")?),
+        kind: meaning(&KINDS, row.try_get("kind")?, "kind")?,
+        speaker: speaker(row)?,
+        name: row.try_get("name")?,
+        variants: Vec::new(),
+        selected: usize_of(number(row, "selected")?),
+        state: meaning(&STATES, row.try_get("state")?, "state")?,
+        trigger: optional(row, "trigger_message")?.map(MessageId),
+        parts: Vec::new(),
+    })
+}
+
+fn turn_of<'a>(turns: &'a mut [Turn], row: &SqliteRow) -> Result<Option<&'a mut Turn>, sqlx::Error> {
+    let id = TurnId(number(row, "turn")?);
+    Ok(turns.binary_search_by_key(&id, |turn| turn.id).ok().map(|index| &mut turns[index]))
+}
+
+fn variant(row: &SqliteRow) -> Result<Variant, sqlx::Error> {
+    let (model, ids): (Option<String>, Option<Vec<u8>>) = (row.try_get("model")?, row.try_get("token_ids")?);
+    let leading_space = number(row, "leading_space")? != 0;
+    let tokens = model.zip(ids);
+    let tokens = tokens.map(|(model, bytes)| Tokens { model, ids: ids_of(&bytes), leading_space });
+    // What an older version told of a reply, and this one cannot read, is of no use to anybody.
+    let (origin, lore): (Option<String>, Option<String>) = (row.try_get("origin")?, row.try_get("lore")?);
+    Ok(Variant {
+        text: row.try_get("text")?,
+        tokens,
+        origin: origin.and_then(|json| serde_json::from_str(&json).ok()),
+        lore: lore.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
+    })
+}
+
+/// The columns of a speaker: a member, or a persona and its version.
+fn columns(speaker: &Speaker) -> (Option<i64>, Option<&str>, Option<&str>) {
+    match speaker {
+        Speaker::Member(MemberId(id)) => (Some(id.cast_signed()), None, None),
+        Speaker::Persona { id, version } => (None, Some(&id.0), Some(version)),
+    }
+}
+
+fn speaker(row: &SqliteRow) -> Result<Speaker, sqlx::Error> {
+    if let Some(member) = optional(row, "member")? {
+        return Ok(Speaker::Member(MemberId(member)));
+    }
+    Ok(Speaker::Persona { id: PersonaId(row.try_get("persona")?), version: row.try_get("version")? })
+}
+
+fn word<T: Copy + PartialEq>(words: &[(T, &'static str)], meaning: T) -> &'static str {
+    words.iter().find(|(one, _)| *one == meaning).map_or("", |(_, word)| word)
+}
+
+fn meaning<T: Copy>(words: &[(T, &str)], word: &str, column: &str) -> Result<T, sqlx::Error> {
+    let found = words.iter().find(|(_, one)| *one == word).map(|(meaning, _)| *meaning);
+    found.ok_or_else(|| sqlx::Error::Decode(format!("an unknown {column}").into()))
+}
+
+fn number(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+    Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
+}
+
+fn optional(row: &SqliteRow, column: &str) -> Result<Option<u64>, sqlx::Error> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(i64::cast_unsigned))
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn usize_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn bytes(ids: &[u32]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.to_le_bytes()).collect()
+}
+
+fn ids_of(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect()
+}

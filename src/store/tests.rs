@@ -1,0 +1,230 @@
+//! What is written is what is read, and what goes wrong is said.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::chat::history::{Conversation, ConversationId, Origin, Part, Speaker, Tokens, TurnState, Variant};
+use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::persona::PersonaId;
+
+const CHANNEL: ChannelId = ChannelId(5);
+
+fn persona() -> Speaker {
+    Speaker::Persona { id: PersonaId("crake".to_owned()), version: "1".to_owned() }
+}
+
+fn conversation(id: u64) -> Conversation {
+    Conversation::new(ConversationId(id), u64::MAX - id, 7, persona(), "Crake")
+}
+
+async fn open(directory: &tempfile::TempDir) -> Store {
+    Store::open(&directory.path().join("mummer.db")).await.expect("it opens")
+}
+
+/// Writes down what has changed.
+async fn write(store: &Store, conversation: &mut Conversation) {
+    store.write(CHANNEL, &conversation.take_changes()).await.expect("it is written");
+}
+
+async fn read(store: &Store) -> Conversation {
+    store.conversation_in(CHANNEL).await.expect("it is read").expect("it is there")
+}
+
+/// Both have the same in them; what has changed does not count.
+fn assert_equal(one: &Conversation, other: &Conversation) {
+    let shown = |conversation: &Conversation| {
+        let mut conversation = conversation.clone();
+        let head = conversation.take_changes().head;
+        format!("{head:#?}\n{:#?}", conversation.turns())
+    };
+    assert_eq!(shown(one), shown(other));
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("there is room")
+}
+
+#[tokio::test]
+async fn a_conversation_is_what_it_was() {
+    let directory = directory();
+    let store = open(&directory).await;
+    assert!(store.conversation_in(CHANNEL).await.expect("it is read").is_none());
+    let mut conversation = conversation(1);
+    conversation.user = Some("Bob".to_owned());
+    conversation.hear(MemberId(u64::MAX), "Bob", "Hello\nthere", Some(MessageId(10)));
+    let reply = conversation.begin_reply(persona(), "Crake", Some(MessageId(10)));
+    write(&store, &mut conversation).await;
+    let turn = conversation.turn_mut(reply).expect("it is there");
+    turn.state = TurnState::Complete;
+    turn.parts.extend([11, 12].map(|message| Part { message: MessageId(message), webhook: Some(message) }));
+    let origin = Origin {
+        model: "m".to_owned(),
+        seed: 3,
+        sampling: crate::persona::SamplingWish { temperature: Some(0.7), ..Default::default() },
+        prompt_tokens: 1,
+        cached_tokens: 2,
+        new_tokens: 3,
+        explanation: crate::chat::explanation::Explanation { tokens: 9, ..Default::default() },
+    };
+    let tokens = Tokens { model: "m".to_owned(), ids: vec![0, 1, u32::MAX], leading_space: true };
+    let other = Variant { text: "Hm.".to_owned(), ..Variant::default() };
+    *turn.shown_mut() =
+        Variant { text: "Aye.".to_owned(), tokens: Some(tokens), origin: Some(origin), ..Variant::default() };
+    turn.variants.push(other);
+    turn.selected = 1;
+    conversation.greet(reply);
+    conversation.cut.first_turn = 1;
+    write(&store, &mut conversation).await;
+    assert_equal(&read(&store).await, &conversation);
+    store.close().await;
+    drop(store);
+    let store = open(&directory).await;
+    assert_equal(&read(&store).await, &conversation);
+    assert_eq!([store.new_conversation(), store.new_conversation()].map(|id| id.0), [2, 3]);
+}
+
+#[tokio::test]
+async fn what_was_being_shown_is_interrupted_and_what_was_not_is_gone() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    let [seen, unseen] =
+        [1, 2].map(|message| conversation.begin_reply(persona(), "Crake", Some(MessageId(message))));
+    let turn = conversation.turn_mut(seen).expect("it is there");
+    turn.state = TurnState::Streaming;
+    turn.parts.push(Part { message: MessageId(3), webhook: None });
+    write(&store, &mut conversation).await;
+    drop(store);
+    let read = read(&open(&directory).await).await;
+    assert_eq!(read.turn(seen).expect("it is there").state, TurnState::Interrupted);
+    assert!(read.turn(unseen).is_none());
+}
+
+#[tokio::test]
+async fn a_channel_that_is_forgotten_leaves_nothing_behind() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    conversation.hear(MemberId(1), "Bob", "an unlikely sentence about herons", None);
+    write(&store, &mut conversation).await;
+    store.forget_channel(CHANNEL).await.expect("it is forgotten");
+    assert!(store.conversation_in(CHANNEL).await.expect("it is read").is_none());
+    store.close().await;
+    for entry in std::fs::read_dir(directory.path()).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let bytes = std::fs::read(&path).expect("a file");
+        let found = bytes.windows(6).any(|window| window == b"herons");
+        assert!(!found, "{} still has it", path.display());
+    }
+}
+
+#[tokio::test]
+async fn one_database_is_one_processs() {
+    let directory = directory();
+    let _store = open(&directory).await;
+    let error = Store::open(&directory.path().join("mummer.db")).await.expect_err("it is in use");
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_newer_database_is_left_alone() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'the future', 1, x'00', 0)";
+    sqlx::query(newer).execute(&store.writer).await.expect("it is written");
+    drop(store);
+    let error = Store::open(&directory.path().join("mummer.db")).await.expect_err("it is newer");
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn files_that_are_no_databases_are_refused() {
+    let directory = directory();
+    let path = directory.path().join("mummer.db");
+    std::fs::write(&path, "this is a letter, and not a database at all".repeat(40)).expect("it is written");
+    let error = Store::open(&path).await.expect_err("it is a letter");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    let nowhere = directory.path().join("nowhere/mummer.db");
+    let error = Store::open(&nowhere).await.expect_err("there is no directory");
+    assert!(matches!(error, StoreError::Unusable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_what_was_there() {
+    let directory = directory();
+    let path = directory.path().join("mummer.db");
+    let options = SqliteConnectOptions::new().pragma("max_page_count", "60");
+    let store = Store::open_with(&path, options).await.expect("it opens");
+    let mut conversation = conversation(1);
+    conversation.hear(MemberId(1), "Bob", "Hello.", None);
+    write(&store, &mut conversation).await;
+    let before = read(&store).await;
+    for _ in 0..100 {
+        conversation.hear(MemberId(1), "Bob", &"x".repeat(4_000), None);
+    }
+    let changes = conversation.take_changes();
+    let error = store.write(CHANNEL, &changes).await.expect_err("there is no room");
+    assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+    assert_equal(&read(&store).await, &before);
+    // What could not be written is to be written still.
+    conversation.give_back(&changes);
+    let again: Vec<_> = conversation.take_changes().turns.iter().map(|turn| turn.id).collect();
+    assert_eq!(again, changes.turns.iter().map(|turn| turn.id).collect::<Vec<_>>());
+}
+
+#[derive(Debug, Clone)]
+enum Act {
+    Hear(u64, String),
+    Reply(String),
+    Change(usize, String),
+    Forget(usize),
+    Write,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        3 => (0u64..4, ".{0,20}").prop_map(|(member, text)| Act::Hear(member, text)),
+        3 => ".{0,20}".prop_map(Act::Reply),
+        2 => (any::<usize>(), ".{0,20}").prop_map(|(turn, text)| Act::Change(turn, text)),
+        1 => any::<usize>().prop_map(Act::Forget),
+        2 => Just(Act::Write),
+    ];
+    prop::collection::vec(act, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_changes_is_there_when_it_is_written(acts in acts()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let directory = directory();
+            let store = open(&directory).await;
+            let mut conversation = conversation(3);
+            for act in acts {
+                let ids: Vec<_> = conversation.turns().iter().map(|turn| turn.id).collect();
+                match act {
+                    Act::Hear(member, text) => {
+                        conversation.hear(MemberId(member), "Bob", &text, None);
+                    }
+                    Act::Reply(text) => {
+                        let id = conversation.begin_reply(persona(), "Crake", None);
+                        conversation.turn_mut(id).expect("it is there").shown_mut().text = text;
+                    }
+                    Act::Change(turn, text) if !ids.is_empty() => {
+                        let turn = conversation.turn_mut(ids[turn % ids.len()]).expect("it is there");
+                        turn.variants.push(Variant { text, ..Variant::default() });
+                        turn.selected = turn.variants.len() - 1;
+                        turn.state = TurnState::Complete;
+                    }
+                    Act::Forget(turn) if !ids.is_empty() => conversation.forget(ids[turn % ids.len()]),
+                    Act::Write => write(&store, &mut conversation).await,
+                    Act::Change(..) | Act::Forget(_) => {}
+                }
+            }
+            write(&store, &mut conversation).await;
+            assert_equal(&read(&store).await, &conversation);
+        });
+    }
+}
