@@ -107,6 +107,8 @@ pub struct Assistant {
     running: DashMap<MessageId, Running>,
     /// Channels in which the bot has said that it cannot read everything.
     hinted: DashSet<ChannelId>,
+    /// Channels whose conversations are written down and could not be read: nothing is written over them.
+    unreadable: DashSet<ChannelId>,
     taking_in: Mutex<()>,
     next_conversation: AtomicU64,
     next_request: AtomicU64,
@@ -140,6 +142,7 @@ impl Assistant {
             channels: DashMap::new(),
             running: DashMap::new(),
             hinted: DashSet::new(),
+            unreadable: DashSet::new(),
             taking_in: Mutex::new(()),
             next_conversation: AtomicU64::new(1),
             next_request: AtomicU64::new(1),
@@ -162,7 +165,10 @@ impl Assistant {
             Ok(Some(conversation)) => conversation,
             Ok(None) => return,
             Err(error) => {
-                tracing::error!("a conversation could not be read, so a new one begins: {error}");
+                tracing::error!(
+                    "a conversation could not be read; a new one goes on in its place until mummer starts again: {error}"
+                );
+                self.unreadable.insert(channel);
                 return;
             }
         };
@@ -373,6 +379,9 @@ impl Assistant {
 
     /// Where the conversation of a channel is written down.
     fn memory(&self, channel: ChannelId) -> Option<Memory> {
+        if self.unreadable.contains(&channel) {
+            return None;
+        }
         self.store.clone().map(|store| Memory::new(store, channel))
     }
 

@@ -49,6 +49,11 @@ impl Store {
 
     async fn open_with(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
         let lock = lock(path)?;
+        // What people said is nobody's business but the operator's; the log and the index get the rights of the file.
+        private(path).map_err(|problem| StoreError::Unusable {
+            path: path.to_owned(),
+            problem: problem.to_string(),
+        })?;
         // What is in the log survives the end of this process at any moment, and secure_delete leaves nothing of what was
         // deleted in the file.
         let options = options
@@ -101,6 +106,15 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![step(1, "conversations", include_str!("store/0001_conversations.sql"))])
 }
 
+/// Opens a file, and makes it where there is none, for its owner alone.
+fn private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Takes the file that says that a database is in use. The system gives it back with the end of the process.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
@@ -109,8 +123,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         path: path.to_owned(),
         problem: problem.to_string(),
     };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(name);
-    let file = file.map_err(|problem| unusable(&problem))?;
+    let file = private(Path::new(&name)).map_err(|problem| unusable(&problem))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),

@@ -88,11 +88,17 @@ impl Store {
         Ok(id.cast_unsigned())
     }
 
-    /// What the last process was showing when it ended is as it was shown then, and was interrupted; of what it had not begun
-    /// to show nothing is kept.
+    /// What the last process was showing when it ended is as it was shown then, and was interrupted. What it had not begun to
+    /// show is not kept, nor is the message that was to be answered: it may be asked anew.
     pub(super) async fn end_what_was_interrupted(&self) -> Result<(), StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let asked = "DELETE FROM turns WHERE kind = 'member' AND EXISTS (SELECT 1 FROM turns AS reply \
+                         WHERE reply.conversation = turns.conversation \
+                         AND reply.trigger_message = turns.trigger_message AND reply.kind = 'persona' \
+                         AND reply.state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
+                         WHERE parts.conversation = reply.conversation AND parts.turn = reply.id))";
+            sqlx::query(asked).execute(&mut *writing).await?;
             let unseen = "DELETE FROM turns WHERE state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
                           WHERE parts.conversation = turns.conversation AND parts.turn = turns.id)";
             sqlx::query(unseen).execute(&mut *writing).await?;

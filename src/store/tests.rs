@@ -88,6 +88,8 @@ async fn what_was_being_shown_is_interrupted_and_what_was_not_is_gone() {
     let directory = directory();
     let store = open(&directory).await;
     let mut conversation = conversation(1);
+    let asked =
+        [1, 2].map(|message| conversation.hear(MemberId(1), "Bob", "Hello.", Some(MessageId(message))));
     let [seen, unseen] =
         [1, 2].map(|message| conversation.begin_reply(persona(), "Crake", Some(MessageId(message))));
     let turn = conversation.turn_mut(seen).expect("it is there");
@@ -98,6 +100,7 @@ async fn what_was_being_shown_is_interrupted_and_what_was_not_is_gone() {
     let read = read(&open(&directory).await).await;
     assert_eq!(read.turn(seen).expect("it is there").state, TurnState::Interrupted);
     assert!(read.turn(unseen).is_none());
+    assert_eq!(asked.map(|turn| read.turn(turn).is_some()), [true, false]);
 }
 
 #[tokio::test]
@@ -115,6 +118,21 @@ async fn a_channel_that_is_forgotten_leaves_nothing_behind() {
         let bytes = std::fs::read(&path).expect("a file");
         let found = bytes.windows(6).any(|window| window == b"herons");
         assert!(!found, "{} still has it", path.display());
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_reads_what_people_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = directory();
+    let store = open(&directory).await;
+    write(&store, &mut conversation(1)).await;
+    for entry in std::fs::read_dir(directory.path()).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let mode = entry.metadata().expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{}", entry.path().display());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mummer::chat::addressing::{Author, Incoming};
 use mummer::chat::history::{Conversation, TurnKind, TurnState};
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
@@ -88,6 +89,32 @@ async fn a_conversation_goes_on_after_a_restart() {
     assert_eq!(conversation.turns().len(), 6);
     assert!(conversation.turns().iter().all(|turn| turn.state == TurnState::Complete));
     assert_shown(&stage.discord, general, &conversation);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_after_a_restart_is_not_answered_again() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let trigger = stage.discord.post(general, alice, format!("{} once", stage.discord.mention_bot()));
+    stage.discord.reply_to(trigger).await;
+    settled(&store, general).await;
+    let (stage, _store) = restarted(stage, store, &directory).await;
+    let again = Incoming {
+        message: mummer::chat::MessageId(trigger.0),
+        channel: mummer::chat::ChannelId(general.0),
+        parent: None,
+        server: None,
+        author: Author { id: mummer::chat::MemberId(alice.0), name: "Alice".to_owned(), automated: false },
+        text: "once".to_owned(),
+        mentions_bot: true,
+        reply_to: None,
+    };
+    stage.assistant.recall(&again).await;
+    assert!(stage.assistant.accept(again.clone()).is_none(), "it was answered before the restart");
+    let new = Incoming { message: mummer::chat::MessageId(trigger.0 + 1_000), ..again };
+    assert!(stage.assistant.accept(new).is_some());
 }
 
 #[tokio::test]
