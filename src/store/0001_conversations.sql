@@ -45,6 +45,8 @@ CREATE TABLE turns (
     PRIMARY KEY (conversation, id)
 );
 CREATE INDEX turns_by_member ON turns (member);
+-- Few at any time, and looked for at every start.
+CREATE INDEX turns_unfinished ON turns (conversation, id) WHERE state IN ('pending', 'streaming');
 
 -- Token ids are numbers of 32 bits, the lowest byte first. What is told of a reply and what its lorebook remembers is JSON.
 CREATE TABLE variants (

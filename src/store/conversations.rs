@@ -28,6 +28,20 @@ const STATES: [(TurnState, &str); 5] = [
     (TurnState::Failed, "failed"),
 ];
 
+/// What is done at the start: messages that were not answered at all go, then what was to be their answers; and the state of
+/// those that were being shown. All of it goes from the few unfinished turns on, whatever the number of the others; `SQLite` keeps the
+/// order of a cross join.
+pub(super) const AT_START: [&str; 3] = [
+    "DELETE FROM turns WHERE (conversation, id) IN (SELECT asked.conversation, asked.id \
+     FROM turns AS reply CROSS JOIN turns AS asked WHERE asked.conversation = reply.conversation \
+     AND asked.trigger_message = reply.trigger_message AND asked.kind = 'member' \
+     AND reply.state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
+     WHERE parts.conversation = reply.conversation AND parts.turn = reply.id))",
+    "DELETE FROM turns WHERE state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
+     WHERE parts.conversation = turns.conversation AND parts.turn = turns.id)",
+    "UPDATE turns SET state = 'interrupted' WHERE state IN ('pending', 'streaming')",
+];
+
 impl Store {
     /// Writes down what has changed in the conversation that a channel points to: all of it, or nothing.
     ///
@@ -93,17 +107,9 @@ impl Store {
     pub(super) async fn end_what_was_interrupted(&self) -> Result<(), StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let asked = "DELETE FROM turns WHERE kind = 'member' AND EXISTS (SELECT 1 FROM turns AS reply \
-                         WHERE reply.conversation = turns.conversation \
-                         AND reply.trigger_message = turns.trigger_message AND reply.kind = 'persona' \
-                         AND reply.state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
-                         WHERE parts.conversation = reply.conversation AND parts.turn = reply.id))";
-            sqlx::query(asked).execute(&mut *writing).await?;
-            let unseen = "DELETE FROM turns WHERE state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
-                          WHERE parts.conversation = turns.conversation AND parts.turn = turns.id)";
-            sqlx::query(unseen).execute(&mut *writing).await?;
-            let seen = "UPDATE turns SET state = 'interrupted' WHERE state IN ('pending', 'streaming')";
-            sqlx::query(seen).execute(&mut *writing).await?;
+            for change in AT_START {
+                sqlx::query(change).execute(&mut *writing).await?;
+            }
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))

@@ -121,6 +121,25 @@ async fn a_channel_that_is_forgotten_leaves_nothing_behind() {
     }
 }
 
+/// The plans of the start's queries look at no table as a whole.
+#[tokio::test]
+async fn a_start_reads_no_more_of_a_large_database_than_of_a_small_one() {
+    let directory = directory();
+    let store = open(&directory).await;
+    for change in conversations::AT_START {
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {change}"));
+        let plan = sqlx::query(explained).fetch_all(&store.writer).await.expect("a plan");
+        let steps: Vec<String> =
+            plan.iter().map(|step| sqlx::Row::try_get(step, "detail").expect("a step")).collect();
+        let whole = |step: &String| {
+            let scans =
+                ["turns", "asked", "reply", "parts"].iter().any(|table| *step == format!("SCAN {table}"));
+            scans || step.contains("AUTOMATIC")
+        };
+        assert!(!steps.iter().any(whole), "{change}: {steps:?}");
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_reads_what_people_said() {
