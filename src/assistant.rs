@@ -179,7 +179,10 @@ impl Assistant {
         self.make_room();
         let id = conversation.id;
         let persona = self.persona_of(channel, incoming.parent);
-        let live = Live::restore(conversation, persona, self.memory(channel));
+        let live = Live::restore(conversation, Arc::clone(&persona), self.memory(channel));
+        // It may have become another version since.
+        live.adopt(&persona);
+        live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
         self.conversations.insert(id, Arc::new(live));
         self.channels.insert(channel, id);
     }

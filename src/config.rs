@@ -36,7 +36,7 @@ pub struct Config {
     /// Discord.
     pub discord: Discord,
     /// What is kept.
-    pub store: Memory,
+    pub store: Store,
     /// The log.
     pub log: Log,
 }
@@ -56,7 +56,7 @@ pub struct Model {
 
 /// What is kept when the program ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Memory {
+pub struct Store {
     /// The database; without one conversations end with the program.
     pub path: Option<PathBuf>,
 }
@@ -326,7 +326,7 @@ impl RawConfig {
                 message_content: self.discord.message_content,
                 channels,
             },
-            store: Memory { path: some_path(&self.store.path) },
+            store: Store { path: some_path(&self.store.path) },
             log: Log { level },
         })
     }

@@ -19,7 +19,9 @@ struct State {
     answered: Option<u64>,
     /// In the order of their arrival.
     waiting: Vec<Waiting>,
+    /// Who has had how many turns since somebody began to wait.
     turns: Shares,
+    /// Number of the place that is taken next.
     next: u64,
 }
 

@@ -91,6 +91,9 @@ impl Live {
             return;
         }
         let changes = self.lock().take_changes();
+        if changes.is_empty() {
+            return;
+        }
         if let Err(error) = store.write(*channel, &changes).await {
             tracing::error!("what was said could not be written down, and will be tried again: {error}");
             self.lock().give_back(&changes);

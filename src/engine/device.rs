@@ -10,7 +10,8 @@ pub(crate) fn open() -> Result<Device, LoadError> {
     Device::cuda_if_available(0).map_err(|error| LoadError::Device { detail: error.to_string() })
 }
 
-/// Bytes that weights and cache may take there, if that is known, so that a step has room for what it computes on the way.
+/// Bytes that weights and cache may take there, if that is known. On a graphics card a step has room beside them for what it
+/// computes on the way.
 pub(crate) fn memory(model: &Hyperparameters, context_length: usize) -> Option<u64> {
     #[cfg(feature = "cuda")]
     if let Ok(Device::Cuda(card)) = open() {

@@ -1,6 +1,7 @@
 //! What is remembered when the bot is started again, compared with what Discord shows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mummer::chat::addressing::{Author, Incoming};
 use mummer::chat::history::{Conversation, TurnKind, TurnState};
@@ -11,6 +12,9 @@ use tokio::sync::Semaphore;
 
 use crate::discord::{ChannelId, FakeDiscord, MessageId};
 use crate::stage::{Setting, Stage};
+
+/// Generous, because a loaded machine is no error.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database in a directory of its own.
 async fn open(directory: &TempDir) -> Store {
@@ -37,14 +41,29 @@ async fn on_disk(store: &Store, channel: ChannelId) -> Option<Conversation> {
 
 /// The conversation on disk once its last reply is over.
 async fn settled(store: &Store, channel: ChannelId) -> Conversation {
-    loop {
-        let conversation = on_disk(store, channel).await.expect("it is there");
-        let last = conversation.turns().last().expect("somebody has spoken");
-        if last.kind == TurnKind::Persona && last.state == TurnState::Complete {
-            return conversation;
+    let is_over = |conversation: &Option<Conversation>| {
+        let last = conversation.as_ref().and_then(|conversation| conversation.turns().last());
+        last.is_some_and(|last| last.kind == TurnKind::Persona && last.state == TurnState::Complete)
+    };
+    on_disk_once(store, channel, is_over).await.expect("it is there")
+}
+
+/// What is on disk as soon as it is as described.
+async fn on_disk_once(
+    store: &Store,
+    channel: ChannelId,
+    fits: impl Fn(&Option<Conversation>) -> bool,
+) -> Option<Conversation> {
+    let reading = async {
+        loop {
+            let conversation = on_disk(store, channel).await;
+            if fits(&conversation) {
+                return conversation;
+            }
+            tokio::task::yield_now().await;
         }
-        tokio::task::yield_now().await;
-    }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("it becomes so in time")
 }
 
 /// What the persona has said on disk is what Discord shows, message by message.
@@ -167,9 +186,7 @@ async fn a_channel_that_is_deleted_is_forgotten_on_disk_too() {
     stage.discord.reply_to(trigger).await;
     assert!(on_disk(&store, general).await.is_some());
     stage.discord.delete_channel(general);
-    while on_disk(&store, general).await.is_some() {
-        tokio::task::yield_now().await;
-    }
+    on_disk_once(&store, general, Option::is_none).await;
     let (stage, store) = restarted(stage, store, &directory).await;
     assert!(on_disk(&store, general).await.is_none());
     drop(stage);

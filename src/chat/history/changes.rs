@@ -38,6 +38,14 @@ pub struct Changes {
     pub gone: Vec<TurnId>,
 }
 
+impl Changes {
+    /// Whether no turn has changed. What a conversation has beside its turns changes with one of them.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty() && self.gone.is_empty()
+    }
+}
+
 impl Conversation {
     /// What has changed since this was asked last. Whoever asks writes it down, or gives it back.
     pub fn take_changes(&mut self) -> Changes {
