@@ -2,38 +2,46 @@
 //! conversations and sees to it that each of them has one reply at a time. It knows neither Discord nor models.
 
 mod answer;
+mod conversations;
 mod delivering;
+mod following;
+mod limits;
 mod line;
 mod live;
+mod privacy;
+mod settling;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::{DashMap, DashSet, Entry};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::chat::addressing::{Incoming, is_addressed};
 use crate::chat::budget::{self, Room, TooLong};
-use crate::chat::history::{Conversation, ConversationId, Turn};
+use crate::chat::history::{Conversation, ConversationId};
+use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
-use crate::chat::{ChannelId, MemberId, MessageId, sanitize};
+use crate::chat::request::Asked;
+use crate::chat::settings::Limits;
+use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 pub use answer::Accepted;
-use live::{Live, Memory};
+use answer::{Known, Work};
+use limits::{Asking, TooMuch};
+pub use live::Place;
+use live::{Live, now};
+pub use settling::{Page, Shown};
 
-/// Most conversations that are kept; beyond it the one that was unused for the longest time is dropped.
-const CONVERSATIONS_MAX: usize = 10_000;
-
-/// How long running answers may take to show what they have when the program ends.
+/// How long answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
 /// What the assistant is told at its start.
@@ -49,6 +57,16 @@ pub struct Settings {
     pub reads_everything: bool,
     /// Seed of everything random; `None` draws one for each conversation.
     pub seed: Option<u64>,
+    /// How much may be asked.
+    pub limits: Limits,
+    /// How long running replies may go on when the program ends.
+    pub grace: Duration,
+    /// Messages that came while the bot was away are answered when they are not older than this.
+    pub answer_within: Duration,
+    /// For how long it is kept what was said; `None` is for ever. Servers may shorten it.
+    pub retention: Option<Duration>,
+    /// For how long everything of a server is kept that the bot was taken out of.
+    pub leave_grace: Duration,
 }
 
 /// Who answers where.
@@ -109,19 +127,32 @@ pub struct Assistant {
     hinted: DashSet<ChannelId>,
     /// Channels whose conversations are written down and could not be read: nothing is written over them.
     unreadable: DashSet<ChannelId>,
+    /// Channels in which the last process has left something undone.
+    undone: DashMap<ChannelId, Option<ServerId>>,
+    /// Members who do not want to be read.
+    opted_out: DashSet<MemberId>,
+    asking: Arc<Asking>,
     taking_in: Mutex<()>,
     next_conversation: AtomicU64,
     next_request: AtomicU64,
     next_use: AtomicU64,
+    /// Cancelled when no answer begins any more.
     closing: CancellationToken,
+    /// Cancelled when running answers end with what they have.
+    ending: CancellationToken,
     answers: TaskTracker,
 }
 
-/// A message that is being answered: where, and what stops it.
+/// A message that is being answered: where, whose, what stops it, and how it is told of a change.
 struct Running {
     channel: ChannelId,
     parent: Option<ChannelId>,
+    member: MemberId,
     stop: CancellationToken,
+    /// What the message says now, when its author has changed it.
+    edit: watch::Sender<Option<String>>,
+    /// Cancelled when it is over.
+    over: CancellationToken,
 }
 
 impl Assistant {
@@ -135,7 +166,6 @@ impl Assistant {
     ) -> Arc<Self> {
         Arc::new(Self {
             generator,
-            settings,
             store,
             cast: RwLock::new(cast),
             conversations: DashMap::new(),
@@ -143,48 +173,35 @@ impl Assistant {
             running: DashMap::new(),
             hinted: DashSet::new(),
             unreadable: DashSet::new(),
+            undone: DashMap::new(),
+            opted_out: DashSet::new(),
+            asking: Asking::new(settings.limits),
             taking_in: Mutex::new(()),
             next_conversation: AtomicU64::new(1),
             next_request: AtomicU64::new(1),
             next_use: AtomicU64::new(1),
             closing: CancellationToken::new(),
+            ending: CancellationToken::new(),
             answers: TaskTracker::new(),
+            settings,
         })
     }
 
-    /// Has the conversation of a message's channel at hand that was written down, where the message may concern it. To be
-    /// called before the message is taken in.
-    pub async fn recall(&self, incoming: &Incoming) {
-        let channel = incoming.channel;
-        let Some(store) = &self.store else { return };
-        let concerns = incoming.mentions_bot || incoming.server.is_none() || incoming.reply_to.is_some();
-        if !concerns || self.channels.contains_key(&channel) {
-            return;
+    /// Reads what must be known before the first message comes: who does not want to be read, what was asked lately, and
+    /// where something was left undone.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        for member in store.opted_out().await? {
+            self.opted_out.insert(member);
         }
-        let conversation = match store.conversation_in(channel).await {
-            Ok(Some(conversation)) => conversation,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(
-                    "a conversation could not be read; a new one goes on in its place until mummer starts again: {error}"
-                );
-                self.unreadable.insert(channel);
-                return;
-            }
-        };
-        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.channels.contains_key(&channel) {
-            return;
+        self.asking.recount(&store.asked_since(now().saturating_sub(limits::HOUR)).await?);
+        for (channel, server) in store.undone().await? {
+            self.undone.insert(channel, server);
         }
-        self.make_room();
-        let id = conversation.id;
-        let persona = self.persona_of(channel, incoming.parent);
-        let live = Live::restore(conversation, Arc::clone(&persona), self.memory(channel));
-        // It may have become another version since.
-        live.adopt(&persona);
-        live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
-        self.conversations.insert(id, Arc::new(live));
-        self.channels.insert(channel, id);
+        Ok(())
     }
 
     /// Takes a message in, if it is addressed to the bot and was not taken before. Its place in the conversation is
@@ -196,66 +213,104 @@ impl Assistant {
         }
         // So that two first messages of a channel do not begin two conversations, and none is dropped that is about
         // to be spoken in.
-        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.taking_in();
         let live = self.conversation_of(&incoming);
-        let taken_before = |turn: &Turn| turn.trigger == Some(incoming.message);
-        if live.lock().turns().iter().any(taken_before) {
+        if !live.take(incoming.message) {
             return None;
         }
+        self.begin_answer(incoming, live, Known::New)
+    }
+
+    /// Gives a message its place in the line of its conversation. Whoever calls takes in one at a time.
+    fn begin_answer(
+        self: &Arc<Self>,
+        mut incoming: Incoming,
+        live: Arc<Live>,
+        known: Known,
+    ) -> Option<Accepted> {
+        let asked = Asked {
+            message: incoming.message,
+            channel: incoming.channel,
+            server: incoming.server,
+            member: incoming.author.id,
+            at: now(),
+        };
         let stop = CancellationToken::new();
+        let (edit, edits) = watch::channel(None);
+        let over = CancellationToken::new();
         match self.running.entry(incoming.message) {
             Entry::Occupied(_) => return None,
             Entry::Vacant(vacant) => vacant.insert(Running {
                 channel: incoming.channel,
                 parent: incoming.parent,
+                member: incoming.author.id,
                 stop: stop.clone(),
+                edit,
+                over: over.clone(),
             }),
         };
-        let place = live.line.take(incoming.author.id, self.settings.queue_per_conversation);
-        let assistant = Arc::clone(self);
-        let registration =
-            Registration { assistant, live, message: incoming.message, _token: self.answers.token() };
-        Some(Accepted { registration, incoming, stop, place })
-    }
-
-    /// A message was deleted: an answer to it stops.
-    pub fn message_deleted(&self, message: MessageId) {
-        if let Some(running) = self.running.get(&message) {
-            running.stop.cancel();
-        }
+        let registration = Registration {
+            assistant: Arc::clone(self),
+            live,
+            message: incoming.message,
+            over,
+            _token: self.answers.token(),
+        };
+        self.leave_unread(&mut incoming);
+        let work = if self.opted_out.contains(&incoming.author.id) {
+            Work::Refuse(Notice::OptedOut)
+        } else {
+            match self.asking.admit(&asked, incoming.text.chars().count(), asked.at) {
+                Ok(share) => {
+                    let most = self.settings.queue_per_conversation;
+                    let place = registration.live.line.take(incoming.author.id, most);
+                    Work::Answer { place, share }
+                }
+                Err(TooMuch(Some(notice))) => Work::Refuse(notice),
+                // It was told just now.
+                Err(TooMuch(None)) => return None,
+            }
+        };
+        Some(Accepted { registration, incoming, asked, known, stop, edits, work })
     }
 
     /// A channel is gone: all answers in it and in its threads stop, and its conversation is dropped.
     pub fn channel_gone(&self, channel: ChannelId) {
-        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_there = |running: &Running| running.channel == channel || running.parent == Some(channel);
-        for running in self.running.iter().filter(|running| is_there(running)) {
-            running.stop.cancel();
-        }
+        let _one_at_a_time = self.taking_in();
+        self.stop_in(channel);
         self.hinted.remove(&channel);
-        let known = self.channels.remove(&channel).map(|(_, id)| id);
-        let live = known.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
-        if let Some(id) = known {
-            self.drop_conversation(id);
-        }
-        if let Some(memory) = self.memory(channel) {
+        let live = self.drop_conversation_in(channel);
+        if let Some(store) = self.store.clone().filter(|_| !self.unreadable.contains(&channel)) {
             // The event is not kept waiting by it, and the end of the program is.
             self.answers.spawn(async move {
                 match live {
                     Some(live) => live.erase().await,
-                    None => memory.erase().await,
+                    None => live::erase(&store, channel).await,
                 }
             });
+        }
+    }
+
+    /// Stops all answers in a channel and in its threads.
+    fn stop_in(&self, channel: ChannelId) {
+        let is_there = |running: &Running| running.channel == channel || running.parent == Some(channel);
+        for running in self.running.iter().filter(|running| is_there(running)) {
+            running.stop.cancel();
         }
     }
 
     /// The conversation that a channel points to, as it stands.
     #[must_use]
     pub fn conversation(&self, channel: ChannelId) -> Option<Conversation> {
-        let id = *self.channels.get(&channel)?;
-        let live = Arc::clone(&*self.conversations.get(&id)?);
+        let live = self.live_in(channel)?;
         let conversation = live.lock().clone();
         Some(conversation)
+    }
+
+    /// How many messages are being answered or wait for it.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.len()
     }
 
     /// The first of the personas that leaves no room for a conversation in the model's context.
@@ -274,7 +329,7 @@ impl Assistant {
     pub fn adopt(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
         self.fits(persona)?;
         // A conversation that begins now begins with it too.
-        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.taking_in();
         {
             let mut cast = self.cast.write().unwrap_or_else(PoisonError::into_inner);
             let Cast { default, channels } = &mut *cast;
@@ -289,7 +344,8 @@ impl Assistant {
     }
 
     fn fits(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
-        let live = self.begin(ConversationId(0), Arc::clone(persona), None);
+        let nowhere = Place { channel: ChannelId(0), parent: None, server: None };
+        let live = self.begin(ConversationId(0), Arc::clone(persona), nowhere, None);
         let mut conversation = live.lock();
         let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
         let room = self.room(persona);
@@ -305,10 +361,15 @@ impl Assistant {
         Room::in_context(self.generator.info().context_length, wish.max_tokens)
     }
 
-    /// Takes nothing more in, lets running answers show what they have, and waits for them, but not for ever.
+    /// Takes nothing more in and waits for the running answers: for a while to end as they should, then to show what they
+    /// have, and not for ever.
     pub async fn close(&self) {
         self.closing.cancel();
         self.answers.close();
+        if tokio::time::timeout(self.settings.grace, self.answers.wait()).await.is_ok() {
+            return;
+        }
+        self.ending.cancel();
         if tokio::time::timeout(CLOSING_TIME, self.answers.wait()).await.is_err() {
             tracing::warn!(
                 answers = self.answers.len(),
@@ -317,80 +378,8 @@ impl Assistant {
         }
     }
 
-    /// Whether the bot posted the message in that channel.
-    fn said_here(&self, channel: ChannelId, message: MessageId) -> bool {
-        let id = self.channels.get(&channel).map(|id| *id);
-        let live = id.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
-        live.is_some_and(|live| live.posted(message))
-    }
-
-    /// The conversation that the message's channel points to; a new one when it points to none.
-    fn conversation_of(&self, incoming: &Incoming) -> Arc<Live> {
-        let channel = incoming.channel;
-        let known = self.channels.get(&channel).map(|id| *id);
-        let live = known.and_then(|id| self.conversations.get(&id).map(|live| Arc::clone(&*live)));
-        let live = live.unwrap_or_else(|| {
-            self.make_room();
-            let id = match &self.store {
-                Some(store) => store.new_conversation(),
-                None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
-            };
-            let live = self.begin(id, self.persona_of(channel, incoming.parent), self.memory(channel));
-            if incoming.server.is_none() {
-                // Where two are alone, the persona's texts speak of the one who is there.
-                live.lock().user = Some(sanitize::name(&incoming.author.name));
-            }
-            let live = Arc::new(live);
-            self.conversations.insert(id, Arc::clone(&live));
-            self.channels.insert(channel, id);
-            live
-        });
-        live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
-        live
-    }
-
-    /// Drops the conversation that was unused for the longest time, when there are too many.
-    fn make_room(&self) {
-        if self.conversations.len() < CONVERSATIONS_MAX {
-            return;
-        }
-        let idle = self.conversations.iter().filter(|live| live.line.is_empty());
-        let oldest = idle.min_by_key(|live| live.last_used()).map(|live| *live.key());
-        if let Some(id) = oldest {
-            self.drop_conversation(id);
-            self.channels.retain(|channel, current| {
-                let stays = *current != id;
-                if !stays {
-                    self.hinted.remove(channel);
-                }
-                stays
-            });
-        }
-    }
-
-    /// Forgets a conversation, here and in the generator.
-    fn drop_conversation(&self, id: ConversationId) {
-        self.conversations.remove(&id);
-        self.generator.forget(id.0);
-    }
-
-    fn persona_of(&self, channel: ChannelId, parent: Option<ChannelId>) -> Arc<Persona> {
-        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-        let own = cast.channels.get(&channel).or_else(|| cast.channels.get(&parent?));
-        Arc::clone(own.unwrap_or(&cast.default))
-    }
-
-    /// Where the conversation of a channel is written down.
-    fn memory(&self, channel: ChannelId) -> Option<Memory> {
-        if self.unreadable.contains(&channel) {
-            return None;
-        }
-        self.store.clone().map(|store| Memory::new(store, channel))
-    }
-
-    fn begin(&self, id: ConversationId, persona: Arc<Persona>, memory: Option<Memory>) -> Live {
-        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
-        Live::new(id, seed, persona, memory)
+    fn taking_in(&self) -> MutexGuard<'_, ()> {
+        self.taking_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -399,11 +388,14 @@ struct Registration {
     assistant: Arc<Assistant>,
     live: Arc<Live>,
     message: MessageId,
+    /// Cancelled when it is over.
+    over: CancellationToken,
     _token: TaskTrackerToken,
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         self.assistant.running.remove(&self.message);
+        self.over.cancel();
     }
 }

@@ -1,7 +1,10 @@
 //! Discord: events in, actions out. It translates; what is said and to whom is decided elsewhere.
 
 mod arrivals;
+mod catching_up;
 mod events;
+mod quiet;
+mod reading;
 mod rest;
 mod sender;
 

@@ -227,5 +227,10 @@ fn assistant_settings(config: &Config) -> Settings {
         queue_per_conversation: config.generation.queue_per_conversation,
         reads_everything: config.discord.message_content,
         seed: None,
+        limits: config.limits,
+        grace: config.generation.closing,
+        answer_within: config.discord.answer_within,
+        retention: config.privacy.retention,
+        leave_grace: config.privacy.leave_grace,
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use config::{Environment, File, FileFormat};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::chat::ChannelId;
+use crate::chat::settings::Limits;
 use crate::persona::{SamplingWish, located};
 
 /// The defaults, with a comment for every setting.
@@ -37,6 +39,10 @@ pub struct Config {
     pub discord: Discord,
     /// What is kept.
     pub store: Store,
+    /// For how long.
+    pub privacy: Privacy,
+    /// How much may be asked.
+    pub limits: Limits,
     /// The log.
     pub log: Log,
 }
@@ -61,6 +67,15 @@ pub struct Store {
     pub path: Option<PathBuf>,
 }
 
+/// For how long it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Privacy {
+    /// What was said; `None` is for ever.
+    pub retention: Option<Duration>,
+    /// Everything of a server that the bot was taken out of.
+    pub leave_grace: Duration,
+}
+
 /// How many may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation {
@@ -70,6 +85,8 @@ pub struct Generation {
     pub batch: usize,
     /// For one conversation.
     pub queue_per_conversation: usize,
+    /// How long running replies may go on when the program ends.
+    pub closing: Duration,
 }
 
 /// More than any machine has memory for.
@@ -93,6 +110,8 @@ pub struct Discord {
     pub api_base: Option<String>,
     /// Whether to ask for the Message Content intent.
     pub message_content: bool,
+    /// Messages that came while the bot was away are answered when they are not older.
+    pub answer_within: Duration,
     /// Personas of channels.
     pub channels: BTreeMap<ChannelId, String>,
 }
@@ -158,6 +177,8 @@ struct RawConfig {
     personas: RawPersonas,
     discord: RawDiscord,
     store: RawStore,
+    privacy: RawPrivacy,
+    limits: RawLimits,
     log: RawLog,
 }
 
@@ -176,6 +197,7 @@ struct RawGeneration {
     queue: usize,
     batch: usize,
     queue_per_conversation: usize,
+    closing_seconds: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -191,6 +213,7 @@ struct RawDiscord {
     token_file: String,
     api_base: String,
     message_content: bool,
+    answer_within_minutes: u64,
     channels: BTreeMap<String, RawChannel>,
 }
 
@@ -204,6 +227,24 @@ struct RawChannel {
 #[serde(deny_unknown_fields, default)]
 struct RawStore {
     path: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawPrivacy {
+    retention_days: u64,
+    leave_days: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    member_at_a_time: usize,
+    server_at_a_time: usize,
+    member_per_hour: usize,
+    channel_per_hour: usize,
+    server_per_hour: usize,
+    message_length: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -256,6 +297,29 @@ impl Config {
     }
 }
 
+impl RawLimits {
+    /// 0 is no limit.
+    fn resolve(&self) -> Limits {
+        let limit = |most: usize| Some(most).filter(|&most| most > 0);
+        Limits {
+            member_at_a_time: limit(self.member_at_a_time),
+            server_at_a_time: limit(self.server_at_a_time),
+            member_per_hour: limit(self.member_per_hour),
+            channel_per_hour: limit(self.channel_per_hour),
+            server_per_hour: limit(self.server_per_hour),
+            message_length: limit(self.message_length),
+        }
+    }
+}
+
+fn minutes(number: u64) -> Duration {
+    Duration::from_secs(number * 60)
+}
+
+fn days(number: u64) -> Duration {
+    minutes(number * 24 * 60)
+}
+
 impl RawConfig {
     fn resolve(self) -> Result<Config, ConfigError> {
         let value = |message: String| Err(ConfigError::Value(message));
@@ -271,6 +335,16 @@ impl RawConfig {
         if self.model.cache_tokens > MOST_CACHED_TOKENS {
             let asked = self.model.cache_tokens;
             return value(format!("model.cache_tokens is {asked}; it must be 0 to {MOST_CACHED_TOKENS}"));
+        }
+        for (key, number, most) in [
+            ("generation.closing_seconds", self.generation.closing_seconds, 600),
+            ("discord.answer_within_minutes", self.discord.answer_within_minutes, 1_440),
+            ("privacy.retention_days", self.privacy.retention_days, 36_500),
+            ("privacy.leave_days", self.privacy.leave_days, 365),
+        ] {
+            if number > most {
+                return value(format!("{key} is {number}; it must be 0 to {most}"));
+            }
         }
         if let Some(complaint) = self.sampling.complaint() {
             return value(complaint);
@@ -314,6 +388,7 @@ impl RawConfig {
                 queue: self.generation.queue,
                 batch: self.generation.batch,
                 queue_per_conversation: self.generation.queue_per_conversation,
+                closing: Duration::from_secs(self.generation.closing_seconds),
             },
             sampling: self.sampling,
             personas: Personas {
@@ -324,9 +399,15 @@ impl RawConfig {
                 token_file: some_path(&self.discord.token_file),
                 api_base,
                 message_content: self.discord.message_content,
+                answer_within: minutes(self.discord.answer_within_minutes),
                 channels,
             },
             store: Store { path: some_path(&self.store.path) },
+            privacy: Privacy {
+                retention: Some(days(self.privacy.retention_days)).filter(|time| !time.is_zero()),
+                leave_grace: days(self.privacy.leave_days),
+            },
+            limits: self.limits.resolve(),
             log: Log { level },
         })
     }

@@ -1,7 +1,12 @@
-//! What survives a restart: conversations, in one `SQLite` file. It decides nothing, and knows neither Discord nor a model.
+//! What survives a restart: conversations, the messages that were taken in, and what members and servers decide, in one
+//! `SQLite` file. It decides nothing, and knows neither Discord nor a model.
 
 mod conversations;
 mod error;
+mod personas;
+mod privacy;
+mod requests;
+mod settings;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -18,6 +23,7 @@ use sqlx::sqlite::{
 use crate::chat::history::ConversationId;
 
 pub use error::StoreError;
+pub use personas::Saved;
 
 /// Connections that read. The one that writes is another.
 const READERS: u32 = 2;
@@ -76,7 +82,6 @@ impl Store {
             next: Arc::default(),
             _lock: Arc::new(lock),
         };
-        store.end_what_was_interrupted().await?;
         store.next.store(store.greatest_conversation().await? + 1, Ordering::Relaxed);
         Ok(store)
     }
@@ -103,7 +108,10 @@ fn migrator() -> Migrator {
     let step = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    Migrator::with_migrations(vec![step(1, "conversations", include_str!("store/0001_conversations.sql"))])
+    Migrator::with_migrations(vec![
+        step(1, "conversations", include_str!("store/0001_conversations.sql")),
+        step(2, "requests", include_str!("store/0002_requests.sql")),
+    ])
 }
 
 /// Opens a file, and makes it where there is none, for its owner alone.

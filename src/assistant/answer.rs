@@ -3,18 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::delivering::{Delivering, Ending, Stopped};
-use super::line::{Busy, Place, Speaking};
+use super::limits::Share;
+use super::line::{Busy, Place};
 use super::live::{now, speaker};
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
 use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState, Variant};
 use crate::chat::notice::{self, Notice};
-use crate::chat::{MessageId, sanitize, slots};
+use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::{ChannelId, MemberId, MessageId, sanitize, slots};
 use crate::generation::{Class, Event, Finish, Finished, Full, Generator, Meta, Request, Sampling};
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Chance, Context};
@@ -30,8 +34,38 @@ const LONGEST_GREETING: usize = 32 << 10;
 pub struct Accepted {
     pub(super) registration: Registration,
     pub(super) incoming: Incoming,
+    pub(super) asked: Asked,
+    pub(super) known: Known,
     pub(super) stop: CancellationToken,
+    pub(super) edits: watch::Receiver<Option<String>>,
+    pub(super) work: Work,
+}
+
+/// Whether it is written down that a message was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    New,
+    WrittenDown,
+}
+
+/// What there is to do for a message.
+pub(super) enum Work {
+    /// It is to be answered.
+    Answer { place: Result<Place, Busy>, share: Share },
+    /// Its author is to be told why not.
+    Refuse(Notice),
+    /// The reply to it was cut off when the last process ended, and is to be brought to an end.
+    End(CutOff),
+}
+
+/// A reply that was cut off.
+pub(super) struct CutOff {
+    pub(super) turn: TurnId,
     pub(super) place: Result<Place, Busy>,
+    /// The messages that show it.
+    pub(super) parts: Vec<Part>,
+    /// What the last of them shows.
+    pub(super) content: String,
 }
 
 impl Accepted {
@@ -41,14 +75,96 @@ impl Accepted {
         self.incoming.message
     }
 
+    /// Who posted it, when it is known.
+    #[must_use]
+    pub fn asker(&self) -> Option<MemberId> {
+        Some(self.incoming.author.id).filter(|member| member.0 != 0)
+    }
+
+    /// Where it is answered.
+    #[must_use]
+    pub fn channel(&self) -> ChannelId {
+        self.incoming.channel
+    }
+
+    /// The messages that show a part of the answer already.
+    #[must_use]
+    pub fn shown(&self) -> Vec<MessageId> {
+        match &self.work {
+            Work::End(cut_off) => cut_off.parts.iter().map(|part| part.message).collect(),
+            Work::Answer { .. } | Work::Refuse(_) => Vec::new(),
+        }
+    }
+
     /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece.
     pub async fn answer(self, outlet: &mut impl Outlet) {
-        let Self { registration, incoming, stop, place } = self;
-        let mut delivering = Delivering::new(outlet, &registration, stop);
-        delivering.answer(&registration.assistant, &incoming, place).await;
+        let Self { registration, mut incoming, asked, known, stop, edits, work } = self;
+        let (assistant, live) = (&registration.assistant, &registration.live);
+        if known == Known::New && !assistant.write_down(&asked).await {
+            return;
+        }
+        let began = Instant::now();
+        let mut delivering = Delivering::new(outlet, &registration, stop, edits);
+        let share = match work {
+            Work::Answer { place, share } => {
+                delivering.answer(assistant, &mut incoming, place).await;
+                Some(share)
+            }
+            Work::Refuse(notice) => {
+                delivering.tell(notice).await;
+                None
+            }
+            Work::End(cut_off) => {
+                delivering.end(cut_off).await;
+                None
+            }
+        };
+        let (outcome, tokens) = (delivering.outcome, delivering.tokens);
+        live.delete_now();
         // The registration is there until then, so that the program does not end before.
-        registration.live.save().await;
+        live.save().await;
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        assistant.conclude(&asked, Concluded { outcome, took, tokens }).await;
+        drop(share);
     }
+}
+
+impl Assistant {
+    /// Writes down that a message was taken in. Whether it is to be answered, because it was not taken in before.
+    async fn write_down(&self, asked: &Asked) -> bool {
+        let Some(store) = &self.store else { return true };
+        match store.take_in(asked).await {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!("that a message was taken in could not be written down: {error}");
+                true
+            }
+        }
+    }
+
+    /// Writes down what became of a message. One that waits still is answered when the bot is back.
+    pub(super) async fn conclude(&self, asked: &Asked, concluded: Concluded) {
+        let Some(store) = &self.store else { return };
+        if concluded.outcome == Outcome::Waiting {
+            return;
+        }
+        if let Err(error) = store.conclude(asked.message, concluded).await {
+            tracing::error!("what became of a message could not be written down: {error}");
+        }
+    }
+
+    /// Whether a message that is not answered now is answered when the bot is back.
+    pub(super) fn answers_later(&self) -> bool {
+        self.store.is_some() && !self.settings.answer_within.is_zero()
+    }
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    /// The member is told this.
+    Refused(Notice),
+    /// It was stopped.
+    Stopped(Stopped),
 }
 
 /// Whether there is anything to answer: the message's own words, or those of somebody else that it replies to.
@@ -73,7 +189,7 @@ struct Heard {
 }
 
 impl<O: Outlet> Delivering<'_, O> {
-    async fn answer(&mut self, assistant: &Assistant, incoming: &Incoming, place: Result<Place, Busy>) {
+    async fn answer(&mut self, assistant: &Assistant, incoming: &mut Incoming, place: Result<Place, Busy>) {
         let place = match place {
             Ok(place) => place,
             Err(Busy { ahead }) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
@@ -86,19 +202,63 @@ impl<O: Outlet> Delivering<'_, O> {
             }
             return;
         }
-        let turn = self.while_typing(place.turn()).await;
+        let speaking = match self.while_typing(place.turn()).await {
+            Ok(Ok(speaking)) => speaking,
+            Ok(Err(Busy { ahead })) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
+            Err(stopped) => return self.tell_if_closing(stopped, assistant).await,
+        };
         // Its persona may have changed meanwhile.
         self.persona = self.live.persona();
-        match turn {
-            Ok(Ok(speaking)) if has_words(incoming) => self.generate(assistant, incoming, speaking).await,
-            Ok(Ok(speaking)) => self.greet(incoming, speaking).await,
-            Ok(Err(Busy { ahead })) => self.tell(Notice::ConversationBusy { place: ahead }).await,
-            Err(stopped) => self.tell_if_closing(stopped).await,
+        loop {
+            self.read_again(incoming);
+            let answered = if has_words(incoming) {
+                self.generate(assistant, incoming).await
+            } else {
+                self.greet(incoming).await
+            };
+            // Nobody need wait until a notice has arrived.
+            match answered {
+                Ok(()) => return,
+                Err(Unanswered::Stopped(Stopped::Edited)) => self.begin_again(),
+                Err(Unanswered::Refused(notice)) => {
+                    drop(speaking);
+                    return self.tell(notice).await;
+                }
+                Err(Unanswered::Stopped(stopped)) => {
+                    drop(speaking);
+                    return self.tell_if_closing(stopped, assistant).await;
+                }
+            }
         }
     }
 
+    /// Takes over what the author has changed.
+    fn read_again(&mut self, incoming: &mut Incoming) {
+        if let Some(text) = self.edits.borrow_and_update().clone() {
+            incoming.text = text;
+        }
+    }
+
+    /// Brings a reply to an end that was cut off when the last process ended.
+    async fn end(&mut self, cut_off: CutOff) {
+        let CutOff { turn, place, parts, content } = cut_off;
+        let speaking = match place {
+            Ok(place) => self.while_typing(place.turn()).await,
+            Err(_) => return,
+        };
+        let text = self.live.lock().turn(turn).map(|turn| turn.shown().text.clone());
+        let (Ok(Ok(speaking)), Some(text)) = (speaking, text) else { return };
+        self.resume(turn, &text, &parts, &content);
+        let ending = match self.deliver(None).await {
+            Ending::Said => Ending::Closed,
+            other => other,
+        };
+        self.remember(&ending);
+        drop(speaking);
+    }
+
     /// Posts the greeting as the persona's turn, when nobody has spoken yet.
-    async fn greet(&mut self, incoming: &Incoming, speaking: Speaking) {
+    async fn greet(&mut self, incoming: &Incoming) -> Result<(), Unanswered> {
         let name = sanitize::name(self.persona.char_name());
         let member = sanitize::name(&incoming.author.name);
         let (seed, created) = {
@@ -113,8 +273,7 @@ impl<O: Outlet> Delivering<'_, O> {
         let said = |text: &String| macros::expand(text, context).trim().to_owned();
         let greeting = said(&card.greeting);
         if !self.live.lock().turns().is_empty() || sanitize::is_blank(&greeting) {
-            drop(speaking);
-            return self.tell(Notice::Nothing).await;
+            return Err(Unanswered::Refused(Notice::Nothing));
         }
         let turn = self.live.lock().begin_reply(speaker(&self.persona), &name, Some(incoming.message));
         self.turn = Some(turn);
@@ -139,11 +298,12 @@ impl<O: Outlet> Delivering<'_, O> {
                 turn.variants.extend(others.into_iter().map(|text| Variant { text, ..Variant::default() }));
             }
         }
+        Ok(())
     }
 
-    /// Waits for the generator, builds the prompt when its turn has come, and delivers what is generated. The turn to
-    /// speak is kept until the reply is over: the next prompt contains it.
-    async fn generate(&mut self, assistant: &Assistant, incoming: &Incoming, speaking: Speaking) {
+    /// Waits for the generator, builds the prompt when its turn has come, and delivers what is generated. Whoever calls has the
+    /// turn to speak and keeps it until the reply is over: the next prompt contains it.
+    async fn generate(&mut self, assistant: &Assistant, incoming: &mut Incoming) -> Result<(), Unanswered> {
         let generator = &assistant.generator;
         let model = generator.info();
         let wish = self.persona.card.sampling.or(assistant.settings.sampling);
@@ -159,24 +319,20 @@ impl<O: Outlet> Delivering<'_, O> {
         };
         let mut ticket = match generator.reserve(meta) {
             Ok(ticket) => ticket,
-            Err(full) => return self.refuse(full, speaking).await,
+            Err(full) => return Err(refused(full)),
         };
         match self.while_typing(ticket.turn()).await {
             Ok(Ok(())) => {}
-            Ok(Err(full)) => return self.refuse(full, speaking).await,
-            Err(stopped) => {
-                drop((ticket, speaking));
-                return self.tell_if_closing(stopped).await;
-            }
+            Ok(Err(full)) => return Err(refused(full)),
+            Err(stopped) => return Err(Unanswered::Stopped(stopped)),
         }
+        self.read_again(incoming);
         let heard = self.hear(incoming);
         let fitted = match self.fit(generator, room.prompt, heard.quoted.unwrap_or(heard.trigger)).await {
             Ok(fitted) => fitted,
             Err(notice) => {
                 self.forget(&heard);
-                // Nobody need wait until the notice has arrived.
-                drop((ticket, speaking));
-                return self.tell(notice).await;
+                return Err(Unanswered::Refused(notice));
             }
         };
         info!(
@@ -214,18 +370,14 @@ impl<O: Outlet> Delivering<'_, O> {
         if matches!(ending, Ending::Generated(Event::Finished(_))) {
             self.look_ahead(assistant, room.prompt).await;
         }
-        if !assistant.conversations.contains_key(&self.live.lock().id) {
-            // It was dropped meanwhile, and what was computed for it since must go too.
+        if self.live.is_stale() || !assistant.conversations.contains_key(&self.live.lock().id) {
+            // It was dropped meanwhile, or somebody was forgotten, and what was computed for it since must go too.
             generator.forget(meta.conversation);
         }
-        drop(speaking);
-    }
-
-    /// The generator has no place for the message, or no longer.
-    async fn refuse(&mut self, Full { place, wait }: Full, speaking: Speaking) {
-        // Nobody need wait until the notice has arrived.
-        drop(speaking);
-        self.tell(Notice::QueueFull { place, wait }).await;
+        match ending {
+            Ending::Stopped(stopped @ Stopped::Edited) => Err(Unanswered::Stopped(stopped)),
+            _ => Ok(()),
+        }
     }
 
     /// Decides where the history of the next prompt begins, and lets the generator read what is known of that prompt,
@@ -293,7 +445,7 @@ impl<O: Outlet> Delivering<'_, O> {
                 let id = conversation.begin_reply(speaker(&self.persona), name, None);
                 if let Some(turn) = conversation.turn_mut(id) {
                     turn.state = TurnState::Complete;
-                    turn.parts.push(Part { message: reply.message, webhook: None });
+                    turn.parts.push(Part { message: reply.message, webhook: None, start: 0 });
                     reply.text.trim().clone_into(&mut turn.shown_mut().text);
                 }
                 id
@@ -316,16 +468,19 @@ impl<O: Outlet> Delivering<'_, O> {
     /// nothing was shown can be asked anew.
     fn conclude(&mut self, ending: &Ending, heard: &Heard, request: u64) {
         match ending {
-            Ending::Generated(Event::Finished(Finished { reason, usage, timings, .. })) => info!(
-                request,
-                reason = finish_name(reason),
-                cached_tokens = usage.cached_tokens,
-                new_tokens = usage.new_tokens,
-                queued_ms = timings.queued.as_millis(),
-                prefill_ms = timings.prefill.as_millis(),
-                decode_ms = timings.decode.as_millis(),
-                "finished"
-            ),
+            Ending::Generated(Event::Finished(Finished { reason, usage, timings, .. })) => {
+                self.tokens = usage.new_tokens;
+                info!(
+                    request,
+                    reason = finish_name(reason),
+                    cached_tokens = usage.cached_tokens,
+                    new_tokens = usage.new_tokens,
+                    queued_ms = timings.queued.as_millis(),
+                    prefill_ms = timings.prefill.as_millis(),
+                    decode_ms = timings.decode.as_millis(),
+                    "finished"
+                );
+            }
             Ending::Generated(Event::Failed(failure)) => {
                 warn!(request, kind = ?failure.kind, detail = failure.detail, "the generation failed");
             }
@@ -340,6 +495,11 @@ impl<O: Outlet> Delivering<'_, O> {
         }
         self.remember(ending);
     }
+}
+
+/// The generator has no place for the message, or no longer.
+fn refused(Full { place, wait }: Full) -> Unanswered {
+    Unanswered::Refused(Notice::QueueFull { place, wait })
 }
 
 /// The reason without the stop string, which may be a member's name.

@@ -4,14 +4,16 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::live::Live;
-use super::{Delivery, Outlet, Registration};
+use super::{Assistant, Delivery, Outlet, Registration};
 use crate::chat::history::{Part, Tokens, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};
+use crate::chat::request::Outcome;
 use crate::chat::{MessageId, sanitize};
 use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation};
 use crate::persona::Persona;
@@ -21,6 +23,8 @@ use crate::persona::Persona;
 pub(super) enum Stopped {
     /// Its trigger or its channel is gone.
     Unwanted,
+    /// Its trigger says something else now, and nothing of the reply is shown.
+    Edited,
     /// It cannot be delivered.
     Undeliverable,
     /// The program ends.
@@ -44,7 +48,10 @@ pub(super) struct Delivering<'a, O> {
     outlet: &'a mut O,
     manner: Manner,
     stop: CancellationToken,
+    /// What its trigger says now, when that has changed.
+    pub(super) edits: watch::Receiver<Option<String>>,
     closing: CancellationToken,
+    ending: CancellationToken,
     pub(super) reply: Reply,
     pub(super) live: Arc<Live>,
     /// Who speaks, in the version of this reply.
@@ -53,26 +60,54 @@ pub(super) struct Delivering<'a, O> {
     pub(super) turn: Option<TurnId>,
     /// What the reader has certainly seen.
     pub(super) delivered: String,
+    /// What has become of the trigger by now.
+    pub(super) outcome: Outcome,
+    /// How many tokens were generated.
+    pub(super) tokens: usize,
 }
 
 impl<'a, O: Outlet> Delivering<'a, O> {
     /// An empty reply of the persona that answers here.
-    pub(super) fn new(outlet: &'a mut O, registration: &Registration, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        outlet: &'a mut O,
+        registration: &Registration,
+        stop: CancellationToken,
+        edits: watch::Receiver<Option<String>>,
+    ) -> Self {
         let live = Arc::clone(&registration.live);
         let manner = registration.assistant.settings.manner;
         let persona = live.persona();
-        let name = sanitize::name(persona.char_name());
         Self {
             outlet,
-            reply: Reply::new(&name, manner, Instant::now().into_std()),
+            reply: blank(&persona, manner),
             manner,
             stop,
+            edits,
             closing: registration.assistant.closing.clone(),
+            ending: registration.assistant.ending.clone(),
             live,
             persona,
             turn: None,
             delivered: String::new(),
+            outcome: Outcome::Dropped,
+            tokens: 0,
         }
+    }
+
+    /// An empty reply again, in place of one of which nothing was shown.
+    pub(super) fn begin_again(&mut self) {
+        self.reply = blank(&self.persona, self.manner);
+        self.turn = None;
+    }
+
+    /// Goes on with a reply that was cut off, of which these messages show something.
+    pub(super) fn resume(&mut self, turn: TurnId, text: &str, parts: &[Part], content: &str) {
+        let starts: Vec<usize> = parts.iter().map(|part| part.start).collect();
+        let now = Instant::now().into_std();
+        self.reply = Reply::cut_off(text, &starts, content, Notice::Interrupted, self.manner, now);
+        self.turn = Some(turn);
+        text.clone_into(&mut self.delivered);
+        self.outcome = Outcome::Answered;
     }
 
     /// Only tells the member something.
@@ -82,9 +117,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         drop(self.deliver(None).await);
     }
 
-    /// Tells the member that the program ends, when that is why there is no answer.
-    pub(super) async fn tell_if_closing(&mut self, stopped: Stopped) {
-        if stopped == Stopped::Closing {
+    /// Tells the member that the program ends, when that is why there is no answer and there will be none.
+    pub(super) async fn tell_if_closing(&mut self, stopped: Stopped, assistant: &Assistant) {
+        if stopped != Stopped::Closing {
+            return;
+        }
+        if assistant.answers_later() {
+            self.outcome = Outcome::Waiting;
+        } else {
             self.tell(Notice::Closing).await;
         }
     }
@@ -109,7 +149,10 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ending::Stopped(Stopped::Unwanted),
-                () = self.closing.cancelled(), if generating => {
+                Ok(()) = self.edits.changed(), if generating && self.outcome == Outcome::Dropped => {
+                    return Ending::Stopped(Stopped::Edited);
+                }
+                () = self.ending.cancelled(), if generating => {
                     generation = None;
                     if sanitize::is_blank(self.reply.text()) {
                         self.reply.finish_with(Notice::Closing);
@@ -167,12 +210,13 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 reply.shown_text().clone_into(&mut turn.shown_mut().text);
             });
             self.live.save().await;
+            let start = if let ReplyAction::Send { start, .. } = action { start } else { 0 };
             let delivery = self.outlet.act(action).await;
             self.live.shown(self.manner);
             match delivery {
                 Delivery::Done => {}
                 Delivery::Sent(message) => {
-                    self.posted(message);
+                    self.posted(message, start);
                     self.live.save().await;
                 }
                 Delivery::Gone => return Err(Stopped::Undeliverable),
@@ -191,18 +235,29 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         let notice =
             if self.delivered.is_empty() { Notice::Broken { retryable: true } } else { Notice::CutOff };
         let part = self.reply.parts();
-        let action = ReplyAction::Send { part, content: notice.to_string() };
+        let action = ReplyAction::Send { part, start: 0, content: notice.to_string() };
         if let Delivery::Sent(message) = self.outlet.act(action).await {
-            self.live.noticed(message);
+            self.noticed(message);
         }
     }
 
     /// A message was posted: it is a part of the turn, or, while the persona has said nothing, a notice.
-    fn posted(&self, message: MessageId) {
-        if self.turn.is_none() || sanitize::is_blank(self.reply.shown_text()) {
-            self.live.noticed(message);
+    fn posted(&mut self, message: MessageId, start: usize) {
+        // What comes after the text is a notice.
+        let says = self.reply.shown_text();
+        if self.turn.is_none() || sanitize::is_blank(says) || start >= says.len() {
+            self.noticed(message);
         } else {
-            self.record(|turn, _| turn.parts.push(Part { message, webhook: None }));
+            self.outcome = Outcome::Answered;
+            self.record(|turn, _| turn.parts.push(Part { message, webhook: None, start }));
+        }
+    }
+
+    /// A message was posted in which the bot speaks for itself.
+    fn noticed(&mut self, message: MessageId) {
+        self.live.noticed(message);
+        if self.outcome == Outcome::Dropped {
+            self.outcome = Outcome::Told;
         }
     }
 
@@ -265,6 +320,11 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             });
         });
     }
+}
+
+/// An empty reply of a persona.
+fn blank(persona: &Persona, manner: Manner) -> Reply {
+    Reply::new(&sanitize::name(persona.char_name()), manner, Instant::now().into_std())
 }
 
 /// Waits until then; for ever when there is no such time.

@@ -1,4 +1,4 @@
-//! A conversation in which somebody may be speaking right now: its line and its pace.
+//! A conversation in which somebody may be speaking right now: its line, its pace, and where it is written down.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,34 +10,54 @@ use tokio::time::Instant;
 use super::line::Line;
 use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
-use crate::chat::{ChannelId, MessageId};
+use crate::chat::{ChannelId, MessageId, ServerId};
 use crate::persona::Persona;
 use crate::store::Store;
 
 /// Most of its own notices that the bot remembers in a conversation.
 const NOTICES_MAX: usize = 32;
 
+/// So many of the last messages are known to have been taken in, whatever became of them.
+pub(super) const TAKEN_MAX: usize = 256;
+
 /// A conversation that somebody may be speaking in right now.
 pub(super) struct Live {
     /// In the version in which it speaks next.
     persona: Mutex<Arc<Persona>>,
     state: Mutex<Conversation>,
+    /// Where it is shown.
+    pub(super) place: Place,
     /// The messages that wait to be answered here.
     pub(super) line: Arc<Line>,
     /// When something may next be shown here: the pace is the channel's, not the reply's.
     next_edit: Mutex<Instant>,
     /// The last messages in which the bot spoke for itself.
     notices: Mutex<VecDeque<MessageId>>,
+    /// The last messages that were taken in, newest first.
+    taken: Mutex<VecDeque<MessageId>>,
+    /// Messages of the reply that is being made which were deleted: they are taken out when it is over.
+    deleted: Mutex<Vec<MessageId>>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
+    /// Whether what was computed of it must go, because somebody was forgotten.
+    stale: AtomicBool,
     memory: Option<Memory>,
+}
+
+/// Where a conversation is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The channel that it belongs to, when it is a thread.
+    pub parent: Option<ChannelId>,
+    /// The server, when it is not a direct message.
+    pub server: Option<ServerId>,
 }
 
 /// Where a conversation is written down.
 pub(super) struct Memory {
-    pub(super) store: Store,
-    /// The channel that points to it.
-    pub(super) channel: ChannelId,
+    store: Store,
     /// One who writes at a time, so that nothing older is written over it.
     writing: tokio::sync::Mutex<()>,
     /// Whether the channel is gone, and nothing of it may be written any more.
@@ -45,65 +65,75 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(store: Store, channel: ChannelId) -> Self {
-        Self { store, channel, writing: tokio::sync::Mutex::default(), gone: AtomicBool::new(false) }
-    }
-
-    /// Deletes what was written down, for good.
-    pub(super) async fn erase(&self) {
-        self.gone.store(true, Ordering::Relaxed);
-        let _one_at_a_time = self.writing.lock().await;
-        if let Err(error) = self.store.forget_channel(self.channel).await {
-            tracing::error!("the conversation of a channel that is gone could not be deleted: {error}");
-        }
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, writing: tokio::sync::Mutex::default(), gone: AtomicBool::new(false) }
     }
 }
 
 impl Live {
     /// An empty conversation with this persona.
-    pub(super) fn new(id: ConversationId, seed: u64, persona: Arc<Persona>, memory: Option<Memory>) -> Self {
+    pub(super) fn new(
+        id: ConversationId,
+        seed: u64,
+        persona: Arc<Persona>,
+        place: Place,
+        memory: Option<Memory>,
+    ) -> Self {
         let created = now();
         let conversation = Conversation::new(id, seed, created, speaker(&persona), persona.char_name());
-        Self::restore(conversation, persona, memory)
+        Self::restore(conversation, persona, place, memory)
     }
 
     /// A conversation that was written down, with the persona that speaks in it from now on.
-    pub(super) fn restore(conversation: Conversation, persona: Arc<Persona>, memory: Option<Memory>) -> Self {
+    pub(super) fn restore(
+        conversation: Conversation,
+        persona: Arc<Persona>,
+        place: Place,
+        memory: Option<Memory>,
+    ) -> Self {
         Self {
             persona: Mutex::new(persona),
             state: Mutex::new(conversation),
+            place,
             line: Arc::default(),
             next_edit: Mutex::new(Instant::now()),
             notices: Mutex::default(),
+            taken: Mutex::default(),
+            deleted: Mutex::default(),
             last_used: AtomicU64::new(0),
+            stale: AtomicBool::new(false),
             memory,
         }
     }
 
-    /// Writes down what has changed. What cannot be written now is written the next time.
-    pub(super) async fn save(&self) {
-        let Some(Memory { store, channel, writing, gone }) = &self.memory else {
+    /// Writes down what has changed. What cannot be written now is written the next time. Whether it is written.
+    pub(super) async fn save(&self) -> bool {
+        let Some(Memory { store, writing, gone }) = &self.memory else {
             drop(self.lock().take_changes());
-            return;
+            return true;
         };
         let _one_at_a_time = writing.lock().await;
         if gone.load(Ordering::Relaxed) {
-            return;
+            return true;
         }
         let changes = self.lock().take_changes();
         if changes.is_empty() {
-            return;
+            return true;
         }
-        if let Err(error) = store.write(*channel, &changes).await {
+        let written = store.write(self.place.channel, self.place.server, &changes).await;
+        if let Err(error) = &written {
             tracing::error!("what was said could not be written down, and will be tried again: {error}");
             self.lock().give_back(&changes);
         }
+        written.is_ok()
     }
 
-    /// The channel is gone, and with it what was written down.
+    /// Deletes what was written down, for good.
     pub(super) async fn erase(&self) {
-        if let Some(memory) = &self.memory {
-            memory.erase().await;
+        if let Some(Memory { store, writing, gone }) = &self.memory {
+            gone.store(true, Ordering::Relaxed);
+            let _one_at_a_time = writing.lock().await;
+            erase(store, self.place.channel).await;
         }
     }
 
@@ -118,13 +148,13 @@ impl Live {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Conversation> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What the reply has to do now, if the channel's pace allows it; showing something takes the channel's turn.
     pub(super) fn due(&self, reply: &mut Reply, manner: Manner) -> Option<ReplyAction> {
         let now = Instant::now();
-        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next_edit = lock(&self.next_edit);
         reply.not_before(next_edit.into_std());
         let action = reply.due(now.into_std());
         if action.as_ref().is_some_and(|action| *action != ReplyAction::Typing) {
@@ -135,32 +165,65 @@ impl Live {
 
     /// Something has been shown: the pace counts from here, not from the asking.
     pub(super) fn shown(&self, manner: Manner) {
-        let mut next_edit = self.next_edit.lock().unwrap_or_else(PoisonError::into_inner);
-        *next_edit = Instant::now() + manner.between_edits;
+        *lock(&self.next_edit) = Instant::now() + manner.between_edits;
     }
 
     /// The bot has spoken for itself in this message.
     pub(super) fn noticed(&self, message: MessageId) {
-        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        notices.truncate(NOTICES_MAX - 1);
-        notices.push_front(message);
+        remember(&self.notices, message, NOTICES_MAX);
+    }
+
+    /// A message is taken in here. Whether it was not before.
+    pub(super) fn take(&self, message: MessageId) -> bool {
+        let taken_before = lock(&self.taken).contains(&message)
+            || self.lock().turns().iter().any(|turn| turn.trigger == Some(message));
+        if !taken_before {
+            remember(&self.taken, message, TAKEN_MAX);
+        }
+        !taken_before
+    }
+
+    /// These messages were taken in before; newest first.
+    pub(super) fn took(&self, messages: impl IntoIterator<Item = MessageId>) {
+        lock(&self.taken).extend(messages);
     }
 
     /// Whether the bot posted the message here, as its persona or for itself.
     pub(super) fn posted(&self, message: MessageId) -> bool {
-        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
         let persona = |turn: &Turn| turn.kind == TurnKind::Persona;
-        notices.contains(&message) || self.lock().turn_of(message).is_some_and(persona)
+        lock(&self.notices).contains(&message) || self.lock().turn_of(message).is_some_and(persona)
+    }
+
+    /// This message of the reply that is being made is gone.
+    pub(super) fn delete_later(&self, message: MessageId) {
+        lock(&self.deleted).push(message);
+    }
+
+    /// Takes out what was deleted while the reply was made.
+    pub(super) fn delete_now(&self) {
+        for message in std::mem::take(&mut *lock(&self.deleted)) {
+            self.lock().unsay(message);
+        }
+    }
+
+    /// What was computed of it must go when the reply that is being made is over.
+    pub(super) fn make_stale(&self) {
+        self.stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what was computed of it must go now.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale.swap(false, Ordering::Relaxed)
     }
 
     /// Who speaks here.
     pub(super) fn persona(&self) -> Arc<Persona> {
-        Arc::clone(&self.persona.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.persona))
     }
 
     /// If it is this persona that speaks here, then from the next reply on in this version.
     pub(super) fn adopt(&self, persona: &Arc<Persona>) {
-        let mut current = self.persona.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.persona);
         if current.id == persona.id {
             *current = Arc::clone(persona);
             drop(current);
@@ -169,6 +232,25 @@ impl Live {
             conversation.cut.examples_dropped = 0;
         }
     }
+}
+
+/// Deletes what was written down of a channel, for good.
+pub(super) async fn erase(store: &Store, channel: ChannelId) {
+    if let Err(error) = store.forget_channel(channel).await {
+        tracing::error!("the conversation of a channel that is gone could not be deleted: {error}");
+    }
+}
+
+/// Puts a message before the others, of which the last ones are forgotten.
+fn remember(messages: &Mutex<VecDeque<MessageId>>, message: MessageId, most: usize) {
+    let mut messages = lock(messages);
+    messages.truncate(most - 1);
+    messages.push_front(message);
+}
+
+/// A panic elsewhere leaves nothing half-written here, so a poisoned lock is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The time, in seconds since 1970.

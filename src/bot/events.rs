@@ -1,61 +1,113 @@
-//! The door: what Discord tells becomes our own words, here and nowhere else.
+//! The door: what Discord tells is passed on to the assistant, in our own words.
 
 use std::sync::Arc;
 
 use serenity::all::{
-    ChannelId, Context, EventHandler, Guild, GuildChannel, GuildId, Message, MessageId, MessageType,
-    PartialGuildChannel, Ready, ResumedEvent, ShardStageUpdateEvent, UnavailableGuild, User,
+    ChannelId, Context, EventHandler, Guild, GuildChannel, GuildId, Member, Message, MessageId,
+    MessageUpdateEvent, PartialGuildChannel, Ready, ResumedEvent, Role, ShardStageUpdateEvent,
+    UnavailableGuild,
 };
 use serenity::async_trait;
 use tracing::{debug, info};
 
 use super::arrivals::Arrivals;
-use super::sender::Sender;
+use super::quiet::Quiet;
+use super::reading;
 use crate::assistant::Assistant;
-use crate::chat::addressing::{self, Author, Incoming, RepliedTo};
+use crate::chat::addressing::Incoming;
 use crate::chat::{self, MemberId, ServerId};
 
 /// Receives events and passes on what concerns the assistant.
+#[derive(Clone)]
 pub(super) struct Handler {
-    assistant: Arc<Assistant>,
-    me: MemberId,
-    arrivals: Arrivals<Incoming>,
+    pub(super) assistant: Arc<Assistant>,
+    pub(super) me: MemberId,
+    pub(super) quiet: Arc<Quiet>,
+    arrivals: Arc<Arrivals<Incoming>>,
 }
 
 impl Handler {
     pub(super) fn new(assistant: Arc<Assistant>, me: MemberId) -> Self {
-        Self { assistant, me, arrivals: Arrivals::new() }
+        Self { assistant, me, quiet: Arc::default(), arrivals: Arc::new(Arrivals::new()) }
     }
 }
 
 #[async_trait]
 impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
-        let Some(incoming) = self.incoming(&context, &message) else { return };
-        let channel = incoming.channel;
+        let server = message.guild_id;
+        let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
+        self.settle_first(&context, message.channel_id, server).await;
         self.assistant.recall(&incoming).await;
         let accept = |incoming| self.assistant.accept(incoming);
-        let accepted = self.arrivals.in_order(channel, incoming.message, incoming, accept).await;
-        if let Some(accepted) = accepted.flatten() {
-            let trigger = MessageId::new(accepted.trigger().0);
-            let mut sender = Sender::new(Arc::clone(&context.http), message.channel_id, trigger);
-            accepted.answer(&mut sender).await;
+        let (channel, id) = (incoming.channel, incoming.message);
+        let accepted = self.arrivals.in_order(channel, id, incoming, accept).await;
+        if let Some(accepted) = accepted.flatten().filter(|_| !self.quiet.is_quiet(message.channel_id)) {
+            self.answer(&context, accepted, server).await;
         }
     }
 
-    async fn message_delete(&self, _: Context, channel: ChannelId, message: MessageId, _: Option<GuildId>) {
-        self.deleted(channel, message);
+    async fn message_update(
+        &self,
+        context: Context,
+        _: Option<Message>,
+        _: Option<Message>,
+        update: MessageUpdateEvent,
+    ) {
+        // Without a time of editing it is not the author who has changed it: Discord has found a preview for a link.
+        let (Some(written), Some(_)) = (&update.content, update.edited_timestamp) else { return };
+        if update.author.as_ref().is_some_and(|author| author.id.get() == self.me.0) {
+            return;
+        }
+        let mentions = update.mentions.as_deref().unwrap_or_default();
+        let attachments = update.attachments.as_deref().unwrap_or_default();
+        let server = update.guild_id;
+        let text = reading::text(&context, written, mentions, attachments, server, self.me);
+        let place = reading::place(&context, update.channel_id, server);
+        self.assistant.message_edited(place, chat::MessageId(update.id.get()), text).await;
+    }
+
+    async fn message_delete(
+        &self,
+        context: Context,
+        channel: ChannelId,
+        message: MessageId,
+        server: Option<GuildId>,
+    ) {
+        self.deleted(&context, channel, message, server).await;
     }
 
     async fn message_delete_bulk(
         &self,
-        _: Context,
+        context: Context,
         channel: ChannelId,
         all: Vec<MessageId>,
-        _: Option<GuildId>,
+        server: Option<GuildId>,
     ) {
         for message in all {
-            self.deleted(channel, message);
+            self.deleted(&context, channel, message, server).await;
+        }
+    }
+
+    async fn channel_update(&self, _: Context, _: Option<GuildChannel>, channel: GuildChannel) {
+        self.quiet.forget(channel.id);
+        // Its threads have no rules of their own.
+        self.quiet.forget_server(channel.guild_id);
+    }
+
+    async fn guild_role_update(&self, _: Context, _: Option<Role>, role: Role) {
+        self.quiet.forget_server(role.guild_id);
+    }
+
+    async fn guild_member_update(
+        &self,
+        _: Context,
+        _: Option<Member>,
+        _: Option<Member>,
+        update: serenity::all::GuildMemberUpdateEvent,
+    ) {
+        if update.user.id.get() == self.me.0 {
+            self.quiet.forget_server(update.guild_id);
         }
     }
 
@@ -67,17 +119,30 @@ impl EventHandler for Handler {
         self.channel_gone(thread.id);
     }
 
-    async fn guild_delete(&self, _: Context, gone: UnavailableGuild, guild: Option<Guild>) {
+    async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {
+        self.quiet.forget_server(guild.id);
+        self.assistant.left(ServerId(guild.id.get()), false).await;
+        self.catch_up(&context, Some(guild.id)).await;
+    }
+
+    async fn guild_delete(&self, _: Context, gone: UnavailableGuild, _: Option<Guild>) {
         // A server that is merely unreachable for a while comes back.
-        let Some(guild) = guild.filter(|_| !gone.unavailable) else { return };
-        let threads = guild.threads.iter().map(|thread| thread.id);
-        for channel in guild.channels.keys().copied().chain(threads) {
-            self.channel_gone(channel);
+        if !gone.unavailable {
+            self.assistant.left(ServerId(gone.id.get()), true).await;
         }
     }
 
     async fn ready(&self, context: Context, ready: Ready) {
         info!(shard = context.shard_id.0, servers = ready.guilds.len(), "connected");
+        // One shard among several sees only its own servers.
+        if ready.shard.is_none_or(|shard| shard.total <= 1) {
+            let servers: Vec<ServerId> = ready.guilds.iter().map(|guild| ServerId(guild.id.get())).collect();
+            self.assistant.is_in(&servers).await;
+        }
+        // Direct messages come over the first one.
+        if context.shard_id.0 == 0 {
+            self.catch_up(&context, None).await;
+        }
     }
 
     async fn resume(&self, context: Context, _: ResumedEvent) {
@@ -90,113 +155,23 @@ impl EventHandler for Handler {
 }
 
 impl Handler {
-    fn deleted(&self, channel: ChannelId, message: MessageId) {
+    async fn deleted(
+        &self,
+        context: &Context,
+        channel: ChannelId,
+        message: MessageId,
+        server: Option<GuildId>,
+    ) {
+        let place = reading::place(context, channel, server);
         let message = chat::MessageId(message.get());
-        self.arrivals.withdraw(chat::ChannelId(channel.get()), message);
-        self.assistant.message_deleted(message);
+        self.arrivals.withdraw(place.channel, message);
+        self.assistant.message_deleted(place, message).await;
     }
 
-    fn channel_gone(&self, channel: ChannelId) {
+    pub(super) fn channel_gone(&self, channel: ChannelId) {
+        self.quiet.forget(channel);
         let channel = chat::ChannelId(channel.get());
         self.arrivals.withdraw_channel(channel);
         self.assistant.channel_gone(channel);
-    }
-
-    /// The message in our own words, or `None` when it is none that somebody wrote.
-    fn incoming(&self, context: &Context, message: &Message) -> Option<Incoming> {
-        if !matches!(message.kind, MessageType::Regular | MessageType::InlineReply) {
-            return None;
-        }
-        let names = KnownNames { context, message };
-        let nick = message.member.as_ref().and_then(|member| member.nick.as_deref());
-        Some(Incoming {
-            message: chat::MessageId(message.id.get()),
-            channel: chat::ChannelId(message.channel_id.get()),
-            parent: parent(context, message),
-            server: message.guild_id.map(|guild| ServerId(guild.get())),
-            author: author(message, nick),
-            text: readable(message, self.me, &names),
-            mentions_bot: message.mentions.iter().any(|user| user.id.get() == self.me.0),
-            reply_to: self.replied_to(context, message),
-        })
-    }
-
-    fn replied_to(&self, context: &Context, message: &Message) -> Option<RepliedTo> {
-        if message.kind != MessageType::InlineReply {
-            return None;
-        }
-        let id = message.message_reference.as_ref()?.message_id?;
-        let Some(replied) = message.referenced_message.as_deref() else {
-            // Deleted in the meantime, or kept from us.
-            let message = chat::MessageId(id.get());
-            return Some(RepliedTo { message, author: None, by_bot: false, text: String::new() });
-        };
-        let names = KnownNames { context, message: replied };
-        let guild = message.guild_id.and_then(|guild| context.cache.guild(guild));
-        let nick = guild.and_then(|guild| guild.members.get(&replied.author.id)?.nick.clone());
-        Some(RepliedTo {
-            message: chat::MessageId(replied.id.get()),
-            author: Some(author(replied, nick.as_deref())),
-            by_bot: replied.author.id.get() == self.me.0,
-            text: readable(replied, self.me, &names),
-        })
-    }
-}
-
-fn author(message: &Message, nick: Option<&str>) -> Author {
-    let user = &message.author;
-    Author {
-        id: MemberId(user.id.get()),
-        name: nick.unwrap_or_else(|| user.display_name()).to_owned(),
-        automated: user.bot || user.system || message.webhook_id.is_some(),
-    }
-}
-
-/// The text of a message, with names for marks and a line for each attachment.
-fn readable(message: &Message, me: MemberId, names: &KnownNames<'_>) -> String {
-    let mut text = addressing::readable(&message.content, me, names);
-    for attachment in &message.attachments {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str("(attachment: ");
-        text.push_str(&chat::sanitize::name(&attachment.filename));
-        text.push(')');
-    }
-    text
-}
-
-/// The channel that the message's thread belongs to, when it is in one.
-fn parent(context: &Context, message: &Message) -> Option<chat::ChannelId> {
-    let guild = context.cache.guild(message.guild_id?)?;
-    let thread = guild.threads.iter().find(|thread| thread.id == message.channel_id)?;
-    thread.parent_id.map(|parent| chat::ChannelId(parent.get()))
-}
-
-/// Names that the message itself brings, or that are known of its server.
-struct KnownNames<'a> {
-    context: &'a Context,
-    message: &'a Message,
-}
-
-impl addressing::Names for KnownNames<'_> {
-    fn member(&self, id: MemberId) -> Option<String> {
-        let user: &User = self.message.mentions.iter().find(|user| user.id.get() == id.0)?;
-        let nick = user.member.as_ref().and_then(|member| member.nick.clone());
-        Some(chat::sanitize::name(&nick.unwrap_or_else(|| user.display_name().to_owned())))
-    }
-
-    fn channel(&self, id: chat::ChannelId) -> Option<String> {
-        let guild = self.context.cache.guild(self.message.guild_id?)?;
-        let id = ChannelId::new(id.0.max(1));
-        let thread = || guild.threads.iter().find(|thread| thread.id == id).map(|thread| thread.name.clone());
-        let name = guild.channels.get(&id).map(|channel| channel.name.clone()).or_else(thread)?;
-        Some(chat::sanitize::name(&name))
-    }
-
-    fn role(&self, id: u64) -> Option<String> {
-        let guild = self.context.cache.guild(self.message.guild_id?)?;
-        let role = guild.roles.values().find(|role| role.id.get() == id)?;
-        Some(chat::sanitize::name(&role.name))
     }
 }

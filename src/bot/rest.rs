@@ -35,6 +35,21 @@ pub enum Trouble {
     Confused,
 }
 
+/// Discord's codes for what is not there (any more).
+const UNKNOWN_CHANNEL: isize = 10_003;
+const UNKNOWN_MESSAGE: isize = 10_008;
+
+/// Why the same call can never succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finality {
+    /// There is no such channel any more.
+    Channel,
+    /// There is no such message any more.
+    Message,
+    /// The bot may not do it.
+    Permission,
+}
+
 impl std::fmt::Display for Trouble {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -68,9 +83,14 @@ impl Trouble {
         }
     }
 
-    /// Whether nothing can be said there any more: no permission, no such channel, no such message.
-    pub(super) fn is_final(self) -> bool {
-        matches!(self, Self::Refused { status: 401 | 403 | 404, .. })
+    /// What can never be done any more because of it, if there is something.
+    pub(super) fn finality(self) -> Option<Finality> {
+        match self {
+            Self::Refused { status: 404, code: UNKNOWN_CHANNEL } => Some(Finality::Channel),
+            Self::Refused { status: 404, code: UNKNOWN_MESSAGE } => Some(Finality::Message),
+            Self::Refused { status: 401 | 403 | 404, .. } => Some(Finality::Permission),
+            Self::Refused { .. } | Self::NoAnswer | Self::Confused => None,
+        }
     }
 }
 

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serenity::all::{
-    ChannelId, CreateAllowedMentions, CreateMessage, EditMessage, MessageFlags, MessageId, MessageReference,
-    MessageReferenceKind, Nonce,
+    ChannelId, CreateAllowedMentions, CreateMessage, EditMessage, GuildId, MessageFlags, MessageId,
+    MessageReference, MessageReferenceKind, Nonce, UserId,
 };
 use serenity::http::Http;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use super::rest::{self, Trouble};
+use super::quiet::Quiet;
+use super::rest::{self, Finality, Trouble};
 use crate::assistant::{Delivery, Outlet};
+use crate::chat::notice::Notice;
 use crate::chat::reply::ReplyAction;
 
 /// How long a typing sign may take: the reply waits for it.
@@ -20,7 +22,13 @@ const TYPING_PATIENCE: Duration = Duration::from_secs(3);
 /// One reply's way into its channel.
 pub(super) struct Sender {
     http: Arc<Http>,
+    quiet: Arc<Quiet>,
     channel: ChannelId,
+    server: Option<GuildId>,
+    /// Who posted the message that is answered.
+    asker: Option<UserId>,
+    /// The channel was not there any more.
+    gone: bool,
     /// The message that is answered.
     trigger: MessageId,
     /// The messages of the reply, by part.
@@ -28,8 +36,26 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(http: Arc<Http>, channel: ChannelId, trigger: MessageId) -> Self {
-        Self { http, channel, trigger, messages: Vec::new() }
+    /// A way into a channel, for an answer of which these messages are there already.
+    pub(super) fn new(
+        http: Arc<Http>,
+        quiet: Arc<Quiet>,
+        channel: ChannelId,
+        server: Option<GuildId>,
+        answering: (Option<UserId>, MessageId),
+        messages: Vec<MessageId>,
+    ) -> Self {
+        let (asker, trigger) = answering;
+        Self { http, quiet, channel, server, asker, gone: false, trigger, messages }
+    }
+
+    pub(super) fn channel(&self) -> ChannelId {
+        self.channel
+    }
+
+    /// Whether the channel was not there any more.
+    pub(super) fn channel_is_gone(&self) -> bool {
+        self.gone
     }
 
     async fn send(&mut self, part: usize, content: String) -> Result<Delivery, Trouble> {
@@ -39,7 +65,7 @@ impl Sender {
             .flags(MessageFlags::SUPPRESS_EMBEDS)
             .nonce(Nonce::String(format!("{:x}-{part}", self.trigger.get())))
             .enforce_nonce(true);
-        if part == 0 {
+        if self.messages.is_empty() {
             let reference = MessageReference::new(MessageReferenceKind::Default, self.channel)
                 .message_id(self.trigger)
                 .fail_if_not_exists(false);
@@ -65,6 +91,22 @@ impl Sender {
         Ok(Delivery::Done)
     }
 
+    /// The bot may not speak here: nothing more is tried for a while, and whoever asked is told once, by direct message.
+    async fn refused(&self) {
+        let is_new = self.quiet.refused(self.channel, self.server);
+        let (Some(asker), true, Some(_)) = (self.asker, is_new, self.server) else { return };
+        let told = async {
+            let direct = asker.create_dm_channel(&self.http).await?;
+            let text = Notice::MayNotSpeak { channel: self.channel.get() }.to_string();
+            let message = CreateMessage::new().content(text).allowed_mentions(no_mentions());
+            direct.id.send_message(&self.http, message).await
+        };
+        // Many take no direct messages, and the log has said it.
+        if let Err(error) = told.await {
+            debug!(trouble = %Trouble::from(&error), "whoever asked could not be told");
+        }
+    }
+
     /// One try: a typing sign that comes late is worth nothing.
     async fn typing(&self) -> Result<Delivery, Trouble> {
         match tokio::time::timeout(TYPING_PATIENCE, self.http.broadcast_typing(self.channel)).await {
@@ -77,15 +119,30 @@ impl Sender {
 
 impl Outlet for Sender {
     async fn act(&mut self, action: ReplyAction) -> Delivery {
+        if self.quiet.is_quiet(self.channel) {
+            return Delivery::Gone;
+        }
         let (route, outcome) = match action {
             ReplyAction::Typing => ("trigger typing", self.typing().await),
-            ReplyAction::Send { part, content } => ("create message", self.send(part, content).await),
+            ReplyAction::Send { part, content, .. } => ("create message", self.send(part, content).await),
             ReplyAction::Edit { part, content } => ("edit message", self.edit(part, content).await),
         };
-        outcome.unwrap_or_else(|trouble| {
-            warn!(route, channel = self.channel.get(), %trouble, "a reply could not be delivered");
-            if trouble.is_final() { Delivery::Gone } else { Delivery::Failed }
-        })
+        match outcome {
+            Ok(delivery) => {
+                self.quiet.forget(self.channel);
+                delivery
+            }
+            Err(trouble) => {
+                warn!(route, channel = self.channel.get(), %trouble, "a reply could not be delivered");
+                match trouble.finality() {
+                    Some(Finality::Channel) => self.gone = true,
+                    Some(Finality::Permission) => self.refused().await,
+                    Some(Finality::Message) => {}
+                    None => return Delivery::Failed,
+                }
+                Delivery::Gone
+            }
+        }
     }
 }
 

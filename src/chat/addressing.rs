@@ -21,6 +21,8 @@ pub struct Incoming {
     pub mentions_bot: bool,
     /// The message that it replies to.
     pub reply_to: Option<RepliedTo>,
+    /// When it was posted, in seconds since 1970.
+    pub posted: u64,
 }
 
 /// Who posted a message.
@@ -198,6 +200,7 @@ mod tests {
             text: "hi".to_owned(),
             mentions_bot: false,
             reply_to: None,
+            posted: 0,
         }
     }
 

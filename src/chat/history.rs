@@ -122,6 +122,8 @@ pub struct Turn {
     pub trigger: Option<MessageId>,
     /// The messages in which it is shown.
     pub parts: Vec<Part>,
+    /// When it was said, in seconds since 1970.
+    pub said: u64,
 }
 
 impl Turn {
@@ -144,6 +146,8 @@ pub struct Part {
     pub message: MessageId,
     /// The webhook that posted it, if one did.
     pub webhook: Option<u64>,
+    /// Where in the text that is shown it begins, in bytes.
+    pub start: usize,
 }
 
 /// One version of what was said.
@@ -248,7 +252,7 @@ impl Conversation {
 
     /// Appends a member's complete turn and returns its id.
     pub fn hear(&mut self, member: MemberId, name: &str, text: &str, message: Option<MessageId>) -> TurnId {
-        let parts = message.map(|message| Part { message, webhook: None }).into_iter().collect();
+        let parts = message.map(|message| Part { message, webhook: None, start: 0 }).into_iter().collect();
         let variant = Variant { text: text.trim().to_owned(), ..Variant::default() };
         let speaker = Speaker::Member(member);
         self.push(TurnKind::Member, speaker, name, variant, TurnState::Complete, message, parts)
@@ -283,8 +287,98 @@ impl Conversation {
 
     /// Takes a turn out of the history.
     pub fn forget(&mut self, id: TurnId) {
+        let before = self.turns.len();
         self.turns.retain(|turn| turn.id != id);
-        self.changed.insert(id);
+        if self.turns.len() < before {
+            self.changed.insert(id);
+        }
+    }
+
+    /// Takes all turns out of the history that are as described. Whether there were any.
+    pub fn forget_all(&mut self, mut which: impl FnMut(&Turn) -> bool) -> bool {
+        let gone: Vec<TurnId> = self.turns.iter().filter(|turn| which(turn)).map(|turn| turn.id).collect();
+        self.turns.retain(|turn| gone.binary_search(&turn.id).is_err());
+        let any = !gone.is_empty();
+        self.changed.extend(gone);
+        any
+    }
+
+    /// A message in which something was shown is gone, and what it showed goes with it: the turn, or the part of it
+    /// that the message showed. Whether there was such a turn.
+    pub fn unsay(&mut self, message: MessageId) -> bool {
+        let Some(turn) = self.turn_of(message) else { return false };
+        let id = turn.id;
+        if turn.parts.len() == 1 || turn.kind == TurnKind::Member {
+            self.forget(id);
+            return true;
+        }
+        let Some(turn) = self.turn_mut(id) else { return false };
+        let Some(place) = turn.parts.iter().position(|part| part.message == message) else { return false };
+        let Part { start, .. } = turn.parts.remove(place);
+        let text = &turn.shown().text;
+        let end = turn.parts.get(place).map_or(text.len(), |next| next.start);
+        let (start, end) = (text.floor_char_boundary(start), text.floor_char_boundary(end));
+        let kept = format!("{}{}", &text[..start], &text[end.max(start)..]);
+        let lead = kept.len() - kept.trim_start().len();
+        for part in &mut turn.parts[place..] {
+            part.start = part.start.saturating_sub(end - start);
+        }
+        for part in &mut turn.parts {
+            part.start = part.start.saturating_sub(lead);
+        }
+        let variant = turn.shown_mut();
+        kept.trim().clone_into(&mut variant.text);
+        variant.tokens = None;
+        true
+    }
+
+    /// A member has changed what a message says. Whether that changes anything.
+    pub fn restate(&mut self, message: MessageId, text: &str) -> bool {
+        let Some(turn) = self.turn_of(message) else { return false };
+        if turn.kind != TurnKind::Member || turn.shown().text == text.trim() {
+            return false;
+        }
+        let id = turn.id;
+        if let Some(turn) = self.turn_mut(id) {
+            *turn.shown_mut() = Variant { text: text.trim().to_owned(), ..Variant::default() };
+        }
+        true
+    }
+
+    /// What was unfinished when its process ended: a reply of which something was shown was interrupted; one of which nothing
+    /// was shown goes, and what it was to answer with it, so that it can be asked anew. Whether there was anything.
+    pub fn interrupt(&mut self) -> bool {
+        let unfinished = |turn: &&Turn| matches!(turn.state, TurnState::Pending | TurnState::Streaming);
+        let unfinished: Vec<TurnId> = self.turns.iter().filter(unfinished).map(|turn| turn.id).collect();
+        for &id in &unfinished {
+            let Some(turn) = self.turn_mut(id) else { continue };
+            if turn.parts.is_empty() {
+                let trigger = turn.trigger;
+                let asked = trigger.and_then(|trigger| self.turn_of(trigger)).map(|turn| turn.id);
+                self.forget(id);
+                if let Some(asked) = asked {
+                    self.forget(asked);
+                }
+            } else {
+                turn.state = TurnState::Interrupted;
+            }
+        }
+        !unfinished.is_empty()
+    }
+
+    /// Takes a member out of the history: what they said, what was said to that, and their name. Whether there was anything.
+    pub fn forget_member(&mut self, member: MemberId) -> bool {
+        let speaker = Speaker::Member(member);
+        let theirs: BTreeSet<MessageId> = self
+            .turns
+            .iter()
+            .filter(|turn| turn.speaker == speaker)
+            .flat_map(|turn| turn.parts.iter().map(|part| part.message))
+            .collect();
+        let said_to_them = |turn: &Turn| turn.trigger.is_some_and(|trigger| theirs.contains(&trigger));
+        let any = self.forget_all(|turn| turn.speaker == speaker || said_to_them(turn));
+        self.names.retain(|(one, _)| *one != speaker);
+        any
     }
 
     /// The name that the persona has in this conversation, if it is known here.
@@ -340,8 +434,10 @@ impl Conversation {
         self.next_turn += 1;
         let name = self.name_of(&speaker, name);
         let variants = vec![variant];
+        // No turn is older than the one before it, whatever the clock does.
+        let said = self.turns.last().map_or(self.now, |last| last.said.max(self.now));
         self.changed.insert(id);
-        self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts });
+        self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts, said });
         let surplus = self.turns.len().saturating_sub(TURNS_MAX);
         if surplus > 0 {
             self.greeting = self.greeting.map(|(turn, seen)| (turn, self.greeting().unwrap_or(seen)));
@@ -417,6 +513,89 @@ mod tests {
         assert_eq!(conversation.turns().len(), TURNS_MAX);
         assert!(conversation.turn_of(MessageId(0)).is_none());
         assert!(conversation.turn_of(MessageId(1)).is_some());
+    }
+
+    /// A turn of the persona in several messages.
+    fn in_parts(conversation: &mut Conversation, texts: &[&str], first: u64) -> TurnId {
+        let id = conversation.begin_reply(persona(), "Hermes", Some(MessageId(first - 1)));
+        let turn = conversation.turn_mut(id).expect("it is there");
+        let mut text = String::new();
+        for (message, piece) in (first..).zip(texts) {
+            turn.parts.push(Part { message: MessageId(message), webhook: None, start: text.len() });
+            text.push_str(piece);
+        }
+        turn.shown_mut().text = text;
+        id
+    }
+
+    #[test]
+    fn what_is_deleted_goes_and_the_rest_stays() {
+        let mut conversation = conversation();
+        conversation.hear(MemberId(1), "Bob", "hi", Some(MessageId(1)));
+        let reply = in_parts(&mut conversation, &["One. ", "Two. ", "Three."], 2);
+        assert!(!conversation.unsay(MessageId(9)));
+        assert!(conversation.unsay(MessageId(3)));
+        let turn = conversation.turn(reply).expect("it is there");
+        assert_eq!(turn.shown().text, "One. Three.");
+        assert_eq!(turn.parts.iter().map(|part| part.start).collect::<Vec<_>>(), [0, 5]);
+        assert!(conversation.unsay(MessageId(2)));
+        assert_eq!(conversation.turn(reply).expect("it is there").shown().text, "Three.");
+        assert_eq!(conversation.turn(reply).expect("it is there").parts[0].start, 0);
+        assert!(conversation.unsay(MessageId(4)));
+        assert!(conversation.turn(reply).is_none());
+        assert!(conversation.unsay(MessageId(1)));
+        assert!(conversation.turns().is_empty());
+    }
+
+    #[test]
+    fn members_change_their_own_words_only() {
+        let mut conversation = conversation();
+        conversation.hear(MemberId(1), "Bob", "hi", Some(MessageId(1)));
+        let reply = in_parts(&mut conversation, &["Hello."], 2);
+        assert!(!conversation.restate(MessageId(1), " hi "), "that is what was said");
+        assert!(conversation.restate(MessageId(1), "hello"));
+        assert!(!conversation.restate(MessageId(2), "Goodbye."));
+        assert_eq!(conversation.turns()[0].shown().text, "hello");
+        assert_eq!(conversation.turn(reply).expect("it is there").shown().text, "Hello.");
+    }
+
+    #[test]
+    fn what_was_being_shown_was_interrupted_and_what_was_not_goes() {
+        let mut conversation = conversation();
+        let asked = [1, 5].map(|message| {
+            let asked = conversation.hear(MemberId(1), "Bob", "hi", Some(MessageId(message)));
+            in_parts(&mut conversation, if message == 1 { &["Hel"] } else { &[] }, message + 1);
+            asked
+        });
+        assert!(conversation.interrupt());
+        assert!(!conversation.interrupt());
+        assert_eq!(conversation.turns().len(), 2);
+        assert_eq!(conversation.turns()[1].state, TurnState::Interrupted);
+        assert_eq!(asked.map(|turn| conversation.turn(turn).is_some()), [true, false]);
+    }
+
+    #[test]
+    fn whoever_is_forgotten_leaves_no_turn_and_no_name() {
+        let mut conversation = conversation();
+        conversation.hear(MemberId(1), "Bob", "hi", Some(MessageId(1)));
+        in_parts(&mut conversation, &["Hello, Bob."], 2);
+        conversation.hear(MemberId(2), "Ann", "me too", Some(MessageId(5)));
+        in_parts(&mut conversation, &["Hello, Ann."], 6);
+        assert!(conversation.forget_member(MemberId(1)));
+        assert!(!conversation.forget_member(MemberId(1)));
+        let said: Vec<&str> = conversation.turns().iter().map(|turn| turn.shown().text.as_str()).collect();
+        assert_eq!(said, ["me too", "Hello, Ann."]);
+        assert!(conversation.take_changes().head.names.iter().all(|(_, name)| name != "Bob"));
+    }
+
+    #[test]
+    fn no_turn_is_older_than_the_one_before_it() {
+        let mut conversation = conversation();
+        for now in [100, 50, 200] {
+            conversation.now = now;
+            conversation.hear(MemberId(1), "Bob", "hi", None);
+        }
+        assert_eq!(conversation.turns().iter().map(|turn| turn.said).collect::<Vec<_>>(), [100, 100, 200]);
     }
 
     #[test]

@@ -19,6 +19,32 @@ pub enum Notice {
         /// How many are waiting.
         place: usize,
     },
+    /// The member has too many messages that are answered or wait.
+    TooManyAtATime {
+        /// How many there may be.
+        most: usize,
+    },
+    /// The members of the server together have.
+    ServerBusy,
+    /// Too much was asked within an hour.
+    TooManyPerHour {
+        /// After how long there is room for one more.
+        wait: Duration,
+    },
+    /// The message is longer than messages may be.
+    TooManyCharacters {
+        /// Characters that there are.
+        have: usize,
+        /// Characters that there may be.
+        most: usize,
+    },
+    /// The bot may not speak where it was asked.
+    MayNotSpeak {
+        /// The channel.
+        channel: u64,
+    },
+    /// The member does not want to be read.
+    OptedOut,
     /// The message is too long for the model.
     TooLong {
         /// Tokens that there are.
@@ -35,6 +61,8 @@ pub enum Notice {
     CutOff,
     /// A reply came whose text the bot may not read.
     Unreadable,
+    /// The program ended in the middle of a reply, and is back.
+    Interrupted,
     /// The bot was mentioned without a word, and there is nothing to greet with.
     Nothing,
     /// The program ends before there is an answer.
@@ -64,6 +92,30 @@ impl std::fmt::Display for Notice {
                 "I am still answering here: {} waiting before you. Please try again in a moment.",
                 people(place)
             ),
+            Self::TooManyAtATime { most: 1 } => {
+                formatter.write_str("I am still answering you. Please wait for that.")
+            }
+            Self::TooManyAtATime { most } => {
+                write!(formatter, "I am still answering {most} of your messages. Please wait for one of them.")
+            }
+            Self::ServerBusy => {
+                formatter.write_str("I am answering as much here as I may at a time. Please try again in a moment.")
+            }
+            Self::TooManyPerHour { wait } => write!(
+                formatter,
+                "That is more than I may answer in an hour. There is room again in{}.",
+                estimate(Some(wait)).trim_start_matches(',')
+            ),
+            Self::TooManyCharacters { have, most } => {
+                write!(formatter, "That has {have} characters, and I read {most}. Please shorten it.")
+            }
+            Self::MayNotSpeak { channel } => write!(
+                formatter,
+                "I may not write in <#{channel}>. Ask an admin of the server to let me view it and send messages there."
+            ),
+            Self::OptedOut => formatter.write_str(
+                "You asked me not to read what you write, so I have not. You can change that with my privacy settings.",
+            ),
             Self::TooLong { have, room } => write!(
                 formatter,
                 "That is too long for me: it makes {have} tokens, and I can read {room}. Please shorten it."
@@ -79,6 +131,7 @@ impl std::fmt::Display for Notice {
                 "I can only read messages that mention me. Mention me, or reply with the mention switched on.",
             ),
             Self::Closing => formatter.write_str("I am being switched off. Please ask again when I am back."),
+            Self::Interrupted => formatter.write_str("I was interrupted here. Ask again for a whole answer."),
             Self::Nothing => formatter.write_str("Yes? Write something after my name."),
         }
     }

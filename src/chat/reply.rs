@@ -37,6 +37,8 @@ pub enum ReplyAction {
     Send {
         /// Number of the message within the reply.
         part: usize,
+        /// Where in the reply's text it begins, in bytes.
+        start: usize,
         /// Its content.
         content: String,
     },
@@ -63,11 +65,13 @@ pub struct Reply {
     notice: Option<Notice>,
     /// Number of the message that grows now.
     part: usize,
+    /// Whether that message is there.
+    posted: bool,
     /// Where in the text that message begins.
     start: usize,
     /// How much of the text is shown.
     shown: usize,
-    /// Content of the message that grows now, as it was last sent; empty before.
+    /// Content of the message that grows now, as it was last sent.
     content: String,
     next_edit: Instant,
     next_typing: Instant,
@@ -87,6 +91,7 @@ impl Reply {
             finished: false,
             notice: None,
             part: 0,
+            posted: false,
             start: 0,
             shown: 0,
             content: String::new(),
@@ -94,6 +99,30 @@ impl Reply {
             next_typing: now,
             next_due: None,
         }
+    }
+
+    /// A reply that was cut off: its text, where in it its messages begin, and what the last of them shows. It ends there,
+    /// and a notice tells why.
+    #[must_use]
+    pub fn cut_off(
+        text: &str,
+        starts: &[usize],
+        content: &str,
+        notice: Notice,
+        manner: Manner,
+        now: Instant,
+    ) -> Self {
+        let mut reply = Self::new("", manner, now);
+        text.clone_into(&mut reply.text);
+        reply.finish_with(notice);
+        if let Some(&start) = starts.last() {
+            reply.part = starts.len() - 1;
+            reply.posted = true;
+            reply.start = text.floor_char_boundary(start);
+            reply.shown = reply.start;
+            content.clone_into(&mut reply.content);
+        }
+        reply
     }
 
     /// Appends text.
@@ -122,7 +151,7 @@ impl Reply {
             self.next_edit = now + self.manner.between_edits;
             return Some(action);
         }
-        let waiting = self.part == 0 && self.content.is_empty() && !self.finished;
+        let waiting = self.part == 0 && !self.posted && !self.finished;
         if waiting && now >= self.next_typing {
             self.next_typing = now + self.manner.between_typing;
             return Some(ReplyAction::Typing);
@@ -148,7 +177,7 @@ impl Reply {
     /// How many messages the reply has by now, one that is being posted counted.
     #[must_use]
     pub fn parts(&self) -> usize {
-        self.part + usize::from(!self.content.is_empty())
+        self.part + usize::from(self.posted)
     }
 
     /// Whether everything was shown and nothing more will come.
@@ -202,7 +231,8 @@ impl Reply {
             if !fits {
                 self.start = end;
                 self.shown = end;
-                self.part += usize::from(!self.content.is_empty());
+                self.part += usize::from(self.posted);
+                self.posted = false;
                 self.content.clear();
             }
             if action.is_some() || fits {
@@ -217,14 +247,17 @@ impl Reply {
             return None;
         }
         let content = self.notice.take()?.to_string();
-        Some(ReplyAction::Send { part: self.parts(), content })
+        Some(ReplyAction::Send { part: self.parts(), start: self.text.len(), content })
     }
 
     fn put(&mut self, content: String) -> ReplyAction {
         let part = self.part;
-        let first = self.content.is_empty();
         self.content.clone_from(&content);
-        if first { ReplyAction::Send { part, content } } else { ReplyAction::Edit { part, content } }
+        if std::mem::replace(&mut self.posted, true) {
+            return ReplyAction::Edit { part, content };
+        }
+        let leading = self.text.len() - self.text.trim_start().len();
+        ReplyAction::Send { part, start: self.start.saturating_sub(leading), content }
     }
 
     fn decided(&self) -> usize {
@@ -271,7 +304,7 @@ mod tests {
             while let Some(action) = self.reply.due(self.now) {
                 match action {
                     ReplyAction::Typing => self.typing += 1,
-                    ReplyAction::Send { part, content } => {
+                    ReplyAction::Send { part, content, .. } => {
                         assert_eq!(part, self.messages.len());
                         self.messages.push(vec![content]);
                     }

@@ -13,6 +13,7 @@ use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::TurnState;
 use crate::chat::markdown::{FENCE, Links};
 use crate::chat::reply::{Manner, ReplyAction};
+use crate::chat::settings::Limits;
 use crate::chat::{ChannelId, MemberId, MessageId, notice, sanitize};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -52,7 +53,13 @@ const MANNER: Manner = Manner {
 pub(super) fn run(config: &Config, dry_run: bool, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let library = library(config)?;
     let mut cast = cast(config, &library)?;
-    let settings = Settings { manner: MANNER, seed: arguments.seed, ..assistant_settings(config) };
+    let settings = Settings {
+        manner: MANNER,
+        seed: arguments.seed,
+        // Whoever sits before it may ask as much as they like.
+        limits: Limits::default(),
+        ..assistant_settings(config)
+    };
     let understudy = loading::is_understudy(config, dry_run);
     let given = understudy && config.personas.default == loading::WORST_PART;
     let wanted = arguments.persona.as_deref().or(given.then_some(loading::BEST_PART));
@@ -150,6 +157,7 @@ impl Terminal {
             text: text.to_owned(),
             mentions_bot: false,
             reply_to: None,
+            posted: 0,
         };
         self.shown = Shown::default();
         if let Some(accepted) = self.assistant.accept(incoming) {

@@ -27,6 +27,9 @@ const BETWEEN_BEGINNINGS: Duration = Duration::from_mins(1);
 /// How often the files of personas are looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
+/// How often it is looked for what is too old to be kept.
+const BETWEEN_SWEEPS: Duration = Duration::from_hours(1);
+
 /// Runs the bot until it is told to stop (Ctrl-C, or SIGTERM), or until Discord ends the connection for good.
 pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     // What is cheap to check is checked before the model is loaded.
@@ -45,6 +48,7 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     let http = bot::http(&token, config.discord.api_base.as_deref());
     let assistant = Assistant::new(generator, cast, assistant_settings(config), store.clone());
     refuse_misfit(&assistant)?;
+    runtime.block_on(assistant.prepare())?;
     let stopped = CancellationToken::new();
     let ended = runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -58,9 +62,11 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
             });
         }
         let refreshing = tokio::spawn(refresh(library, Arc::clone(&assistant), config.clone()));
+        let keeping_house = tokio::spawn(keep_house(Arc::clone(&assistant)));
         let ended = bot::run(http, assistant, config.discord.message_content, shutdown).await;
         signals.abort();
         refreshing.abort();
+        keeping_house.abort();
         if let Some(store) = store {
             store.close().await;
         }
@@ -75,6 +81,18 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
     ended?;
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets now and then what is too old to be kept.
+async fn keep_house(assistant: Arc<Assistant>) {
+    let mut ticks = tokio::time::interval(BETWEEN_SWEEPS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = assistant.keep_house().await {
+            error!("what is too old could not be forgotten, and will be the next time: {error}");
+        }
+    }
 }
 
 /// Sees to it that personas are played as their files stand.

@@ -34,7 +34,7 @@ pub struct Scripted {
     queue_capacity: usize,
     parallel: usize,
     state: Arc<Mutex<State>>,
-    hinted: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -65,8 +65,8 @@ impl Scripted {
             eos: 0,
         };
         let state = Arc::new(Mutex::new(State::default()));
-        let (runtime, hinted) = (Handle::current(), Arc::default());
-        Self { info: Arc::new(info), runtime, queue_capacity, parallel, state, hinted }
+        let (runtime, changed) = (Handle::current(), Arc::default());
+        Self { info: Arc::new(info), runtime, queue_capacity, parallel, state, changed }
     }
 
     /// The same with another context length.
@@ -101,10 +101,21 @@ impl Scripted {
     /// The first hints, with their conversations, once there are so many.
     pub async fn hints(&self, count: usize) -> Vec<(u64, Prompt)> {
         loop {
-            let changed = self.hinted.notified();
+            let changed = self.changed.notified();
             let hints = self.lock().hints.clone();
             if hints.len() >= count {
                 return hints;
+            }
+            changed.await;
+        }
+    }
+
+    /// Until so many requests have begun.
+    pub async fn started(&self, count: usize) {
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().requests.len() >= count {
+                return;
             }
             changed.await;
         }
@@ -143,6 +154,7 @@ impl Scripted {
             Started::Work(request, mailbox) => {
                 let steps = state.script.pop_front().unwrap_or_else(|| echo(&request.prompt));
                 state.requests.push((*request).clone());
+                self.changed.notify_waiters();
                 state.running += 1;
                 let this = self.clone();
                 self.runtime.spawn(async move { this.perform(steps, &request, &mailbox).await });
@@ -242,7 +254,7 @@ impl Generator for Scripted {
 
     fn prefill(&self, conversation: u64, prompt: Prompt) {
         self.lock().hints.push((conversation, prompt));
-        self.hinted.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     fn forget(&self, conversation: u64) {

@@ -3,12 +3,13 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
+use super::requests::server_column;
 use super::{Store, StoreError};
 use crate::chat::history::{
     Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
     TurnState, Variant,
 };
-use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
 use crate::persona::PersonaId;
 
 type Writing<'a> = Transaction<'a, Sqlite>;
@@ -28,30 +29,25 @@ const STATES: [(TurnState, &str); 5] = [
     (TurnState::Failed, "failed"),
 ];
 
-/// What is done at the start: messages that were not answered at all go, then what was to be their answers; and the state of
-/// those that were being shown. All of it goes from the few unfinished turns on, whatever the number of the others; `SQLite` keeps the
-/// order of a cross join.
-pub(super) const AT_START: [&str; 3] = [
-    "DELETE FROM turns WHERE (conversation, id) IN (SELECT asked.conversation, asked.id \
-     FROM turns AS reply CROSS JOIN turns AS asked WHERE asked.conversation = reply.conversation \
-     AND asked.trigger_message = reply.trigger_message AND asked.kind = 'member' \
-     AND reply.state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
-     WHERE parts.conversation = reply.conversation AND parts.turn = reply.id))",
-    "DELETE FROM turns WHERE state IN ('pending', 'streaming') AND NOT EXISTS (SELECT 1 FROM parts \
-     WHERE parts.conversation = turns.conversation AND parts.turn = turns.id)",
-    "UPDATE turns SET state = 'interrupted' WHERE state IN ('pending', 'streaming')",
-];
+/// Whether a conversation shows something in a message; asked for every message that is deleted anywhere.
+pub(super) const SHOWN_IN: &str = "SELECT 1 FROM parts JOIN channels ON channels.conversation = parts.conversation \
+                                   WHERE parts.message = $1 AND channels.channel = $2";
 
 impl Store {
-    /// Writes down what has changed in the conversation that a channel points to: all of it, or nothing.
+    /// Writes down what has changed in the conversation that a channel of a server points to: all of it, or nothing.
     ///
     /// # Errors
     /// A [`StoreError`]; then the changes are still to be written.
-    pub async fn write(&self, channel: ChannelId, changes: &Changes) -> Result<(), StoreError> {
+    pub async fn write(
+        &self,
+        channel: ChannelId,
+        server: Option<ServerId>,
+        changes: &Changes,
+    ) -> Result<(), StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             write_head(&mut writing, &changes.head).await?;
-            point(&mut writing, channel, changes.head.id).await?;
+            point(&mut writing, channel, server, changes.head.id).await?;
             for &turn in &changes.gone {
                 delete_turn(&mut writing, changes.head.id, turn).await?;
             }
@@ -102,17 +98,14 @@ impl Store {
         Ok(id.cast_unsigned())
     }
 
-    /// What the last process was showing when it ended is as it was shown then, and was interrupted. What it had not begun to
-    /// show is not kept, nor is the message that was to be answered: it may be asked anew.
-    pub(super) async fn end_what_was_interrupted(&self) -> Result<(), StoreError> {
-        let writing = async {
-            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            for change in AT_START {
-                sqlx::query(change).execute(&mut *writing).await?;
-            }
-            writing.commit().await
-        };
-        writing.await.map_err(|error| self.failed(&error))
+    /// Whether the conversation that a channel points to shows something in this message.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn is_shown_in(&self, channel: ChannelId, message: MessageId) -> Result<bool, StoreError> {
+        let select = sqlx::query(SHOWN_IN).bind(message.0.cast_signed()).bind(channel.0.cast_signed());
+        let found = select.fetch_optional(&self.reader).await.map_err(|error| self.failed(&error))?;
+        Ok(found.is_some())
     }
 
     async fn read(&self, channel: ChannelId) -> Result<Option<Conversation>, sqlx::Error> {
@@ -142,6 +135,7 @@ impl Store {
                 turn.parts.push(Part {
                     message: MessageId(number(&row, "message")?),
                     webhook: optional(&row, "webhook")?,
+                    start: usize_of(number(&row, "start")?),
                 });
             }
         }
@@ -191,12 +185,13 @@ async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::
 async fn point(
     writing: &mut Writing<'_>,
     channel: ChannelId,
+    server: Option<ServerId>,
     conversation: ConversationId,
 ) -> Result<(), sqlx::Error> {
-    let upsert = "INSERT INTO channels (channel, conversation) VALUES ($1, $2) \
-                  ON CONFLICT (channel) DO UPDATE SET conversation = $2";
+    let upsert = "INSERT INTO channels (channel, conversation, server) VALUES ($1, $2, $3) \
+                  ON CONFLICT (channel) DO UPDATE SET conversation = $2, server = $3";
     let upsert = sqlx::query(upsert).bind(channel.0.cast_signed()).bind(conversation.0.cast_signed());
-    upsert.execute(&mut **writing).await.map(drop)
+    upsert.bind(server_column(server)).execute(&mut **writing).await.map(drop)
 }
 
 async fn delete_turn(
@@ -217,7 +212,7 @@ async fn write_turn(
     let (id, number) = (conversation.0.cast_signed(), turn.id.0.cast_signed());
     let (member, persona, version) = columns(&turn.speaker);
     let insert = "INSERT INTO turns (conversation, id, kind, member, persona, version, name, selected, state, \
-                  trigger_message) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+                  trigger_message, said) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     sqlx::query(insert)
         .bind(id)
         .bind(number)
@@ -229,6 +224,7 @@ async fn write_turn(
         .bind(signed(turn.selected))
         .bind(word(&STATES, turn.state))
         .bind(turn.trigger.map(|message| message.0.cast_signed()))
+        .bind(turn.said.cast_signed())
         .execute(&mut **writing)
         .await?;
     for (place, variant) in (0i64..).zip(&turn.variants) {
@@ -249,10 +245,11 @@ async fn write_turn(
             .await?;
     }
     for (place, part) in (0i64..).zip(&turn.parts) {
-        let insert =
-            "INSERT INTO parts (conversation, turn, place, message, webhook) VALUES ($1, $2, $3, $4, $5)";
+        let insert = "INSERT INTO parts (conversation, turn, place, message, webhook, start) \
+                      VALUES ($1, $2, $3, $4, $5, $6)";
         let insert = sqlx::query(insert).bind(id).bind(number).bind(place);
         let insert = insert.bind(part.message.0.cast_signed()).bind(part.webhook.map(u64::cast_signed));
+        let insert = insert.bind(signed(part.start));
         insert.execute(&mut **writing).await?;
     }
     Ok(())
@@ -288,6 +285,7 @@ fn turn(row: &SqliteRow) -> Result<Turn, sqlx::Error> {
         state: meaning(&STATES, row.try_get("state")?, "state")?,
         trigger: optional(row, "trigger_message")?.map(MessageId),
         parts: Vec::new(),
+        said: number(row, "said")?,
     })
 }
 
@@ -326,24 +324,24 @@ fn speaker(row: &SqliteRow) -> Result<Speaker, sqlx::Error> {
     Ok(Speaker::Persona { id: PersonaId(row.try_get("persona")?), version: row.try_get("version")? })
 }
 
-fn word<T: Copy + PartialEq>(words: &[(T, &'static str)], meaning: T) -> &'static str {
+pub(super) fn word<T: Copy + PartialEq>(words: &[(T, &'static str)], meaning: T) -> &'static str {
     words.iter().find(|(one, _)| *one == meaning).map_or("", |(_, word)| word)
 }
 
-fn meaning<T: Copy>(words: &[(T, &str)], word: &str, column: &str) -> Result<T, sqlx::Error> {
+pub(super) fn meaning<T: Copy>(words: &[(T, &str)], word: &str, column: &str) -> Result<T, sqlx::Error> {
     let found = words.iter().find(|(_, one)| *one == word).map(|(meaning, _)| *meaning);
     found.ok_or_else(|| sqlx::Error::Decode(format!("an unknown {column}").into()))
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+pub(super) fn number(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
     Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
 }
 
-fn optional(row: &SqliteRow, column: &str) -> Result<Option<u64>, sqlx::Error> {
+pub(super) fn optional(row: &SqliteRow, column: &str) -> Result<Option<u64>, sqlx::Error> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(i64::cast_unsigned))
 }
 
-fn signed(number: usize) -> i64 {
+pub(super) fn signed(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use mummer::bot;
 use mummer::chat::history::TurnState;
-use mummer::chat::notice::Notice;
+use mummer::chat::notice::{self, Notice};
 use mummer::generation::scripted::{Scripted, Step};
 use secrecy::SecretString;
 use serenity::http::HttpBuilder;
 use serenity::model::gateway::GatewayIntents;
 use tokio::sync::Semaphore;
 
-use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId, State};
+use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId, Outcome, State};
 use crate::stage::{Setting, Stage};
 
 fn reads(text: &str) -> impl Fn(&Message) -> bool {
@@ -171,8 +171,24 @@ async fn a_refused_send_costs_one_reply_only() {
         let trigger = stage.discord.post(general, alice, format!("{} lost", stage.discord.mention_bot()));
         let before = stage.discord.count(Call::SendMessage);
         stage.discord.requested(Call::SendMessage, before + 1).await;
+        if status == 403 {
+            // Where it may not speak it asks no more, until the rules change.
+            let asked = || {
+                let there = format!("/channels/{general}/");
+                stage.discord.requests().iter().filter(|request| request.path.contains(&there)).count()
+            };
+            let before = asked();
+            let silent = stage.discord.post(general, alice, format!("{} again", stage.discord.mention_bot()));
+            let other = stage.discord.channel("other");
+            answers_in(&stage, other).await;
+            assert_eq!(asked(), before, "{}", stage.discord.picture());
+            stage.discord.assert_no_reply(silent);
+            stage.discord.let_bot_send(general, true);
+            stage.discord.caught_up().await;
+        }
         answers_in(&stage, general).await;
-        stage.discord.assert_no_reply(trigger);
+        let replies = stage.discord.replies_to(trigger);
+        assert!(replies.iter().all(|reply| reply.content().starts_with(notice::MARK)), "{replies:?}");
         let last = stage.prompt(stage.script.prompts().len() - 1);
         assert!(!last.contains("lost"), "what was not answered is not remembered: {last}");
     }
@@ -182,21 +198,39 @@ async fn a_refused_send_costs_one_reply_only() {
 async fn our_message_deleted_by_a_moderator_stops_the_reply() {
     let stage = Stage::new().await;
     let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
-    let go = Arc::new(Semaphore::new(0));
-    let say = |text: &str| Step::Say(text.to_owned());
-    stage.script.then([
-        say("Begun"),
-        Step::Hold(Arc::clone(&go)),
-        say(" more"),
-        Step::Hold(Arc::new(Semaphore::new(0))),
-    ]);
+    stage.script.then([Step::Say("Begun".to_owned()), Step::Hold(Arc::new(Semaphore::new(0)))]);
     let trigger = stage.discord.post(general, alice, format!("{} go", stage.discord.mention_bot()));
     let reply = stage.discord.reply_such_that(trigger, reads("Begun")).await;
     stage.discord.delete(reply.id);
-    go.add_permits(1);
-    stage.discord.requested(Call::EditMessage, 1).await;
     answers_in(&stage, general).await;
     assert_eq!(stage.script.cancelled(), 1);
+    assert_eq!(stage.discord.count(Call::EditMessage), 0);
+    let conversation = stage.conversation(general);
+    assert!(
+        conversation.turns().iter().all(|turn| turn.shown().text != "Begun"),
+        "{:?}",
+        conversation.turns()
+    );
+}
+
+#[tokio::test]
+async fn whoever_asks_where_the_bot_may_not_speak_is_told_once() {
+    let stage = Stage::new().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    stage.discord.let_bot_send(general, false);
+    let direct = stage.discord.direct(alice);
+    for number in 0..3 {
+        stage.discord.post(general, alice, format!("{} hello {number}", stage.discord.mention_bot()));
+        let told = |state: &State| state.world.said_by_bot(direct).count() == 1;
+        stage.discord.until("a word about it", told).await;
+    }
+    let other = stage.discord.channel("other");
+    answers_in(&stage, other).await;
+    let told = stage.discord.said_by_bot(direct);
+    assert_eq!(told[0].content(), Notice::MayNotSpeak { channel: general.0 }.to_string());
+    let refused =
+        stage.discord.requests().into_iter().filter(|request| request.outcome == Outcome::Answered(403));
+    assert!(refused.count() <= 3, "{}", stage.discord.picture());
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use mummer::chat::addressing::{Author, Incoming};
 use mummer::chat::history::{Conversation, TurnKind, TurnState};
+use mummer::chat::notice::{self, Notice};
+use mummer::chat::request::Outcome;
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-use crate::discord::{ChannelId, FakeDiscord, MessageId};
+use crate::discord::{Call, ChannelId, Failure, FakeDiscord, MessageId, State};
 use crate::stage::{Setting, Stage};
 
 /// Generous, because a loaded machine is no error.
@@ -48,6 +50,12 @@ async fn settled(store: &Store, channel: ChannelId) -> Conversation {
     on_disk_once(store, channel, is_over).await.expect("it is there")
 }
 
+/// How many messages of a channel were taken in and wait for an answer.
+async fn waiting_in(store: &Store, channel: ChannelId) -> usize {
+    let requests = store.requests_in(mummer::chat::ChannelId(channel.0), 100).await.expect("it is read");
+    requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting).count()
+}
+
 /// What is on disk as soon as it is as described.
 async fn on_disk_once(
     store: &Store,
@@ -69,8 +77,9 @@ async fn on_disk_once(
 /// What the persona has said on disk is what Discord shows, message by message.
 fn assert_shown(discord: &FakeDiscord, channel: ChannelId, conversation: &Conversation) {
     let shown = discord.said_by_bot(channel);
+    let said = shown.iter().filter(|message| !notice::is_notice(message.content()));
     let shown: Vec<(u64, String)> =
-        shown.iter().map(|message| (message.id.0, message.content().to_owned())).collect();
+        said.map(|message| (message.id.0, message.content().to_owned())).collect();
     let written = conversation.turns().iter().filter(|turn| turn.kind == TurnKind::Persona);
     let written: Vec<(u64, String)> = written
         .flat_map(|turn| turn.parts.iter().map(|part| (part.message.0, turn.shown().text.clone())))
@@ -129,6 +138,7 @@ async fn a_message_that_comes_again_after_a_restart_is_not_answered_again() {
         text: "once".to_owned(),
         mentions_bot: true,
         reply_to: None,
+        posted: 0,
     };
     stage.assistant.recall(&again).await;
     assert!(stage.assistant.accept(again.clone()).is_none(), "it was answered before the restart");
@@ -174,6 +184,194 @@ async fn what_is_on_disk_while_a_reply_grows_is_what_is_shown() {
         assert_eq!(conversation.turns()[1].shown().text, shown);
         more.add_permits(1);
     }
+}
+
+/// A stage whose bot was killed, so to say: its tasks are gone, and what it had on disk is there.
+async fn killed(stage: Stage, store: Store) -> FakeDiscord {
+    let discord = stage.kill().await;
+    drop(store);
+    discord
+}
+
+#[tokio::test]
+async fn a_reply_that_a_crash_cut_off_is_brought_to_an_end() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    stage.script.then([Step::Say("Once upon".to_owned()), Step::Hold(Arc::new(Semaphore::new(0)))]);
+    let trigger = stage.discord.post(general, alice, format!("{} a story", stage.discord.mention_bot()));
+    stage.discord.reply_such_that(trigger, |message| message.content() == "Once upon").await;
+    on_disk_once(&store, general, |conversation| {
+        conversation.as_ref().is_some_and(|conversation| !conversation.turns()[1].parts.is_empty())
+    })
+    .await;
+    let discord = killed(stage, store).await;
+    let store = open(&directory).await;
+    let stage = on_stage(discord, &store).await;
+    let interrupted = Notice::Interrupted.to_string();
+    let says_so = |state: &State| state.world.said_by_bot(general).any(|said| said.content() == interrupted);
+    stage.discord.until("a word about the interruption", says_so).await;
+    let conversation = on_disk_once(&store, general, |conversation| {
+        conversation
+            .as_ref()
+            .is_some_and(|conversation| conversation.turns()[1].state == TurnState::Interrupted)
+    })
+    .await
+    .expect("it is there");
+    assert_shown(&stage.discord, general, &conversation);
+    assert_eq!(conversation.turns()[1].shown().text, "Once upon");
+    // It is not said again.
+    let (stage, _store) = restarted(stage, store, &directory).await;
+    stage.script.then_say("Still here.");
+    let again = stage.discord.post(general, alice, format!("{} and then?", stage.discord.mention_bot()));
+    stage.discord.reply_to(again).await;
+    assert_eq!(stage.discord.said_by_bot(general).len(), 3, "{}", stage.discord.picture());
+}
+
+#[tokio::test]
+async fn a_message_of_which_the_bot_did_not_hear_any_more_is_taken_for_its_own() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    stage.script.then_say("Here I am.");
+    // It is sent, and the bot is gone before it hears of that.
+    stage.discord.fail_next(1, Call::SendMessage, Failure::Slow(PATIENCE));
+    let trigger = stage.discord.post(general, alice, format!("{} hello", stage.discord.mention_bot()));
+    stage.discord.requested(Call::SendMessage, 1).await;
+    let discord = killed(stage, store).await;
+    discord.answer_as_bot(trigger, "Here I am.");
+    let store = open(&directory).await;
+    let stage = on_stage(discord, &store).await;
+    let ended = |conversation: &Option<Conversation>| {
+        let last = conversation.as_ref().and_then(|conversation| conversation.turns().last());
+        last.is_some_and(|last| last.state == TurnState::Interrupted)
+    };
+    let conversation = on_disk_once(&store, general, ended).await.expect("it is there");
+    assert_shown(&stage.discord, general, &conversation);
+    assert_eq!(stage.script.requests().len(), 0, "it is not made again");
+}
+
+#[tokio::test]
+async fn what_waited_when_the_bot_ended_is_answered_when_it_is_back() {
+    for ends_well in [true, false] {
+        let directory = tempfile::tempdir().expect("there is room");
+        let store = open(&directory).await;
+        let stage = on_stage(FakeDiscord::start().await, &store).await;
+        let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+        stage.script.then([Step::Hold(Arc::new(Semaphore::new(0)))]);
+        let triggers: Vec<MessageId> = (0..3)
+            .map(|number| {
+                let text = format!("{} number {number}", stage.discord.mention_bot());
+                stage.discord.post(general, alice, text)
+            })
+            .collect();
+        let waiting = async {
+            while waiting_in(&store, general).await < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("they are written down");
+        let discord = if ends_well {
+            let (discord, ended) = stage.close().await;
+            ended.expect("it ends well");
+            store.close().await;
+            drop(store);
+            discord
+        } else {
+            killed(stage, store).await
+        };
+        // The first was about to be answered; the others had not begun.
+        let missed = discord.post(general, alice, format!("{} number 3", discord.mention_bot()));
+        let store = open(&directory).await;
+        let stage = on_stage(discord, &store).await;
+        for trigger in triggers.into_iter().chain([missed]) {
+            stage.discord.reply_to(trigger).await;
+            let replies = stage.discord.replies_to(trigger);
+            assert_eq!(replies.len(), 1, "{}", stage.discord.picture());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_while_a_session_was_lost_is_read() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let ask =
+        |text: &str| stage.discord.post(general, alice, format!("{} {text}", stage.discord.mention_bot()));
+    for reply in ["First.", "Second."] {
+        stage.script.then_say(reply);
+    }
+    let [changed, deleted] = ["changed", "deleted"].map(ask);
+    for trigger in [changed, deleted] {
+        stage.discord.reply_to(trigger).await;
+    }
+    settled(&store, general).await;
+    stage.discord.invalidate_session(false);
+    let missed = ask("missed");
+    stage.discord.edit(changed, &format!("{} another text", stage.discord.mention_bot()));
+    stage.discord.delete(deleted);
+    stage.discord.reply_to(missed).await;
+    assert_eq!(stage.discord.replies_to(missed).len(), 1);
+    let prompt = stage.prompt(2);
+    assert!(prompt.contains("another text") && !prompt.contains("Alice: changed"), "{prompt}");
+    assert!(!prompt.contains("Alice: deleted"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_is_deleted_in_discord_is_deleted_on_disk() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let ask =
+        |text: &str| stage.discord.post(general, alice, format!("{} {text}", stage.discord.mention_bot()));
+    let trigger = ask("one");
+    let reply = stage.discord.reply_to(trigger).await.id;
+    settled(&store, general).await;
+    // Also by a bot that has just begun, and has nothing at hand.
+    let (stage, store) = restarted(stage, store, &directory).await;
+    stage.discord.edit(trigger, &format!("{} two", stage.discord.mention_bot()));
+    let is_two = |conversation: &Option<Conversation>| {
+        conversation.as_ref().is_some_and(|conversation| conversation.turns()[0].shown().text == "two")
+    };
+    on_disk_once(&store, general, is_two).await;
+    stage.discord.delete(reply);
+    let left = |number: usize| {
+        move |conversation: &Option<Conversation>| {
+            conversation.as_ref().is_some_and(|conversation| conversation.turns().len() == number)
+        }
+    };
+    on_disk_once(&store, general, left(1)).await;
+    stage.discord.delete(trigger);
+    on_disk_once(&store, general, left(0)).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_changed_before_anything_is_shown_is_answered_as_it_reads_now() {
+    let stage = Stage::new().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    stage.script.then([Step::Hold(Arc::new(Semaphore::new(0)))]);
+    let trigger = stage.discord.post(general, alice, format!("{} teh cat", stage.discord.mention_bot()));
+    stage.script.started(1).await;
+    stage.script.then_say("A cat.");
+    stage.discord.edit(trigger, &format!("{} the cat", stage.discord.mention_bot()));
+    stage.discord.reply_such_that(trigger, |message| message.content() == "A cat.").await;
+    assert!(
+        stage.prompt(1).contains("the cat") && !stage.prompt(1).contains("teh cat"),
+        "{}",
+        stage.prompt(1)
+    );
+    assert_eq!((stage.script.cancelled(), stage.discord.replies_to(trigger).len()), (1, 1));
+    // Afterwards it changes what is remembered, and nothing that was said.
+    stage.discord.edit(trigger, &format!("{} the dog", stage.discord.mention_bot()));
+    stage.discord.caught_up().await;
+    let next = stage.discord.post(general, alice, format!("{} and?", stage.discord.mention_bot()));
+    stage.discord.reply_to(next).await;
+    assert!(stage.prompt(2).contains("the dog") && stage.prompt(2).contains("A cat."), "{}", stage.prompt(2));
 }
 
 #[tokio::test]

@@ -10,12 +10,14 @@ use mummer::bot::{self, BotError};
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::markdown::Links;
 use mummer::chat::reply::Manner;
+use mummer::chat::settings::Limits;
 use mummer::generation::Generator;
 use mummer::generation::scripted::Scripted;
 use mummer::persona::{Library, Persona, SamplingWish};
 use mummer::store::Store;
 use secrecy::SecretString;
 use serenity::http::Http;
+use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +30,9 @@ const QUICK: Manner = Manner {
     links: Links::Plain,
 };
 
+/// Generous, because a loaded machine is no error.
+const KILLING_TIME: Duration = Duration::from_secs(30);
+
 /// A running bot.
 pub(crate) struct Stage {
     pub(crate) discord: FakeDiscord,
@@ -35,6 +40,8 @@ pub(crate) struct Stage {
     pub(crate) assistant: Arc<Assistant>,
     shutdown: CancellationToken,
     bot: JoinHandle<Result<(), BotError>>,
+    /// Where all of the bot's tasks run.
+    runtime: Body,
 }
 
 /// What may differ from one stage to the next.
@@ -47,6 +54,8 @@ pub(crate) struct Setting {
     pub(crate) queue_per_conversation: usize,
     pub(crate) context_length: usize,
     pub(crate) store: Option<Store>,
+    pub(crate) limits: Limits,
+    pub(crate) grace: Duration,
 }
 
 impl Default for Setting {
@@ -60,6 +69,38 @@ impl Default for Setting {
             queue_per_conversation: 8,
             context_length: 4_096,
             store: None,
+            limits: Limits::default(),
+            grace: Duration::ZERO,
+        }
+    }
+}
+
+/// The runtime of a bot, which ends with it.
+struct Body(Option<Runtime>);
+
+impl Body {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        Self(Some(runtime.expect("there are threads")))
+    }
+
+    fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.as_ref().expect("it is alive").spawn(task)
+    }
+
+    /// Ends all tasks where they stand, and waits until they are gone.
+    async fn kill(mut self) {
+        let runtime = self.0.take().expect("it is alive");
+        let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(KILLING_TIME));
+        ending.await.expect("no panic");
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // A runtime cannot wait for its end inside of another one.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }
@@ -99,8 +140,17 @@ impl Stage {
     ) -> Self {
         let library = Library::load(None).expect("the shipped personas load");
         let find = |id: &str| -> Arc<Persona> { Arc::clone(library.find(id).expect("it is shipped")) };
-        let Setting { persona, channels, manner, message_content, queue_per_conversation, store, .. } =
-            setting;
+        let Setting {
+            persona,
+            channels,
+            manner,
+            message_content,
+            queue_per_conversation,
+            store,
+            limits,
+            grace,
+            ..
+        } = setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
         let cast = Cast { default: find(persona), channels: channels.collect() };
         let settings = Settings {
@@ -109,11 +159,22 @@ impl Stage {
             queue_per_conversation,
             reads_everything: message_content,
             seed: Some(7),
+            limits,
+            grace,
+            answer_within: Duration::from_mins(15),
+            retention: None,
+            leave_grace: Duration::from_hours(24),
         };
         let assistant = Assistant::new(generator, cast, settings, store);
+        let preparing = Arc::clone(&assistant);
         let shutdown = CancellationToken::new();
-        let bot = tokio::spawn(bot::run(http, Arc::clone(&assistant), message_content, shutdown.clone()));
-        Self { discord, script, assistant, shutdown, bot }
+        let runtime = Body::new();
+        let (running, stop) = (Arc::clone(&assistant), shutdown.clone());
+        let bot = runtime.spawn(async move {
+            preparing.prepare().await.expect("the database is read");
+            bot::run(http, running, message_content, stop).await
+        });
+        Self { discord, script, assistant, shutdown, bot, runtime }
     }
 
     /// What the bot remembers of a channel.
@@ -144,6 +205,12 @@ impl Stage {
     pub(crate) async fn close(self) -> (FakeDiscord, Result<(), BotError>) {
         self.shutdown.cancel();
         (self.discord, self.bot.await.expect("the bot does not panic"))
+    }
+
+    /// Ends all of the bot's tasks where they stand.
+    pub(crate) async fn kill(self) -> FakeDiscord {
+        self.runtime.kill().await;
+        self.discord
     }
 
     /// Waits for the bot to end by itself.

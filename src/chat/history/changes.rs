@@ -56,6 +56,12 @@ impl Conversation {
         Changes { head: self.head(), turns, gone }
     }
 
+    /// Whether everything is written down.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.changed.is_empty()
+    }
+
     /// These changes could not be written down, so they are changes still.
     pub fn give_back(&mut self, changes: &Changes) {
         self.changed.extend(changes.turns.iter().map(|turn| turn.id).chain(changes.gone.iter().copied()));

@@ -122,6 +122,12 @@ impl FakeDiscord {
         })
     }
 
+    /// The bot has answered a message, though it has not heard of that: its process ended in between.
+    pub(crate) fn answer_as_bot(&self, to: MessageId, content: &str) -> MessageId {
+        let post = Post::new(self.message(to).channel, self.bot_id(), content);
+        self.send(post.replying_to(to, false))
+    }
+
     pub(crate) fn edit(&self, message: MessageId, content: &str) {
         self.inner.change(|state| {
             let edit = Edit::of_text(&state.world.messages[&message], content);

@@ -1,0 +1,179 @@
+//! Which conversations are at hand: they are found, read, begun and dropped here.
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+
+use super::Assistant;
+use super::live::{Live, Memory, Place, TAKEN_MAX};
+use crate::chat::addressing::Incoming;
+use crate::chat::history::{Conversation, ConversationId};
+use crate::chat::{ChannelId, MessageId, sanitize};
+use crate::persona::Persona;
+
+/// Most conversations that are at hand; beyond it the one that was unused for the longest time is dropped.
+const CONVERSATIONS_MAX: usize = 10_000;
+
+/// What is written down of a channel.
+pub(super) struct Stored {
+    pub(super) conversation: Option<Conversation>,
+    /// The last messages that were taken in, newest first.
+    pub(super) taken: Vec<MessageId>,
+}
+
+impl Assistant {
+    /// Has the conversation of a message's channel at hand that was written down, where the message may concern it. To be
+    /// called before the message is taken in.
+    pub async fn recall(&self, incoming: &Incoming) {
+        if incoming.mentions_bot || incoming.server.is_none() || incoming.reply_to.is_some() {
+            self.bring(incoming.into()).await;
+        }
+    }
+
+    /// The conversation of a channel, read from where it is written down when it is not at hand.
+    pub(super) async fn bring(&self, place: Place) -> Option<Arc<Live>> {
+        if let Some(live) = self.live_in(place.channel) {
+            return Some(live);
+        }
+        let stored = self.read(place.channel).await?;
+        let mut conversation = stored.conversation?;
+        let interrupted = self.undone.contains_key(&place.channel) && conversation.interrupt();
+        let live = self.put(place, conversation, stored.taken);
+        if interrupted {
+            live.save().await;
+        }
+        Some(live)
+    }
+
+    /// Reads what is written down of a channel; nothing when that fails.
+    pub(super) async fn read(&self, channel: ChannelId) -> Option<Stored> {
+        let store = self.store.as_ref().filter(|_| !self.unreadable.contains(&channel))?;
+        let most = u32::try_from(TAKEN_MAX).unwrap_or(u32::MAX);
+        let read = async {
+            let conversation = store.conversation_in(channel).await?;
+            let requests = store.requests_in(channel, most).await?;
+            Ok(Stored { conversation, taken: requests.into_iter().map(|(message, _)| message).collect() })
+        };
+        match read.await {
+            Ok(stored) => Some(stored),
+            Err::<_, crate::store::StoreError>(error) => {
+                tracing::error!(
+                    "a conversation could not be read; a new one goes on in its place until mummer starts again: {error}"
+                );
+                self.unreadable.insert(channel);
+                None
+            }
+        }
+    }
+
+    /// Puts a conversation at hand that was written down, unless its channel has one by now.
+    pub(super) fn put(&self, place: Place, conversation: Conversation, taken: Vec<MessageId>) -> Arc<Live> {
+        let _one_at_a_time = self.taking_in();
+        if let Some(live) = self.live_in(place.channel) {
+            return live;
+        }
+        self.make_room();
+        let id = conversation.id;
+        let persona = self.persona_of(place);
+        let live = Live::restore(conversation, Arc::clone(&persona), place, self.memory(place.channel));
+        live.took(taken);
+        // It may have become another version since.
+        live.adopt(&persona);
+        self.keep(id, live)
+    }
+
+    /// The conversation that a channel points to, when it is at hand.
+    pub(super) fn live_in(&self, channel: ChannelId) -> Option<Arc<Live>> {
+        let id = *self.channels.get(&channel)?;
+        self.conversations.get(&id).map(|live| Arc::clone(&*live))
+    }
+
+    /// Whether the bot posted the message in that channel.
+    pub(super) fn said_here(&self, channel: ChannelId, message: MessageId) -> bool {
+        self.live_in(channel).is_some_and(|live| live.posted(message))
+    }
+
+    /// The conversation that the message's channel points to; a new one when it points to none. Whoever calls takes in one
+    /// at a time.
+    pub(super) fn conversation_of(&self, incoming: &Incoming) -> Arc<Live> {
+        let place = Place::from(incoming);
+        if let Some(live) = self.live_in(place.channel) {
+            live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
+            return live;
+        }
+        self.make_room();
+        let id = match &self.store {
+            Some(store) => store.new_conversation(),
+            None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
+        };
+        let live = self.begin(id, self.persona_of(place), place, self.memory(place.channel));
+        if incoming.server.is_none() {
+            // Where two are alone, the persona's texts speak of the one who is there.
+            live.lock().user = Some(sanitize::name(&incoming.author.name));
+        }
+        self.keep(id, live)
+    }
+
+    fn keep(&self, id: ConversationId, live: Live) -> Arc<Live> {
+        let (channel, live) = (live.place.channel, Arc::new(live));
+        live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
+        self.conversations.insert(id, Arc::clone(&live));
+        self.channels.insert(channel, id);
+        live
+    }
+
+    /// Drops the conversation that was unused for the longest time, when there are too many.
+    fn make_room(&self) {
+        if self.conversations.len() < CONVERSATIONS_MAX {
+            return;
+        }
+        let idle = self.conversations.iter().filter(|live| live.line.is_empty() && live.lock().is_written());
+        let oldest = idle.min_by_key(|live| live.last_used()).map(|live| live.place.channel);
+        if let Some(channel) = oldest {
+            self.drop_conversation_in(channel);
+            self.hinted.remove(&channel);
+        }
+    }
+
+    /// Forgets the conversation that a channel points to, here and in the generator.
+    pub(super) fn drop_conversation_in(&self, channel: ChannelId) -> Option<Arc<Live>> {
+        let (_, id) = self.channels.remove(&channel)?;
+        let live = self.conversations.remove(&id).map(|(_, live)| live);
+        self.generator.forget(id.0);
+        live
+    }
+
+    pub(super) fn begin(
+        &self,
+        id: ConversationId,
+        persona: Arc<Persona>,
+        place: Place,
+        memory: Option<Memory>,
+    ) -> Live {
+        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
+        Live::new(id, seed, persona, place, memory)
+    }
+
+    fn persona_of(&self, place: Place) -> Arc<Persona> {
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
+        let own = cast.channels.get(&place.channel).or_else(|| cast.channels.get(&place.parent?));
+        Arc::clone(own.unwrap_or(&cast.default))
+    }
+
+    /// Where the conversation of a channel is written down.
+    fn memory(&self, channel: ChannelId) -> Option<Memory> {
+        if self.unreadable.contains(&channel) {
+            return None;
+        }
+        self.store.clone().map(Memory::new)
+    }
+}
+
+impl From<&Incoming> for Place {
+    fn from(incoming: &Incoming) -> Self {
+        Self { channel: incoming.channel, parent: incoming.parent, server: incoming.server }
+    }
+}

@@ -1,0 +1,64 @@
+//! What members do to messages afterwards: they change and delete them, and the history follows.
+
+use super::{Assistant, Place};
+use crate::chat::{MessageId, sanitize};
+
+impl Assistant {
+    /// A message was deleted: an answer to it stops, and what it showed goes.
+    pub async fn message_deleted(&self, place: Place, message: MessageId) {
+        if let Some(running) = self.running.get(&message) {
+            running.stop.cancel();
+        }
+        if !self.shows(place, message).await {
+            return;
+        }
+        let Some(live) = self.bring(place).await else { return };
+        let trigger = live.lock().turn_of(message).and_then(|turn| turn.trigger);
+        let being_made = trigger.filter(|&trigger| trigger != message);
+        if let Some(running) = being_made.and_then(|trigger| self.running.get(&trigger)) {
+            // What is left of it is known when it is over.
+            live.delete_later(message);
+            running.stop.cancel();
+            return;
+        }
+        let changed = live.lock().unsay(message);
+        if changed {
+            live.save().await;
+        }
+    }
+
+    /// A member has changed a message, which reads like this now: the turn changes, and a reply to it of which nothing is
+    /// shown begins again.
+    pub async fn message_edited(&self, place: Place, message: MessageId, text: String) {
+        if sanitize::is_blank(&text) {
+            // More likely the bot is not shown what it says.
+            return;
+        }
+        if let Some(running) = self.running.get(&message) {
+            running.edit.send_replace(Some(text.clone()));
+        }
+        if self.shows(place, message).await
+            && let Some(live) = self.bring(place).await
+        {
+            let changed = live.lock().restate(message, &text);
+            if changed {
+                live.save().await;
+            }
+        }
+    }
+
+    /// Whether a message shows something that is remembered.
+    async fn shows(&self, place: Place, message: MessageId) -> bool {
+        if let Some(live) = self.live_in(place.channel) {
+            return live.lock().turn_of(message).is_some();
+        }
+        let Some(store) = &self.store else { return false };
+        match store.is_shown_in(place.channel, message).await {
+            Ok(shown) => shown,
+            Err(error) => {
+                tracing::error!("whether a message is remembered could not be read: {error}");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What members and servers may ask: to have what is kept of them, to have it forgotten, and not to be read. And what is
+//! forgotten by itself when its time has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::Assistant;
+use super::live::{Live, now};
+use crate::chat::addressing::Incoming;
+use crate::chat::history::{ConversationId, TurnState};
+use crate::chat::settings::RETENTION_DAYS;
+use crate::chat::{ChannelId, MemberId, ServerId};
+use crate::store::StoreError;
+
+/// For how long it is kept who asked when, where nothing shorter is set.
+const REQUESTS_KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// How long the answers of a member who is forgotten may take to stop.
+const STOPPING_TIME: Duration = Duration::from_secs(30);
+
+const DAY: u64 = 86_400;
+
+impl Assistant {
+    /// Forgets a member: what they said, what was said to it, their names, and what was computed of all that. What is being
+    /// answered of theirs stops first.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then some of it may still be written down.
+    pub async fn forget_member(&self, member: MemberId) -> Result<(), StoreError> {
+        self.stop_member(member).await;
+        let at_hand: Vec<Arc<Live>> = self.conversations.iter().map(|live| Arc::clone(&*live)).collect();
+        for live in at_hand {
+            let changed = live.lock().forget_member(member);
+            if changed {
+                live.save().await;
+                self.forget_computed(&live);
+            }
+        }
+        let Some(store) = &self.store else { return Ok(()) };
+        for conversation in store.forget_member(member).await? {
+            self.generator.forget(conversation.0);
+        }
+        Ok(())
+    }
+
+    /// Everything that is kept of a member, as JSON.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn export_member(&self, member: MemberId) -> Result<Value, StoreError> {
+        match &self.store {
+            Some(store) => store.export_member(member).await,
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// From now on nothing that the member writes is read, and what was kept of them is forgotten.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then it holds until the program ends.
+    pub async fn opt_out(&self, member: MemberId) -> Result<(), StoreError> {
+        self.opted_out.insert(member);
+        if let Some(store) = &self.store {
+            store.opt_out(member, Some(now())).await?;
+        }
+        self.forget_member(member).await
+    }
+
+    /// From now on what the member writes to the bot is read again.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn opt_in(&self, member: MemberId) -> Result<(), StoreError> {
+        if let Some(store) = &self.store {
+            store.opt_out(member, None).await?;
+        }
+        self.opted_out.remove(&member);
+        Ok(())
+    }
+
+    /// Whether the member does not want to be read.
+    #[must_use]
+    pub fn is_opted_out(&self, member: MemberId) -> bool {
+        self.opted_out.contains(&member)
+    }
+
+    /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read.
+    pub(super) fn leave_unread(&self, incoming: &mut Incoming) {
+        let author = incoming.reply_to.as_ref().and_then(|reply| reply.author.as_ref());
+        if author.is_some_and(|author| self.opted_out.contains(&author.id))
+            && let Some(reply) = &mut incoming.reply_to
+        {
+            reply.text.clear();
+            reply.author = None;
+        }
+    }
+
+    /// The bot was taken out of a server, or is back. What is kept of it is forgotten after a while, unless the bot comes back.
+    pub async fn left(&self, server: ServerId, has_left: bool) {
+        if has_left {
+            let there: Vec<Arc<Live>> = self.conversations_of(Some(server));
+            for live in there {
+                self.stop_in(live.place.channel);
+            }
+        }
+        let Some(store) = &self.store else { return };
+        if let Err(error) = store.left(server, has_left.then(now)).await {
+            tracing::error!("that a server was left, or not, could not be written down: {error}");
+        }
+    }
+
+    /// Of the servers of which something is kept, those that are not among these have been left meanwhile.
+    pub async fn is_in(&self, servers: &[ServerId]) {
+        let Some(store) = &self.store else { return };
+        match store.servers().await {
+            Ok(known) => {
+                for server in known.into_iter().filter(|server| !servers.contains(server)) {
+                    self.left(server, true).await;
+                }
+            }
+            Err(error) => {
+                tracing::error!("the servers of which something is kept could not be read: {error}");
+            }
+        }
+    }
+
+    /// Forgets what is too old to be kept, and the servers that were left long ago.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then the rest is forgotten the next time.
+    pub async fn keep_house(&self) -> Result<(), StoreError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let now = now();
+        let long_ago = now.saturating_sub(self.settings.leave_grace.as_secs());
+        for server in store.forget_servers_left(long_ago).await? {
+            for live in self.conversations_of(Some(server)) {
+                self.drop_conversation_in(live.place.channel);
+            }
+        }
+        let mut places: Vec<Option<ServerId>> = store.servers().await?.into_iter().map(Some).collect();
+        places.push(None);
+        for server in places {
+            let own = match server {
+                Some(server) => retention(&store.settings_of(server).await?),
+                None => None,
+            };
+            let Some(kept) = [own, self.settings.retention].into_iter().flatten().min() else { continue };
+            self.expire(server, now.saturating_sub(kept.as_secs())).await?;
+        }
+        store.forget_requests(now.saturating_sub(REQUESTS_KEPT.as_secs())).await
+    }
+
+    async fn expire(&self, server: Option<ServerId>, before: u64) -> Result<(), StoreError> {
+        for live in self.conversations_of(server) {
+            let changed = live.lock().forget_all(|turn| {
+                turn.said < before && !matches!(turn.state, TurnState::Pending | TurnState::Streaming)
+            });
+            if changed {
+                live.save().await;
+                self.forget_computed(&live);
+            }
+        }
+        let Some(store) = &self.store else { return Ok(()) };
+        for conversation in store.expire(server, before).await? {
+            self.generator.forget(conversation.0);
+        }
+        Ok(())
+    }
+
+    /// Stops what is being answered of a member, and waits until it is over.
+    async fn stop_member(&self, member: MemberId) {
+        let theirs = self.running.iter().filter(|running| running.member == member);
+        let over: Vec<CancellationToken> = theirs
+            .map(|running| {
+                running.stop.cancel();
+                running.over.clone()
+            })
+            .collect();
+        let all_over = async {
+            for one in over {
+                one.cancelled().await;
+            }
+        };
+        if tokio::time::timeout(STOPPING_TIME, all_over).await.is_err() {
+            tracing::warn!("an answer to a member who is to be forgotten could not be stopped in time");
+        }
+    }
+
+    /// What was computed of a conversation is forgotten, now and once more when the reply that is being made is over.
+    fn forget_computed(&self, live: &Live) {
+        if !live.line.is_empty() {
+            live.make_stale();
+        }
+        let ConversationId(id) = live.lock().id;
+        self.generator.forget(id);
+    }
+
+    fn conversations_of(&self, server: Option<ServerId>) -> Vec<Arc<Live>> {
+        let there = self.conversations.iter().filter(|live| live.place.server == server);
+        there.map(|live| Arc::clone(&*live)).collect()
+    }
+}
+
+/// For how long a server wants it to be kept what was said.
+fn retention(settings: &[(Option<ChannelId>, String, Value)]) -> Option<Duration> {
+    let of_server = settings.iter().find(|(channel, name, _)| channel.is_none() && name == RETENTION_DAYS);
+    of_server.and_then(|(_, _, days)| days.as_u64()).map(|days| Duration::from_secs(days.saturating_mul(DAY)))
+}

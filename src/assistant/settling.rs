@@ -1,0 +1,325 @@
+//! What happened while the bot was not there, found out from what a channel shows: messages to be answered, changes and
+//! deletions, and what the last process had begun and not ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Accepted, CutOff, Known, Work};
+use super::live::{Live, Place, now};
+use super::{Assistant, Registration, Running};
+use crate::chat::addressing::{Author, Incoming, is_addressed};
+use crate::chat::history::{Conversation, Part, Turn, TurnId, TurnKind, TurnState};
+use crate::chat::markdown::Links;
+use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::{ChannelId, MemberId, MessageId, ServerId, notice, split};
+use crate::store::StoreError;
+
+/// Channels of a server that are looked at after the bot was away: those in which somebody asked last.
+const CHANNELS_MAX: u32 = 200;
+
+/// So many of a channel's last messages are looked up.
+const REQUESTS_MAX: u32 = 1_024;
+
+/// What a channel shows: all of its messages from one on.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The first message that would be here if there were one: everything that the channel shows from it on is here.
+    pub from: MessageId,
+    /// The last message that was known of before the page was fetched: what is not here of those up to it is gone.
+    pub known: MessageId,
+    /// What others have posted, oldest first.
+    pub others: Vec<Incoming>,
+    /// What the bot itself has posted, oldest first.
+    pub own: Vec<Shown>,
+}
+
+/// A message that the bot itself has posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The message.
+    pub message: MessageId,
+    /// The message that it replies to.
+    pub reply_to: Option<MessageId>,
+    /// What it shows.
+    pub content: String,
+}
+
+/// What the last process has left to be done for a message.
+enum Left {
+    /// It is to be answered.
+    Answer,
+    /// The reply that it began is to be brought to an end.
+    End(TurnId),
+    /// Nothing, and this became of it.
+    Nothing(Outcome),
+}
+
+impl Assistant {
+    /// The channels of a server, or of direct messages, that must be looked at when the bot was away, with the message after
+    /// which something may have been missed: those in which something was left undone, and those in which somebody asked lately.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn missed(&self, server: Option<ServerId>) -> Result<Vec<(ChannelId, MessageId)>, StoreError> {
+        let Some(store) = &self.store else { return Ok(Vec::new()) };
+        let since = now().saturating_sub(self.settings.answer_within.as_secs().max(1) * 4);
+        let mut channels: BTreeMap<ChannelId, MessageId> =
+            store.active(server, since, CHANNELS_MAX).await?.into_iter().collect();
+        for undone in self.undone.iter().filter(|undone| *undone.value() == server) {
+            channels.entry(*undone.key()).or_insert(MessageId(u64::MAX));
+        }
+        Ok(channels.into_iter().collect())
+    }
+
+    /// Whether the last process has left something undone in a channel, which must be settled before anything else there.
+    #[must_use]
+    pub fn is_undone(&self, channel: ChannelId) -> bool {
+        self.undone.contains_key(&channel)
+    }
+
+    /// The last message of which something is known in a channel that is at hand.
+    #[must_use]
+    pub fn last_known(&self, channel: ChannelId) -> MessageId {
+        let live = self.live_in(channel);
+        let last = live.and_then(|live| {
+            live.lock().turns().iter().flat_map(|turn| &turn.parts).map(|part| part.message).max()
+        });
+        last.unwrap_or(MessageId(u64::MAX))
+    }
+
+    /// Compares what is remembered of a channel with what it shows, and takes in what is to be answered there.
+    pub async fn settle(self: &Arc<Self>, place: Place, after: MessageId, page: Page) -> Vec<Accepted> {
+        let Some(store) = self.store.clone() else { return Vec::new() };
+        let was_undone = self.undone.remove(&place.channel).is_some();
+        let requests = match store.requests_in(place.channel, REQUESTS_MAX).await {
+            Ok(requests) => requests,
+            Err(error) => {
+                tracing::error!("what was asked in a channel could not be read: {error}");
+                return Vec::new();
+            }
+        };
+        let live = match self.live_in(place.channel) {
+            Some(live) => Some(live),
+            None => self.read(place.channel).await.and_then(|stored| {
+                let conversation = stored.conversation?;
+                Some(self.put(place, conversation, stored.taken))
+            }),
+        };
+        let mut left = BTreeMap::new();
+        if let Some(live) = &live {
+            let mut conversation = live.lock();
+            if was_undone {
+                adopt(&mut conversation, &page);
+            }
+            follow(&mut conversation, &page);
+        }
+        if was_undone {
+            let waiting = requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting);
+            for &(message, _) in waiting.filter(|(message, _)| !self.running.contains_key(message)) {
+                left.insert(message, self.left_to_do(live.as_deref(), &page, message));
+            }
+            if let Some(live) = &live {
+                leave_half_said(&mut live.lock(), &left);
+            }
+        }
+        if let Some(live) = &live {
+            live.save().await;
+        }
+        self.take_up(&page, place, after, &requests, left).await
+    }
+
+    /// What is to be done for a message that was taken in and not concluded.
+    fn left_to_do(&self, live: Option<&Live>, page: &Page, message: MessageId) -> Left {
+        if let Some(live) = live {
+            let conversation = live.lock();
+            let replies = |turn: &&Turn| turn.kind == TurnKind::Persona && turn.trigger == Some(message);
+            match conversation.turns().iter().rfind(replies) {
+                Some(Turn { parts, .. }) if parts.is_empty() => {}
+                Some(Turn { id, state: TurnState::Pending | TurnState::Streaming, .. }) => {
+                    return Left::End(*id);
+                }
+                Some(_) => return Left::Nothing(Outcome::Answered),
+                None => {}
+            }
+        }
+        if page.own.iter().any(|own| own.reply_to == Some(message)) {
+            return Left::Nothing(Outcome::Told);
+        }
+        let there = page.others.iter().find(|incoming| incoming.message == message);
+        match there {
+            Some(incoming) if self.is_fresh(incoming) => Left::Answer,
+            // It is gone, or too old.
+            _ => Left::Nothing(Outcome::Dropped),
+        }
+    }
+
+    /// Takes in what was left and what was missed, in the order in which it was posted.
+    async fn take_up(
+        self: &Arc<Self>,
+        page: &Page,
+        place: Place,
+        after: MessageId,
+        requests: &[(MessageId, Outcome)],
+        left: BTreeMap<MessageId, Left>,
+    ) -> Vec<Accepted> {
+        let mut taken_up = Vec::new();
+        for (&message, left) in &left {
+            match left {
+                Left::End(turn) => taken_up.extend(self.end_later(place, message, *turn, page)),
+                Left::Answer => {}
+                Left::Nothing(outcome) => {
+                    let asked = asked_at(message, place, 0);
+                    self.conclude(&asked, Concluded { outcome: *outcome, took: 0, tokens: 0 }).await;
+                }
+            }
+        }
+        for incoming in &page.others {
+            let again = matches!(left.get(&incoming.message), Some(Left::Answer));
+            let known = requests.iter().any(|(message, _)| *message == incoming.message);
+            let missed = !known && incoming.message > after && self.is_fresh(incoming);
+            if again {
+                taken_up.extend(self.accept_again(incoming.clone()));
+            } else if missed {
+                taken_up.extend(self.accept(incoming.clone()));
+            }
+        }
+        taken_up
+    }
+
+    /// Takes a message in that the last process has taken in and not answered.
+    fn accept_again(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
+        if self.closing.is_cancelled() || !is_addressed(&incoming, |_| true) {
+            return None;
+        }
+        let _one_at_a_time = self.taking_in();
+        let live = self.conversation_of(&incoming);
+        // The second of two that look at the channel at the same time finds it running.
+        live.take(incoming.message);
+        self.begin_answer(incoming, live, Known::WrittenDown)
+    }
+
+    /// Lets a reply that was cut off be brought to an end when its turn comes.
+    fn end_later(
+        self: &Arc<Self>,
+        place: Place,
+        message: MessageId,
+        turn: TurnId,
+        page: &Page,
+    ) -> Option<Accepted> {
+        let _one_at_a_time = self.taking_in();
+        let live = self.live_in(place.channel)?;
+        let parts: Vec<Part> = live.lock().turn(turn)?.parts.clone();
+        let last = parts.last()?.message;
+        let content = page.own.iter().find(|own| own.message == last).map(|own| own.content.clone());
+        let nobody = MemberId(0);
+        let (stop, over, (edit, edits)) =
+            (CancellationToken::new(), CancellationToken::new(), watch::channel(None));
+        let running = Running {
+            channel: place.channel,
+            parent: place.parent,
+            member: nobody,
+            stop: stop.clone(),
+            edit,
+            over: over.clone(),
+        };
+        if self.running.insert(message, running).is_some() {
+            return None;
+        }
+        let in_line = live.line.take(nobody, self.settings.queue_per_conversation);
+        let assistant = Arc::clone(self);
+        let registration = Registration { assistant, live, message, over, _token: self.answers.token() };
+        let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
+        let author = Author { id: nobody, name: String::new(), automated: false };
+        let incoming = Incoming {
+            message,
+            channel: place.channel,
+            parent: place.parent,
+            server: place.server,
+            author,
+            text: String::new(),
+            mentions_bot: true,
+            reply_to: None,
+            posted: now(),
+        };
+        let asked = asked_at(message, place, now());
+        Some(Accepted { registration, incoming, asked, known: Known::WrittenDown, stop, edits, work })
+    }
+
+    /// Whether a message is not too old to be answered.
+    fn is_fresh(&self, incoming: &Incoming) -> bool {
+        incoming.posted + self.settings.answer_within.as_secs() > now()
+    }
+}
+
+fn asked_at(message: MessageId, place: Place, at: u64) -> Asked {
+    Asked { message, channel: place.channel, server: place.server, member: MemberId(0), at }
+}
+
+/// The unfinished reply gets the messages that show something of it and of which the last process has not heard.
+fn adopt(conversation: &mut Conversation, page: &Page) {
+    let unfinished = |turn: &&Turn| {
+        turn.kind == TurnKind::Persona && matches!(turn.state, TurnState::Pending | TurnState::Streaming)
+    };
+    let Some(turn) = conversation.turns().iter().rfind(unfinished) else { return };
+    let (id, trigger, last) = (turn.id, turn.trigger, turn.parts.last().map(|part| part.message));
+    let text = turn.shown().text.clone();
+    let belongs = |own: &&Shown| match last {
+        Some(last) => own.message > last && own.reply_to.is_none(),
+        None => own.reply_to.is_some() && own.reply_to == trigger,
+    };
+    let unknown = page.own.iter().filter(belongs).filter(|own| !notice::is_notice(&own.content));
+    let unknown: Vec<&Shown> = unknown.filter(|own| conversation.turn_of(own.message).is_none()).collect();
+    let Some(turn) = conversation.turn_mut(id) else { return };
+    for own in unknown {
+        let from = turn.parts.last().map_or(0, |part| part.start);
+        let start = if turn.parts.is_empty() { Some(0) } else { start_of(&text, from, &own.content) };
+        if let Some(start) = start {
+            turn.parts.push(Part { message: own.message, webhook: None, start });
+        }
+    }
+}
+
+/// Where in a text the message begins that shows its end.
+fn start_of(text: &str, from: usize, content: &str) -> Option<usize> {
+    let places = text.char_indices().map(|(at, _)| at).filter(|&at| at > from);
+    let shows = |at: &usize| {
+        [Links::Plain, Links::AsWritten]
+            .iter()
+            .any(|&links| split::content(text, *at, text.len(), links) == content)
+    };
+    places.into_iter().find(shows)
+}
+
+/// What is not there any more goes, and what members have changed changes.
+fn follow(conversation: &mut Conversation, page: &Page) {
+    let here = |message: MessageId| {
+        page.own.iter().any(|own| own.message == message)
+            || page.others.iter().any(|other| other.message == message)
+    };
+    let looked_at = |message: MessageId| message >= page.from && message <= page.known;
+    let parts = conversation.turns().iter().flat_map(|turn| turn.parts.iter().map(|part| part.message));
+    let gone: Vec<MessageId> = parts.filter(|&message| looked_at(message) && !here(message)).collect();
+    for message in gone {
+        conversation.unsay(message);
+    }
+    for other in page.others.iter().filter(|other| !other.text.is_empty()) {
+        conversation.restate(other.message, &other.text);
+    }
+}
+
+/// Unfinished replies that nobody brings to an end are left as they are shown.
+fn leave_half_said(conversation: &mut Conversation, left: &BTreeMap<MessageId, Left>) {
+    let ended: Vec<TurnId> = left
+        .values()
+        .filter_map(|left| if let Left::End(turn) = left { Some(*turn) } else { None })
+        .collect();
+    conversation.interrupt();
+    for turn in ended {
+        if let Some(turn) = conversation.turn_mut(turn) {
+            turn.state = TurnState::Streaming;
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What happened while the bot was not connected: it is read from the channels.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message, MessageId, UserId};
+use tracing::{error, info, warn};
+
+use super::events::Handler;
+use super::reading;
+use super::rest::{self, Finality, Trouble};
+use super::sender::Sender;
+use crate::assistant::{Accepted, Page, Shown};
+use crate::chat::{self, ServerId};
+
+/// Most messages that Discord gives at a time.
+const PAGE: u8 = 100;
+
+/// Most pages that are read of a channel.
+const PAGES_MAX: usize = 3;
+
+/// How many channels are read at a time, so that answering goes on beside it.
+const AT_A_TIME: usize = 4;
+
+impl Handler {
+    /// Looks at the channels of a server, or at the direct messages, in which something may have been missed.
+    pub(super) async fn catch_up(&self, context: &Context, server: Option<GuildId>) {
+        let missed = match self.assistant.missed(server.map(|server| ServerId(server.get()))).await {
+            Ok(missed) => missed,
+            Err(error) => return error!("what was missed could not be found out: {error}"),
+        };
+        let channels = missed.len();
+        let catching_up = missed.into_iter().map(|(channel, after)| async move {
+            self.catch_up_in(context, ChannelId::new(channel.0.max(1)), server, after).await
+        });
+        let answering = futures_util::stream::iter(catching_up).buffer_unordered(AT_A_TIME);
+        let accepted: Vec<Vec<Accepted>> = answering.collect().await;
+        let accepted: Vec<Accepted> = accepted.into_iter().flatten().collect();
+        if !accepted.is_empty() {
+            info!(channels, messages = accepted.len(), "answering what came meanwhile");
+        }
+        let answers = accepted.into_iter().map(|accepted| self.answer(context, accepted, server));
+        futures_util::future::join_all(answers).await;
+    }
+
+    /// Looks at a channel in which the last process has left something undone, before anything else happens there.
+    pub(super) async fn settle_first(&self, context: &Context, channel: ChannelId, server: Option<GuildId>) {
+        if !self.assistant.is_undone(chat::ChannelId(channel.get())) {
+            return;
+        }
+        let nothing_missed = chat::MessageId(u64::MAX);
+        for accepted in self.catch_up_in(context, channel, server, nothing_missed).await {
+            let (this, context) = (self.clone(), context.clone());
+            // It has its place in the line before the message that comes now, which does not wait for it here.
+            tokio::spawn(async move { this.answer(&context, accepted, server).await });
+        }
+    }
+
+    /// Answers a message that was taken in.
+    pub(super) async fn answer(&self, context: &Context, accepted: Accepted, server: Option<GuildId>) {
+        let mut sender = Sender::new(
+            Arc::clone(&context.http),
+            Arc::clone(&self.quiet),
+            ChannelId::new(accepted.channel().0.max(1)),
+            server,
+            (
+                accepted.asker().map(|member| UserId::new(member.0)),
+                MessageId::new(accepted.trigger().0.max(1)),
+            ),
+            accepted.shown().iter().map(|message| MessageId::new(message.0.max(1))).collect(),
+        );
+        accepted.answer(&mut sender).await;
+        if sender.channel_is_gone() {
+            self.channel_gone(sender.channel());
+        }
+    }
+
+    async fn catch_up_in(
+        &self,
+        context: &Context,
+        channel: ChannelId,
+        server: Option<GuildId>,
+        after: chat::MessageId,
+    ) -> Vec<Accepted> {
+        let place = reading::place(context, channel, server);
+        let known = self.assistant.last_known(place.channel);
+        match self.read(context, channel, server, after, known).await {
+            Ok(page) => self.assistant.settle(place, after, page).await,
+            Err(trouble) => {
+                warn!(channel = channel.get(), %trouble, "what was missed in a channel could not be read");
+                if trouble.finality() == Some(Finality::Channel) {
+                    self.channel_gone(channel);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// The last messages of a channel, back to one that is known to have been seen, as far as that is bearable.
+    async fn read(
+        &self,
+        context: &Context,
+        channel: ChannelId,
+        server: Option<GuildId>,
+        after: chat::MessageId,
+        known: chat::MessageId,
+    ) -> Result<Page, Trouble> {
+        let mut messages: Vec<Message> = Vec::new();
+        let mut from = chat::MessageId(0);
+        for _ in 0..PAGES_MAX {
+            let mut wanted = GetMessages::new().limit(PAGE);
+            if let Some(oldest) = messages.last() {
+                wanted = wanted.before(oldest.id);
+            }
+            let page = rest::retry("list messages", || channel.messages(&context.http, wanted)).await?;
+            let is_last = page.len() < usize::from(PAGE);
+            messages.extend(page);
+            from = if is_last { chat::MessageId(0) } else { oldest(&messages) };
+            if is_last || from <= after {
+                break;
+            }
+        }
+        // Newest first, as Discord gives them.
+        messages.reverse();
+        let is_own = |message: &&Message| message.author.id.get() == self.me.0;
+        let own = messages.iter().filter(is_own).map(shown).collect();
+        let others = messages.iter().filter(|message| !is_own(message));
+        let others = others.filter_map(|message| reading::incoming(context, message, server, self.me));
+        Ok(Page { from, known, others: others.collect(), own })
+    }
+}
+
+fn oldest(messages: &[Message]) -> chat::MessageId {
+    chat::MessageId(messages.last().map_or(0, |message| message.id.get()))
+}
+
+fn shown(message: &Message) -> Shown {
+    let reference = message.message_reference.as_ref().and_then(|reference| reference.message_id);
+    Shown {
+        message: chat::MessageId(message.id.get()),
+        reply_to: reference.map(|id| chat::MessageId(id.get())),
+        content: message.content.clone(),
+    }
+}

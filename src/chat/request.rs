@@ -1,0 +1,42 @@
+//! A message that was taken in, and what became of it.
+
+use super::{ChannelId, MemberId, MessageId, ServerId};
+
+/// A message that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked {
+    /// The message.
+    pub message: MessageId,
+    /// Where it was posted.
+    pub channel: ChannelId,
+    /// The server, when it is not a direct message.
+    pub server: Option<ServerId>,
+    /// Who posted it.
+    pub member: MemberId,
+    /// When, in seconds since 1970.
+    pub at: u64,
+}
+
+/// What became of a message that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing yet.
+    Waiting,
+    /// A persona said something.
+    Answered,
+    /// The member was told why not.
+    Told,
+    /// Nobody wants an answer any more, or it cannot be delivered.
+    Dropped,
+}
+
+/// What became of a message, and what it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concluded {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How long it took, in milliseconds.
+    pub took: u64,
+    /// How many tokens were generated.
+    pub tokens: usize,
+}

@@ -1,0 +1,78 @@
+//! What the admins of a server decide, as records: its settings, its personas in their versions, and its audit list.
+
+use super::MemberId;
+use crate::persona::PersonaId;
+
+/// Name of the setting of a server that says for how many days it is kept what was said there.
+pub const RETENTION_DAYS: &str = "retention_days";
+
+/// How much may be asked. `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Most messages of a member that are answered or wait at a time.
+    pub member_at_a_time: Option<usize>,
+    /// Most messages of a server's members that are answered or wait at a time.
+    pub server_at_a_time: Option<usize>,
+    /// Most messages of a member within an hour.
+    pub member_per_hour: Option<usize>,
+    /// Most messages in a channel within an hour.
+    pub channel_per_hour: Option<usize>,
+    /// Most messages in a server within an hour.
+    pub server_per_hour: Option<usize>,
+    /// Most characters of a message.
+    pub message_length: Option<usize>,
+}
+
+/// One text of a persona that members of a server made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonaVersion {
+    /// Its number. The first version of a persona is 1, and a later one has a greater number.
+    pub version: u64,
+    /// Who wrote it; `None` when that member was forgotten.
+    pub author: Option<MemberId>,
+    /// When it was made, in seconds since 1970.
+    pub made: u64,
+    /// The persona, as its author wrote it.
+    pub definition: String,
+}
+
+/// A persona that belongs to one server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerPersona {
+    /// Under which it is found in its server.
+    pub id: PersonaId,
+    /// Who made its first version; `None` when that member was forgotten.
+    pub creator: Option<MemberId>,
+    /// The number of the version that is played.
+    pub version: u64,
+}
+
+/// One line of a server's audit list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// When it was decided, in seconds since 1970.
+    pub at: u64,
+    /// Who decided it; `None` when that member was forgotten.
+    pub member: Option<MemberId>,
+    /// What was done, in a word.
+    pub what: String,
+    /// What it was done to, such as the name of a setting or the id of a persona.
+    pub about: String,
+}
+
+/// How much room the personas of one server may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Most personas.
+    pub personas: usize,
+    /// Most versions of each persona. The oldest ones go, but never the one that is played.
+    pub versions: usize,
+    /// Most bytes of all definitions of all versions together.
+    pub bytes: usize,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { personas: 50, versions: 20, bytes: 4 * 1024 * 1024 }
+    }
+}

@@ -1,0 +1,297 @@
+//! What members and servers may ask of what is written down: to have it, to have it forgotten, and not to be read.
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
+
+use super::conversations::{number, optional};
+use super::requests::{server, server_column};
+use super::{Store, StoreError};
+use crate::chat::history::ConversationId;
+use crate::chat::{MemberId, ServerId};
+
+/// The conversations that a member has spoken in; those in direct messages.
+const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE member = $1 \
+                         UNION SELECT DISTINCT conversation FROM names WHERE member = $1";
+const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (SELECT turns.conversation FROM turns \
+                          CROSS JOIN channels WHERE turns.member = $1 AND channels.conversation = turns.conversation \
+                          AND channels.server = 0)";
+
+/// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
+pub(super) const FORGET: [&str; 8] = [
+    ALONE_WITH,
+    "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
+     WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)",
+    "DELETE FROM turns WHERE member = $1",
+    "DELETE FROM names WHERE member = $1",
+    "UPDATE requests SET member = NULL WHERE member = $1",
+    "UPDATE personas SET creator = NULL WHERE creator = $1",
+    "UPDATE persona_versions SET author = NULL WHERE author = $1",
+    "UPDATE audit SET member = NULL WHERE member = $1",
+];
+
+/// How servers are forgotten that were left before $1.
+const LEFT: &str = "SELECT server FROM servers_left WHERE since < $1";
+const FORGET_SERVERS: [&str; 7] = [
+    "DELETE FROM conversations WHERE id IN (SELECT channels.conversation FROM servers_left CROSS JOIN channels \
+     WHERE servers_left.since < $1 AND channels.server = servers_left.server)",
+    "DELETE FROM channels WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
+    "DELETE FROM requests WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
+    "DELETE FROM settings WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
+    "DELETE FROM personas WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
+    "DELETE FROM audit WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
+    "DELETE FROM servers_left WHERE since < $1",
+];
+
+impl Store {
+    /// Forgets a member: nothing that they said, that was said to it, or that names them is in the files afterwards. Returns the
+    /// conversations in which they had spoken.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_member(&self, member: MemberId) -> Result<Vec<ConversationId>, StoreError> {
+        let forgetting = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let spoken = sqlx::query(SPOKEN_IN).bind(member.0.cast_signed());
+            let spoken = spoken.fetch_all(&mut *writing).await?;
+            for change in FORGET {
+                sqlx::query(change).bind(member.0.cast_signed()).execute(&mut *writing).await?;
+            }
+            writing.commit().await?;
+            conversations(&spoken)
+        };
+        let spoken = forgetting.await.map_err(|error| self.failed(&error))?;
+        self.leave_no_trace().await?;
+        Ok(spoken)
+    }
+
+    /// Everything that is kept of a member, as JSON.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn export_member(&self, member: MemberId) -> Result<Value, StoreError> {
+        let id = member.0.cast_signed();
+        let reading = async {
+            let mut reading = self.reader.begin().await?;
+            let said = "SELECT turns.*, variants.text, channels.channel, channels.server FROM turns \
+                        JOIN variants ON variants.conversation = turns.conversation AND variants.turn = turns.id \
+                        JOIN channels ON channels.conversation = turns.conversation \
+                        WHERE turns.member = $1 ORDER BY turns.said, turns.conversation, turns.id";
+            let mut messages = Vec::new();
+            for row in sqlx::query(said).bind(id).fetch_all(&mut *reading).await? {
+                messages.push(json!({
+                    "channel": number(&row, "channel")?.to_string(),
+                    "server": server(&row)?.map(|server| server.0.to_string()),
+                    "message": optional(&row, "trigger_message")?.map(|message| message.to_string()),
+                    "said": number(&row, "said")?,
+                    "name": row.try_get::<String, _>("name")?,
+                    "text": row.try_get::<String, _>("text")?,
+                }));
+            }
+            let asked = "SELECT * FROM requests WHERE member = $1 ORDER BY asked, message";
+            let mut requests = Vec::new();
+            for row in sqlx::query(asked).bind(id).fetch_all(&mut *reading).await? {
+                requests.push(json!({
+                    "message": number(&row, "message")?.to_string(),
+                    "channel": number(&row, "channel")?.to_string(),
+                    "server": server(&row)?.map(|server| server.0.to_string()),
+                    "asked": number(&row, "asked")?,
+                    "outcome": row.try_get::<String, _>("outcome")?,
+                    "milliseconds": number(&row, "took")?,
+                    "tokens": number(&row, "tokens")?,
+                }));
+            }
+            let made = "SELECT * FROM persona_versions WHERE author = $1 ORDER BY server, id, version";
+            let mut personas = Vec::new();
+            for row in sqlx::query(made).bind(id).fetch_all(&mut *reading).await? {
+                personas.push(json!({
+                    "server": number(&row, "server")?.to_string(),
+                    "persona": row.try_get::<String, _>("id")?,
+                    "version": number(&row, "version")?,
+                    "made": number(&row, "made")?,
+                    "definition": row.try_get::<String, _>("definition")?,
+                }));
+            }
+            let decided = "SELECT * FROM audit WHERE member = $1 ORDER BY id";
+            let mut decisions = Vec::new();
+            for row in sqlx::query(decided).bind(id).fetch_all(&mut *reading).await? {
+                decisions.push(json!({
+                    "server": number(&row, "server")?.to_string(),
+                    "at": number(&row, "at")?,
+                    "what": row.try_get::<String, _>("what")?,
+                    "about": row.try_get::<String, _>("about")?,
+                }));
+            }
+            let out = "SELECT since FROM opted_out WHERE member = $1";
+            let out = sqlx::query(out).bind(id).fetch_optional(&mut *reading).await?;
+            let out = out.map(|row| number(&row, "since")).transpose()?;
+            Ok(json!({
+                "member": member.0.to_string(),
+                "opted_out_since": out,
+                "messages": messages,
+                "requests": requests,
+                "personas": personas,
+                "decisions": decisions,
+            }))
+        };
+        reading.await.map_err(|error: sqlx::Error| self.failed(&error))
+    }
+
+    /// Writes down that a member does not want to be read, or does again.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn opt_out(&self, member: MemberId, since: Option<u64>) -> Result<(), StoreError> {
+        let id = member.0.cast_signed();
+        let written = match since {
+            Some(since) => {
+                let insert =
+                    "INSERT INTO opted_out (member, since) VALUES ($1, $2) ON CONFLICT (member) DO NOTHING";
+                sqlx::query(insert).bind(id).bind(since.cast_signed()).execute(&self.writer).await
+            }
+            None => {
+                sqlx::query("DELETE FROM opted_out WHERE member = $1").bind(id).execute(&self.writer).await
+            }
+        };
+        written.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// The members who do not want to be read.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn opted_out(&self) -> Result<Vec<MemberId>, StoreError> {
+        let read = async {
+            let rows = sqlx::query("SELECT member FROM opted_out").fetch_all(&self.reader).await?;
+            rows.iter().map(|row| number(row, "member").map(MemberId)).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Writes down that the bot was taken out of a server, or is back.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn left(&self, server: ServerId, since: Option<u64>) -> Result<(), StoreError> {
+        let id = server.0.cast_signed();
+        let written = match since {
+            Some(since) => {
+                let insert = "INSERT INTO servers_left (server, since) VALUES ($1, $2) ON CONFLICT (server) DO NOTHING";
+                sqlx::query(insert).bind(id).bind(since.cast_signed()).execute(&self.writer).await
+            }
+            None => {
+                sqlx::query("DELETE FROM servers_left WHERE server = $1").bind(id).execute(&self.writer).await
+            }
+        };
+        written.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// The servers of which something is kept and that the bot has not left, as far as is known.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn servers(&self) -> Result<Vec<ServerId>, StoreError> {
+        let read = async {
+            let select = "SELECT DISTINCT server FROM channels WHERE server <> 0 \
+                          AND server NOT IN (SELECT server FROM servers_left)";
+            let rows = sqlx::query(select).fetch_all(&self.reader).await?;
+            rows.iter().map(|row| number(row, "server").map(ServerId)).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets everything of the servers that were left before then. Returns them.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_servers_left(&self, before: u64) -> Result<Vec<ServerId>, StoreError> {
+        let forgetting = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let left = sqlx::query(LEFT).bind(before.cast_signed()).fetch_all(&mut *writing).await?;
+            if !left.is_empty() {
+                for change in FORGET_SERVERS {
+                    sqlx::query(change).bind(before.cast_signed()).execute(&mut *writing).await?;
+                }
+            }
+            writing.commit().await?;
+            left.iter().map(|row| number(row, "server").map(ServerId)).collect::<Result<_, sqlx::Error>>()
+        };
+        let left: Vec<ServerId> = forgetting.await.map_err(|error| self.failed(&error))?;
+        if !left.is_empty() {
+            self.leave_no_trace().await?;
+        }
+        Ok(left)
+    }
+
+    /// Forgets what was said before then in a server, or in direct messages, and in conversations in which nothing is left
+    /// everything else. Returns the conversations.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn expire(
+        &self,
+        server: Option<ServerId>,
+        before: u64,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let expiring = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let delete = "DELETE FROM turns WHERE said < $2 AND state NOT IN ('pending', 'streaming') \
+                          AND conversation IN (SELECT conversation FROM channels WHERE server = $1) \
+                          RETURNING conversation AS id";
+            let delete = sqlx::query(delete).bind(server_column(server)).bind(before.cast_signed());
+            let mut expired = conversations(&delete.fetch_all(&mut *writing).await?)?;
+            expired.sort_unstable();
+            expired.dedup();
+            for conversation in &expired {
+                drop_empty(&mut writing, *conversation).await?;
+            }
+            let requests = "DELETE FROM requests WHERE server = $1 AND asked < $2 AND outcome <> 'waiting'";
+            let requests = sqlx::query(requests).bind(server_column(server)).bind(before.cast_signed());
+            requests.execute(&mut *writing).await?;
+            writing.commit().await?;
+            Ok(expired)
+        };
+        let expired: Vec<ConversationId> =
+            expiring.await.map_err(|error: sqlx::Error| self.failed(&error))?;
+        if !expired.is_empty() {
+            self.leave_no_trace().await?;
+        }
+        Ok(expired)
+    }
+
+    /// Forgets who asked what before then, everywhere.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_requests(&self, before: u64) -> Result<(), StoreError> {
+        let delete = "DELETE FROM requests WHERE asked < $1 AND outcome <> 'waiting'";
+        let delete = sqlx::query(delete).bind(before.cast_signed()).execute(&self.writer);
+        delete.await.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// What was deleted is overwritten in the file, and stands in the log until that is emptied.
+    pub(super) async fn leave_no_trace(&self) -> Result<(), StoreError> {
+        let emptied = async {
+            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+            match emptied.try_get::<i64, _>(0)? {
+                0 => Ok(()),
+                _ => Err(sqlx::Error::Protocol("its log is in use and could not be emptied".to_owned())),
+            }
+        };
+        emptied.await.map_err(|error| self.failed(&error))
+    }
+}
+
+/// Forgets a conversation in which nothing was said.
+async fn drop_empty(
+    writing: &mut Transaction<'_, Sqlite>,
+    conversation: ConversationId,
+) -> Result<(), sqlx::Error> {
+    let delete = "DELETE FROM conversations WHERE id = $1 \
+                  AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = $1)";
+    sqlx::query(delete).bind(conversation.0.cast_signed()).execute(&mut **writing).await.map(drop)
+}
+
+fn conversations(rows: &[SqliteRow]) -> Result<Vec<ConversationId>, sqlx::Error> {
+    rows.iter().map(|row| number(row, "id").map(ConversationId)).collect()
+}
