@@ -1,6 +1,7 @@
 //! What members and servers may ask: to have what is kept of them, to have it forgotten, and not to be read. And what is
 //! forgotten by itself when its time has come.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{ConversationId, TurnState};
 use crate::chat::settings::RETENTION_DAYS;
-use crate::chat::{ChannelId, MemberId, ServerId};
+use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
 use crate::store::StoreError;
 
 /// For how long it is kept who asked when, where nothing shorter is set.
@@ -30,13 +31,23 @@ impl Assistant {
     /// # Errors
     /// A [`StoreError`]; then some of it may still be written down.
     pub async fn forget_member(&self, member: MemberId) -> Result<(), StoreError> {
-        self.stop_member(member).await;
+        let mut asked = self.stop_member(member).await;
+        if let Some(store) = &self.store {
+            asked.extend(store.asked_by(member).await?);
+        }
         let at_hand: Vec<Arc<Live>> = self.conversations.iter().map(|live| Arc::clone(&*live)).collect();
         for live in at_hand {
-            let changed = live.lock().forget_member(member);
-            if changed {
+            let changed = live.lock().forget_member(member, &asked);
+            if !changed {
+                continue;
+            }
+            if live.place.server.is_some() {
                 live.save().await;
                 self.forget_computed(&live);
+            } else {
+                // There is nobody else in it.
+                self.drop_conversation_in(live.place.channel);
+                live.erase().await;
             }
         }
         let Some(store) = &self.store else { return Ok(()) };
@@ -170,23 +181,24 @@ impl Assistant {
         Ok(())
     }
 
-    /// Stops what is being answered of a member, and waits until it is over.
-    async fn stop_member(&self, member: MemberId) {
+    /// Stops what is being answered of a member, waits until it is over, and returns the messages.
+    async fn stop_member(&self, member: MemberId) -> BTreeSet<MessageId> {
         let theirs = self.running.iter().filter(|running| running.member == member);
-        let over: Vec<CancellationToken> = theirs
+        let running: BTreeMap<MessageId, CancellationToken> = theirs
             .map(|running| {
                 running.stop.cancel();
-                running.over.clone()
+                (*running.key(), running.over.clone())
             })
             .collect();
         let all_over = async {
-            for one in over {
-                one.cancelled().await;
+            for over in running.values() {
+                over.cancelled().await;
             }
         };
         if tokio::time::timeout(STOPPING_TIME, all_over).await.is_err() {
             tracing::warn!("an answer to a member who is to be forgotten could not be stopped in time");
         }
+        running.into_keys().collect()
     }
 
     /// What was computed of a conversation is forgotten, now and once more when the reply that is being made is over.

@@ -366,8 +366,9 @@ impl Conversation {
         !unfinished.is_empty()
     }
 
-    /// Takes a member out of the history: what they said, what was said to that, and their name. Whether there was anything.
-    pub fn forget_member(&mut self, member: MemberId) -> bool {
+    /// Takes a member out of the history: what they said, what was said to that or to these messages of theirs, and their
+    /// name. Whether there was anything.
+    pub fn forget_member(&mut self, member: MemberId, asked: &BTreeSet<MessageId>) -> bool {
         let speaker = Speaker::Member(member);
         let theirs: BTreeSet<MessageId> = self
             .turns
@@ -375,7 +376,8 @@ impl Conversation {
             .filter(|turn| turn.speaker == speaker)
             .flat_map(|turn| turn.parts.iter().map(|part| part.message))
             .collect();
-        let said_to_them = |turn: &Turn| turn.trigger.is_some_and(|trigger| theirs.contains(&trigger));
+        let is_theirs = |trigger| theirs.contains(&trigger) || asked.contains(&trigger);
+        let said_to_them = |turn: &Turn| turn.trigger.is_some_and(is_theirs);
         let any = self.forget_all(|turn| turn.speaker == speaker || said_to_them(turn));
         self.names.retain(|(one, _)| *one != speaker);
         any
@@ -581,8 +583,11 @@ mod tests {
         in_parts(&mut conversation, &["Hello, Bob."], 2);
         conversation.hear(MemberId(2), "Ann", "me too", Some(MessageId(5)));
         in_parts(&mut conversation, &["Hello, Ann."], 6);
-        assert!(conversation.forget_member(MemberId(1)));
-        assert!(!conversation.forget_member(MemberId(1)));
+        // What it was said to is not there any more.
+        in_parts(&mut conversation, &["Bob?"], 9);
+        let asked = BTreeSet::from([MessageId(8)]);
+        assert!(conversation.forget_member(MemberId(1), &asked));
+        assert!(!conversation.forget_member(MemberId(1), &asked));
         let said: Vec<&str> = conversation.turns().iter().map(|turn| turn.shown().text.as_str()).collect();
         assert_eq!(said, ["me too", "Hello, Ann."]);
         assert!(conversation.take_changes().head.names.iter().all(|(_, name)| name != "Bob"));

@@ -18,10 +18,11 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (SELECT turns.co
                           AND channels.server = 0)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
-pub(super) const FORGET: [&str; 8] = [
+pub(super) const FORGET: [&str; 9] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
      WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)",
+    "DELETE FROM turns WHERE trigger_message IN (SELECT message FROM requests WHERE member = $1)",
     "DELETE FROM turns WHERE member = $1",
     "DELETE FROM names WHERE member = $1",
     "UPDATE requests SET member = NULL WHERE member = $1",

@@ -124,6 +124,20 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
+    /// The messages of a member that were taken in.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn asked_by(&self, member: MemberId) -> Result<Vec<MessageId>, StoreError> {
+        let select =
+            sqlx::query("SELECT message FROM requests WHERE member = $1").bind(member.0.cast_signed());
+        let read = async {
+            let rows = select.fetch_all(&self.reader).await?;
+            rows.iter().map(|row| number(row, "message").map(MessageId)).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
     /// What was asked since then, oldest first; without what members who are forgotten asked.
     ///
     /// # Errors

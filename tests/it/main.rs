@@ -14,6 +14,7 @@ mod fuzz;
 mod main_job;
 mod memory;
 mod personas;
+mod privacy;
 mod stage;
 mod tiny_model;
 mod understudy;

@@ -16,19 +16,19 @@ use crate::discord::{Call, ChannelId, Failure, FakeDiscord, MessageId, State};
 use crate::stage::{Setting, Stage};
 
 /// Generous, because a loaded machine is no error.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database in a directory of its own.
-async fn open(directory: &TempDir) -> Store {
+pub(crate) async fn open(directory: &TempDir) -> Store {
     Store::open(&directory.path().join("mummer.db")).await.expect("it opens")
 }
 
-async fn on_stage(discord: FakeDiscord, store: &Store) -> Stage {
+pub(crate) async fn on_stage(discord: FakeDiscord, store: &Store) -> Stage {
     Stage::set(discord, Setting { store: Some(store.clone()), ..Setting::default() }).await
 }
 
 /// The bot ends, and begins again with what it has written down.
-async fn restarted(stage: Stage, store: Store, directory: &TempDir) -> (Stage, Store) {
+pub(crate) async fn restarted(stage: Stage, store: Store, directory: &TempDir) -> (Stage, Store) {
     let (discord, ended) = stage.close().await;
     ended.expect("it ends well");
     store.close().await;
@@ -37,12 +37,12 @@ async fn restarted(stage: Stage, store: Store, directory: &TempDir) -> (Stage, S
     (on_stage(discord, &store).await, store)
 }
 
-async fn on_disk(store: &Store, channel: ChannelId) -> Option<Conversation> {
+pub(crate) async fn on_disk(store: &Store, channel: ChannelId) -> Option<Conversation> {
     store.conversation_in(mummer::chat::ChannelId(channel.0)).await.expect("it is read")
 }
 
 /// The conversation on disk once its last reply is over.
-async fn settled(store: &Store, channel: ChannelId) -> Conversation {
+pub(crate) async fn settled(store: &Store, channel: ChannelId) -> Conversation {
     let is_over = |conversation: &Option<Conversation>| {
         let last = conversation.as_ref().and_then(|conversation| conversation.turns().last());
         last.is_some_and(|last| last.kind == TurnKind::Persona && last.state == TurnState::Complete)

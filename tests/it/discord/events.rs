@@ -109,6 +109,12 @@ impl Event {
         Self::new("GUILD_EMOJIS_UPDATE", GatewayIntents::GUILD_EMOJIS_AND_STICKERS, data)
     }
 
+    /// The bot was invited.
+    pub(super) fn guild_create(world: &World) -> Self {
+        let data = payloads::guild(world, GatewayIntents::non_privileged());
+        Self::new("GUILD_CREATE", GatewayIntents::GUILDS, data)
+    }
+
     /// The bot was removed: unlike in an outage, the server is not marked as unavailable.
     pub(super) fn guild_delete(world: &World) -> Self {
         let data = json!({"id": world.guild});

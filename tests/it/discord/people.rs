@@ -186,6 +186,15 @@ impl FakeDiscord {
         });
     }
 
+    /// The bot is invited again.
+    pub(crate) fn invite_bot(&self) {
+        self.inner.change(|state| {
+            state.world.bot_is_member = true;
+            let event = Event::guild_create(&state.world);
+            state.announce(&event);
+        });
+    }
+
     fn update_channel(&self, channel: ChannelId, update: impl FnOnce(&mut Channel)) {
         self.inner.change(|state| {
             let channel = state.world.channels.get_mut(&channel);
