@@ -29,7 +29,7 @@ use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
 use crate::chat::settings::Limits;
-use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
+use crate::chat::{ChannelId, MemberId, MessageId};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 use crate::store::{Store, StoreError};
@@ -39,6 +39,7 @@ use answer::{Known, Work};
 use limits::{Asking, TooMuch};
 pub use live::Place;
 use live::{Live, now};
+use settling::Undone;
 pub use settling::{Page, Shown};
 
 /// How long answers may take to show what they have when the program ends.
@@ -128,7 +129,7 @@ pub struct Assistant {
     /// Channels whose conversations are written down and could not be read: nothing is written over them.
     unreadable: DashSet<ChannelId>,
     /// Channels in which the last process has left something undone.
-    undone: DashMap<ChannelId, Option<ServerId>>,
+    undone: DashMap<ChannelId, Undone>,
     /// Members who do not want to be read.
     opted_out: DashSet<MemberId>,
     asking: Arc<Asking>,
@@ -199,7 +200,7 @@ impl Assistant {
         }
         self.asking.recount(&store.asked_since(now().saturating_sub(limits::HOUR)).await?);
         for (channel, server) in store.undone().await? {
-            self.undone.insert(channel, server);
+            self.undone.insert(channel, Undone::new(server));
         }
         Ok(())
     }
@@ -258,7 +259,7 @@ impl Assistant {
         };
         self.leave_unread(&mut incoming);
         let work = if self.opted_out.contains(&incoming.author.id) {
-            Work::Refuse(Notice::OptedOut)
+            Work::Refuse(Some(Notice::OptedOut))
         } else {
             match self.asking.admit(&asked, incoming.text.chars().count(), asked.at) {
                 Ok(share) => {
@@ -266,9 +267,7 @@ impl Assistant {
                     let place = registration.live.line.take(incoming.author.id, most);
                     Work::Answer { place, share }
                 }
-                Err(TooMuch(Some(notice))) => Work::Refuse(notice),
-                // It was told just now.
-                Err(TooMuch(None)) => return None,
+                Err(TooMuch(notice)) => Work::Refuse(notice),
             }
         };
         Some(Accepted { registration, incoming, asked, known, stop, edits, work })

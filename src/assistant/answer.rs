@@ -52,8 +52,8 @@ pub(super) enum Known {
 pub(super) enum Work {
     /// It is to be answered.
     Answer { place: Result<Place, Busy>, share: Share },
-    /// Its author is to be told why not.
-    Refuse(Notice),
+    /// Its author is to be told why not, unless that was just said.
+    Refuse(Option<Notice>),
     /// The reply to it was cut off when the last process ended, and is to be brought to an end.
     End(CutOff),
 }
@@ -111,7 +111,9 @@ impl Accepted {
                 Some(share)
             }
             Work::Refuse(notice) => {
-                delivering.tell(notice).await;
+                if let Some(notice) = notice {
+                    delivering.tell(notice).await;
+                }
                 None
             }
             Work::End(cut_off) => {

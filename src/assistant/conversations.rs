@@ -40,7 +40,8 @@ impl Assistant {
         }
         let stored = self.read(place.channel).await?;
         let mut conversation = stored.conversation?;
-        let interrupted = self.undone.contains_key(&place.channel) && conversation.interrupt();
+        // Nobody could find out what the channel shows.
+        let interrupted = self.undone.remove(&place.channel).is_some() && conversation.interrupt();
         let live = self.put(place, conversation, stored.taken);
         if interrupted {
             live.save().await;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,9 @@ use crate::store::StoreError;
 
 /// Channels of a server that are looked at after the bot was away: those in which somebody asked last.
 const CHANNELS_MAX: u32 = 200;
+
+/// Channels in which somebody asked within this time are looked at.
+const LATELY: Duration = Duration::from_hours(1);
 
 /// So many of a channel's last messages are looked up.
 const REQUESTS_MAX: u32 = 1_024;
@@ -47,6 +51,19 @@ pub struct Shown {
     pub content: String,
 }
 
+/// Something that the last process has left undone in a channel.
+pub(super) struct Undone {
+    pub(super) server: Option<ServerId>,
+    /// One who settles it at a time; everybody else waits for that.
+    settling: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Undone {
+    pub(super) fn new(server: Option<ServerId>) -> Self {
+        Self { server, settling: Arc::default() }
+    }
+}
+
 /// What the last process has left to be done for a message.
 enum Left {
     /// It is to be answered.
@@ -58,20 +75,25 @@ enum Left {
 }
 
 impl Assistant {
-    /// The channels of a server, or of direct messages, that must be looked at when the bot was away, with the message after
-    /// which something may have been missed: those in which something was left undone, and those in which somebody asked lately.
+    /// The channels of a server, or of direct messages, that must be looked at when the bot was away: those in which something
+    /// was left undone, and those in which somebody asked lately.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn missed(&self, server: Option<ServerId>) -> Result<Vec<(ChannelId, MessageId)>, StoreError> {
+    pub async fn missed(&self, server: Option<ServerId>) -> Result<Vec<ChannelId>, StoreError> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let since = now().saturating_sub(self.settings.answer_within.as_secs().max(1) * 4);
-        let mut channels: BTreeMap<ChannelId, MessageId> =
-            store.active(server, since, CHANNELS_MAX).await?.into_iter().collect();
-        for undone in self.undone.iter().filter(|undone| *undone.value() == server) {
-            channels.entry(*undone.key()).or_insert(MessageId(u64::MAX));
-        }
-        Ok(channels.into_iter().collect())
+        let since = now().saturating_sub(LATELY.max(self.settings.answer_within).as_secs());
+        let mut channels = store.active(server, since, CHANNELS_MAX).await?;
+        let undone = self.undone.iter().filter(|undone| undone.server == server).map(|undone| *undone.key());
+        let undone: Vec<ChannelId> = undone.filter(|channel| !channels.contains(channel)).collect();
+        channels.extend(undone);
+        Ok(channels)
+    }
+
+    /// Messages that were posted before then are not answered any more, in seconds since 1970.
+    #[must_use]
+    pub fn answers_since(&self) -> u64 {
+        now().saturating_sub(self.settings.answer_within.as_secs())
     }
 
     /// Whether the last process has left something undone in a channel, which must be settled before anything else there.
@@ -80,20 +102,35 @@ impl Assistant {
         self.undone.contains_key(&channel)
     }
 
-    /// The last message of which something is known in a channel that is at hand.
-    #[must_use]
-    pub fn last_known(&self, channel: ChannelId) -> MessageId {
-        let live = self.live_in(channel);
-        let last = live.and_then(|live| {
-            live.lock().turns().iter().flat_map(|turn| &turn.parts).map(|part| part.message).max()
-        });
-        last.unwrap_or(MessageId(u64::MAX))
+    /// The last message of a channel that shows something that is remembered. To be asked before its page is fetched.
+    pub async fn last_known(&self, channel: ChannelId) -> MessageId {
+        if let Some(live) = self.live_in(channel) {
+            let conversation = live.lock();
+            let parts = conversation.turns().iter().flat_map(|turn| &turn.parts);
+            return parts.map(|part| part.message).max().unwrap_or_default();
+        }
+        let Some(store) = &self.store else { return MessageId::default() };
+        store.last_shown(channel).await.unwrap_or_else(|error| {
+            tracing::error!("the last message that is remembered could not be read: {error}");
+            MessageId::default()
+        })
     }
 
     /// Compares what is remembered of a channel with what it shows, and takes in what is to be answered there.
-    pub async fn settle(self: &Arc<Self>, place: Place, after: MessageId, page: Page) -> Vec<Accepted> {
-        let Some(store) = self.store.clone() else { return Vec::new() };
-        let was_undone = self.undone.remove(&place.channel).is_some();
+    pub async fn settle(self: &Arc<Self>, place: Place, page: Page) -> Vec<Accepted> {
+        let settling = self.undone.get(&place.channel).map(|undone| Arc::clone(&undone.settling));
+        let _one_at_a_time = match &settling {
+            Some(settling) => Some(settling.lock().await),
+            None => None,
+        };
+        let is_undone = self.undone.contains_key(&place.channel);
+        let accepted = self.compare(place, &page, is_undone).await;
+        self.undone.remove(&place.channel);
+        accepted
+    }
+
+    async fn compare(self: &Arc<Self>, place: Place, page: &Page, is_undone: bool) -> Vec<Accepted> {
+        let Some(store) = &self.store else { return Vec::new() };
         let requests = match store.requests_in(place.channel, REQUESTS_MAX).await {
             Ok(requests) => requests,
             Err(error) => {
@@ -111,15 +148,15 @@ impl Assistant {
         let mut left = BTreeMap::new();
         if let Some(live) = &live {
             let mut conversation = live.lock();
-            if was_undone {
-                adopt(&mut conversation, &page);
+            if is_undone {
+                adopt(&mut conversation, page);
             }
-            follow(&mut conversation, &page);
+            follow(&mut conversation, page);
         }
-        if was_undone {
+        if is_undone {
             let waiting = requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting);
             for &(message, _) in waiting.filter(|(message, _)| !self.running.contains_key(message)) {
-                left.insert(message, self.left_to_do(live.as_deref(), &page, message));
+                left.insert(message, self.left_to_do(live.as_deref(), page, message));
             }
             if let Some(live) = &live {
                 leave_half_said(&mut live.lock(), &left);
@@ -128,7 +165,7 @@ impl Assistant {
         if let Some(live) = &live {
             live.save().await;
         }
-        self.take_up(&page, place, after, &requests, left).await
+        self.take_up(page, place, &requests, left).await
     }
 
     /// What is to be done for a message that was taken in and not concluded.
@@ -161,7 +198,6 @@ impl Assistant {
         self: &Arc<Self>,
         page: &Page,
         place: Place,
-        after: MessageId,
         requests: &[(MessageId, Outcome)],
         left: BTreeMap<MessageId, Left>,
     ) -> Vec<Accepted> {
@@ -179,7 +215,7 @@ impl Assistant {
         for incoming in &page.others {
             let again = matches!(left.get(&incoming.message), Some(Left::Answer));
             let known = requests.iter().any(|(message, _)| *message == incoming.message);
-            let missed = !known && incoming.message > after && self.is_fresh(incoming);
+            let missed = !known && self.is_fresh(incoming);
             if again {
                 taken_up.extend(self.accept_again(incoming.clone()));
             } else if missed {
@@ -250,7 +286,7 @@ impl Assistant {
 
     /// Whether a message is not too old to be answered.
     fn is_fresh(&self, incoming: &Incoming) -> bool {
-        incoming.posted + self.settings.answer_within.as_secs() > now()
+        incoming.posted > self.answers_since()
     }
 }
 
@@ -268,14 +304,18 @@ fn adopt(conversation: &mut Conversation, page: &Page) {
     let text = turn.shown().text.clone();
     let belongs = |own: &&Shown| match last {
         Some(last) => own.message > last && own.reply_to.is_none(),
-        None => own.reply_to.is_some() && own.reply_to == trigger,
+        // What answers a message that is gone is no reply, and known by what it says.
+        None if own.reply_to.is_none() => {
+            Some(own.message) > trigger && start_of(&text, 0, &own.content) == Some(0)
+        }
+        None => own.reply_to == trigger,
     };
     let unknown = page.own.iter().filter(belongs).filter(|own| !notice::is_notice(&own.content));
     let unknown: Vec<&Shown> = unknown.filter(|own| conversation.turn_of(own.message).is_none()).collect();
     let Some(turn) = conversation.turn_mut(id) else { return };
     for own in unknown {
         let from = turn.parts.last().map_or(0, |part| part.start);
-        let start = if turn.parts.is_empty() { Some(0) } else { start_of(&text, from, &own.content) };
+        let start = if turn.parts.is_empty() { Some(0) } else { start_of(&text, from + 1, &own.content) };
         if let Some(start) = start {
             turn.parts.push(Part { message: own.message, webhook: None, start });
         }
@@ -284,7 +324,7 @@ fn adopt(conversation: &mut Conversation, page: &Page) {
 
 /// Where in a text the message begins that shows its end.
 fn start_of(text: &str, from: usize, content: &str) -> Option<usize> {
-    let places = text.char_indices().map(|(at, _)| at).filter(|&at| at > from);
+    let places = text.char_indices().map(|(at, _)| at).filter(|&at| at >= from);
     let shows = |at: &usize| {
         [Links::Plain, Links::AsWritten]
             .iter()

@@ -30,8 +30,8 @@ impl Handler {
             Err(error) => return error!("what was missed could not be found out: {error}"),
         };
         let channels = missed.len();
-        let catching_up = missed.into_iter().map(|(channel, after)| async move {
-            self.catch_up_in(context, ChannelId::new(channel.0.max(1)), server, after).await
+        let catching_up = missed.into_iter().map(|channel| async move {
+            self.catch_up_in(context, ChannelId::new(channel.0.max(1)), server).await
         });
         let answering = futures_util::stream::iter(catching_up).buffer_unordered(AT_A_TIME);
         let accepted: Vec<Vec<Accepted>> = answering.collect().await;
@@ -48,8 +48,7 @@ impl Handler {
         if !self.assistant.is_undone(chat::ChannelId(channel.get())) {
             return;
         }
-        let nothing_missed = chat::MessageId(u64::MAX);
-        for accepted in self.catch_up_in(context, channel, server, nothing_missed).await {
+        for accepted in self.catch_up_in(context, channel, server).await {
             let (this, context) = (self.clone(), context.clone());
             // It has its place in the line before the message that comes now, which does not wait for it here.
             tokio::spawn(async move { this.answer(&context, accepted, server).await });
@@ -80,12 +79,11 @@ impl Handler {
         context: &Context,
         channel: ChannelId,
         server: Option<GuildId>,
-        after: chat::MessageId,
     ) -> Vec<Accepted> {
         let place = reading::place(context, channel, server);
-        let known = self.assistant.last_known(place.channel);
-        match self.read(context, channel, server, after, known).await {
-            Ok(page) => self.assistant.settle(place, after, page).await,
+        let known = self.assistant.last_known(place.channel).await;
+        match self.read(context, channel, server, known).await {
+            Ok(page) => self.assistant.settle(place, page).await,
             Err(trouble) => {
                 warn!(channel = channel.get(), %trouble, "what was missed in a channel could not be read");
                 if trouble.finality() == Some(Finality::Channel) {
@@ -96,17 +94,17 @@ impl Handler {
         }
     }
 
-    /// The last messages of a channel, back to one that is known to have been seen, as far as that is bearable.
+    /// The last messages of a channel, back to those that are too old to be answered, as far as that is bearable.
     async fn read(
         &self,
         context: &Context,
         channel: ChannelId,
         server: Option<GuildId>,
-        after: chat::MessageId,
         known: chat::MessageId,
     ) -> Result<Page, Trouble> {
         let mut messages: Vec<Message> = Vec::new();
         let mut from = chat::MessageId(0);
+        let since = self.assistant.answers_since();
         for _ in 0..PAGES_MAX {
             let mut wanted = GetMessages::new().limit(PAGE);
             if let Some(oldest) = messages.last() {
@@ -115,8 +113,12 @@ impl Handler {
             let page = rest::retry("list messages", || channel.messages(&context.http, wanted)).await?;
             let is_last = page.len() < usize::from(PAGE);
             messages.extend(page);
-            from = if is_last { chat::MessageId(0) } else { oldest(&messages) };
-            if is_last || from <= after {
+            let Some(oldest) = messages.last().filter(|_| !is_last) else {
+                from = chat::MessageId(0);
+                break;
+            };
+            from = chat::MessageId(oldest.id.get());
+            if reading::posted(oldest) < since {
                 break;
             }
         }
@@ -128,10 +130,6 @@ impl Handler {
         let others = others.filter_map(|message| reading::incoming(context, message, server, self.me));
         Ok(Page { from, known, others: others.collect(), own })
     }
-}
-
-fn oldest(messages: &[Message]) -> chat::MessageId {
-    chat::MessageId(messages.last().map_or(0, |message| message.id.get()))
 }
 
 fn shown(message: &Message) -> Shown {

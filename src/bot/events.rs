@@ -10,7 +10,7 @@ use serenity::all::{
 use serenity::async_trait;
 use tracing::{debug, info};
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, Change};
 use super::quiet::Quiet;
 use super::reading;
 use crate::assistant::Assistant;
@@ -39,7 +39,14 @@ impl EventHandler for Handler {
         let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
         self.settle_first(&context, message.channel_id, server).await;
         self.assistant.recall(&incoming).await;
-        let accept = |incoming| self.assistant.accept(incoming);
+        let accept = |mut incoming: Incoming, change| match change {
+            Some(Change::Deleted) => None,
+            Some(Change::Edited(text)) => {
+                incoming.text = text;
+                self.assistant.accept(incoming)
+            }
+            None => self.assistant.accept(incoming),
+        };
         let (channel, id) = (incoming.channel, incoming.message);
         let accepted = self.arrivals.in_order(channel, id, incoming, accept).await;
         if let Some(accepted) = accepted.flatten().filter(|_| !self.quiet.is_quiet(message.channel_id)) {
@@ -63,8 +70,11 @@ impl EventHandler for Handler {
         let attachments = update.attachments.as_deref().unwrap_or_default();
         let server = update.guild_id;
         let text = reading::text(&context, written, mentions, attachments, server, self.me);
+        let message = chat::MessageId(update.id.get());
+        self.arrivals.changed(message, Change::Edited(text.clone()));
+        self.settle_first(&context, update.channel_id, server).await;
         let place = reading::place(&context, update.channel_id, server);
-        self.assistant.message_edited(place, chat::MessageId(update.id.get()), text).await;
+        self.assistant.message_edited(place, message, text).await;
     }
 
     async fn message_delete(
@@ -162,9 +172,10 @@ impl Handler {
         message: MessageId,
         server: Option<GuildId>,
     ) {
-        let place = reading::place(context, channel, server);
         let message = chat::MessageId(message.get());
-        self.arrivals.withdraw(place.channel, message);
+        self.arrivals.changed(message, Change::Deleted);
+        self.settle_first(context, channel, server).await;
+        let place = reading::place(context, channel, server);
         self.assistant.message_deleted(place, message).await;
     }
 

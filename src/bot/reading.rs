@@ -37,8 +37,13 @@ pub(super) fn incoming(
         text: text(context, &message.content, &message.mentions, &message.attachments, server, me),
         mentions_bot: message.mentions.iter().any(|user| user.id.get() == me.0),
         reply_to: replied_to(context, message, server, me),
-        posted: u64::try_from(message.id.created_at().unix_timestamp()).unwrap_or(0),
+        posted: posted(message),
     })
+}
+
+/// When a message was posted, in seconds since 1970.
+pub(super) fn posted(message: &Message) -> u64 {
+    u64::try_from(message.id.created_at().unix_timestamp()).unwrap_or(0)
 }
 
 /// The text of a message, with names for marks and a line for each attachment.

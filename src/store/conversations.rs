@@ -98,6 +98,18 @@ impl Store {
         Ok(id.cast_unsigned())
     }
 
+    /// The last message in which the conversation that a channel points to shows something; 0 when there is none.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn last_shown(&self, channel: ChannelId) -> Result<MessageId, StoreError> {
+        let select = "SELECT COALESCE(MAX(parts.message), 0) AS message FROM channels \
+                      JOIN parts ON parts.conversation = channels.conversation WHERE channels.channel = $1";
+        let select = sqlx::query(select).bind(channel.0.cast_signed());
+        let read = async { number(&select.fetch_one(&self.reader).await?, "message") };
+        read.await.map(MessageId).map_err(|error| self.failed(&error))
+    }
+
     /// Whether the conversation that a channel points to shows something in this message.
     ///
     /// # Errors

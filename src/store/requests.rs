@@ -24,7 +24,7 @@ pub(super) const UNDONE: [&str; 2] = [
 ];
 
 /// The channels of a server in which somebody asked lately, those asked in last first.
-pub(super) const ACTIVE: &str = "SELECT channel, MAX(message) AS seen FROM requests \
+pub(super) const ACTIVE: &str = "SELECT channel FROM requests \
                                  WHERE server = $1 AND asked >= $2 GROUP BY channel ORDER BY MAX(asked) DESC LIMIT $3";
 
 impl Store {
@@ -103,8 +103,7 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// The channels of a server (or the direct messages) in which somebody asked since then, and the last message that was
-    /// taken in there; those asked in last first.
+    /// The channels of a server (or the direct messages) in which somebody asked since then; those asked in last first.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -113,13 +112,11 @@ impl Store {
         server: Option<ServerId>,
         since: u64,
         most: u32,
-    ) -> Result<Vec<(ChannelId, MessageId)>, StoreError> {
+    ) -> Result<Vec<ChannelId>, StoreError> {
         let select = sqlx::query(ACTIVE).bind(server_column(server)).bind(since.cast_signed());
         let read = async {
             let rows = select.bind(i64::from(most)).fetch_all(&self.reader).await?;
-            rows.iter()
-                .map(|row| Ok((ChannelId(number(row, "channel")?), MessageId(number(row, "seen")?))))
-                .collect::<Result<_, sqlx::Error>>()
+            rows.iter().map(|row| number(row, "channel").map(ChannelId)).collect::<Result<_, sqlx::Error>>()
         };
         read.await.map_err(|error| self.failed(&error))
     }

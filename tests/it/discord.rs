@@ -179,11 +179,20 @@ impl FakeDiscord {
     }
 
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&State) -> bool) {
-        self.wait_for(what, |state| holds(state).then_some(())).await;
+        self.until_within(what, PATIENCE, holds).await;
+    }
+
+    /// The same with another patience.
+    pub(crate) async fn until_within(&self, what: &str, patience: Duration, holds: impl Fn(&State) -> bool) {
+        self.wait_within(what, patience, |state| holds(state).then_some(())).await;
     }
 
     /// Until there is something to return.
     pub(crate) async fn wait_for<T>(&self, what: &str, find: impl Fn(&State) -> Option<T>) -> T {
+        self.wait_within(what, PATIENCE, find).await
+    }
+
+    async fn wait_within<T>(&self, what: &str, patience: Duration, find: impl Fn(&State) -> Option<T>) -> T {
         let mut changes = self.inner.changes();
         let search = async {
             loop {
@@ -194,7 +203,7 @@ impl FakeDiscord {
                 changes.changed().await.expect("the fake outlives those who watch it");
             }
         };
-        timeout(PATIENCE, search)
+        timeout(patience, search)
             .await
             .unwrap_or_else(|_| panic!("waited in vain for {what}\n{}", self.picture()))
     }
@@ -214,6 +223,11 @@ impl FakeDiscord {
 
     pub(crate) fn replies_to(&self, message: MessageId) -> Vec<Message> {
         self.inner.look(|state| state.world.replies_to(message).cloned().collect())
+    }
+
+    /// How often the bot has replied to a message, replies that were deleted included.
+    pub(crate) fn ever_replied_to(&self, message: MessageId) -> usize {
+        self.inner.look(|state| state.world.ever_replied_to(message).count())
     }
 
     /// A message, even if it was deleted.

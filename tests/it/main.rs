@@ -3,6 +3,7 @@
 
 mod answering;
 mod bench;
+mod chaos;
 mod cli;
 mod discord;
 mod engine;

@@ -204,7 +204,25 @@ impl Stage {
     /// Asks the bot to end, and waits for it.
     pub(crate) async fn close(self) -> (FakeDiscord, Result<(), BotError>) {
         self.shutdown.cancel();
-        (self.discord, self.bot.await.expect("the bot does not panic"))
+        let ended = self.bot.await.expect("the bot does not panic");
+        // As the end of the program does.
+        self.runtime.kill().await;
+        (self.discord, ended)
+    }
+
+    /// How many tasks the bot has.
+    pub(crate) fn tasks(&self) -> usize {
+        self.runtime.0.as_ref().expect("it is alive").metrics().num_alive_tasks()
+    }
+
+    /// Waits until nothing is being answered.
+    pub(crate) async fn idle(&self) {
+        let idle = async {
+            while self.assistant.running() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(KILLING_TIME, idle).await.expect("everything ends");
     }
 
     /// Ends all of the bot's tasks where they stand.

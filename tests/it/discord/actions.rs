@@ -248,17 +248,12 @@ fn check_form(state: &mut State, body: &Value) -> Result<(), Answer> {
     Ok(())
 }
 
-/// The message that an enforced nonce was first used for. Discord remembers for some minutes, the
-/// fake for ever.
+/// The message that was sent with this nonce, when it is enforced.
 fn sent_before<'a>(state: &'a State, body: &Value) -> Option<&'a Message> {
     if body["enforce_nonce"] != true || body["nonce"].is_null() {
         return None;
     }
-    state
-        .world
-        .messages
-        .values()
-        .find(|message| message.author == state.world.bot && message.nonce.as_ref() == Some(&body["nonce"]))
+    state.world.sent_with(&body["nonce"])
 }
 
 /// A reply to a message that is gone is refused, or becomes an ordinary message when the bot asked

@@ -8,7 +8,7 @@ use super::payloads::{self, Reader};
 use super::world::{Channel, ChannelKind, World};
 
 /// An event, before it is numbered for a session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Event {
     pub(super) name: &'static str,
     /// Only who sees this channel hears of it.

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::iter::repeat_n;
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use tokio::sync::watch;
 
 use super::routes::Call;
@@ -57,10 +59,39 @@ impl Held {
     }
 }
 
-/// The failures that are lined up, in the order in which they will strike.
+/// The failures that are lined up, in the order in which they will strike, and the weather beside them.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pending: VecDeque<(Call, Failure)>,
+    pub(super) weather: Option<Weather>,
+}
+
+/// Calls fail by chance, in a way that passes.
+#[derive(Debug)]
+pub(super) struct Weather {
+    random: ChaCha8Rng,
+    /// How many of a thousand calls fail.
+    per_mille: u32,
+}
+
+impl Weather {
+    pub(super) fn new(seed: u64, per_mille: u32) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(seed), per_mille }
+    }
+
+    fn strike(&mut self) -> Option<Failure> {
+        if self.random.next_u32() % 1_000 >= self.per_mille {
+            return None;
+        }
+        Some(match self.random.next_u32() % 6 {
+            0 => Failure::RateLimited { retry_after: Duration::from_millis(20) },
+            1 => Failure::Status(500),
+            2 => Failure::Status(503),
+            3 => Failure::Slow(Duration::from_millis(50)),
+            4 => Failure::AnswerLost,
+            _ => Failure::ConnectionLost,
+        })
+    }
 }
 
 impl Faults {
@@ -69,7 +100,10 @@ impl Faults {
     }
 
     pub(super) fn strike(&mut self, call: Call) -> Option<Failure> {
-        let place = self.pending.iter().position(|(of, _)| *of == call)?;
-        self.pending.remove(place).map(|(_, failure)| failure)
+        let place = self.pending.iter().position(|(of, _)| *of == call);
+        match place {
+            Some(place) => self.pending.remove(place).map(|(_, failure)| failure),
+            None => self.weather.as_mut()?.strike(),
+        }
     }
 }

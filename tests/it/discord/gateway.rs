@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serde_json::{Value, json};
 use serenity::model::gateway::GatewayIntents;
 
@@ -37,10 +39,38 @@ pub(crate) struct Gateway {
     pub(super) forbidden: GatewayIntents,
     /// The close codes with which the next attempts to identify are refused.
     pub(super) refusals: VecDeque<u16>,
+    /// Events that come twice or too late.
+    pub(super) disorder: Option<Disorder>,
     url: String,
     sessions: BTreeMap<u64, Session>,
     links: BTreeMap<LinkId, Link>,
     numbers: u64,
+}
+
+/// Messages come twice, or after the event that follows them.
+#[derive(Debug)]
+pub(super) struct Disorder {
+    random: ChaCha8Rng,
+    per_mille: u32,
+    late: Option<Event>,
+}
+
+impl Disorder {
+    pub(super) fn new(seed: u64, per_mille: u32) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(seed), per_mille, late: None }
+    }
+
+    /// The events that are told instead of one.
+    fn stir(&mut self, event: &Event) -> Vec<Event> {
+        let chance = if event.name == "MESSAGE_CREATE" { self.random.next_u32() % 1_000 } else { 1_000 };
+        if chance < self.per_mille && self.late.is_none() {
+            self.late = Some(event.clone());
+            return Vec::new();
+        }
+        let twice = chance < 2 * self.per_mille;
+        let again = twice.then(|| event.clone());
+        [Some(event.clone()), again, self.late.take()].into_iter().flatten().collect()
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +112,7 @@ impl Gateway {
             acknowledges_heartbeats: true,
             forbidden: GatewayIntents::empty(),
             refusals: VecDeque::new(),
+            disorder: None,
             url,
             sessions: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -110,6 +141,20 @@ impl Gateway {
 
     /// Tells every session whose intents cover it, connected or not.
     pub(super) fn dispatch(&mut self, event: &Event) {
+        let Some(disorder) = &mut self.disorder else { return self.tell(event) };
+        for event in disorder.stir(event) {
+            self.tell(&event);
+        }
+    }
+
+    /// From now on every event comes once and at its time.
+    pub(super) fn calm(&mut self) {
+        if let Some(late) = self.disorder.take().and_then(|disorder| disorder.late) {
+            self.tell(&late);
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
         for session in self.sessions.values_mut() {
             if !session.intents.contains(event.intent) {
                 continue;

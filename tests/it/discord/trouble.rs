@@ -5,7 +5,8 @@ use std::time::Duration;
 use serenity::model::gateway::GatewayIntents;
 
 use super::FakeDiscord;
-use super::faults::{Failure, Gate};
+use super::faults::{Failure, Gate, Weather};
+use super::gateway::Disorder;
 use super::routes::Call;
 
 /// With REST calls.
@@ -26,6 +27,25 @@ impl FakeDiscord {
     /// own limit for messages is about five in five seconds.
     pub(crate) fn enforce_rate_limits(&self, calls: u32, window: Duration) {
         self.inner.change(|state| state.limits.enforce(calls, window));
+    }
+}
+
+/// By chance.
+impl FakeDiscord {
+    /// From now on so many of a thousand calls fail in a way that passes, and as many events come twice or one too late.
+    pub(crate) fn storm(&self, seed: u64, per_mille: u32) {
+        self.inner.change(|state| {
+            state.faults.weather = Some(Weather::new(seed, per_mille));
+            state.gateway.disorder = Some(Disorder::new(seed, per_mille));
+        });
+    }
+
+    /// From now on everything goes well.
+    pub(crate) fn calm(&self) {
+        self.inner.change(|state| {
+            state.faults.weather = None;
+            state.gateway.calm();
+        });
     }
 }
 

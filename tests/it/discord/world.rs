@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::ids::{ChannelId, EmojiId, GuildId, MessageId, RoleId, Snowflakes, UserId};
@@ -22,6 +23,10 @@ pub(crate) struct World {
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
     /// All messages that ever were, oldest first; deleted ones are marked.
     pub(crate) messages: BTreeMap<MessageId, Message>,
+    /// The messages of the bot that are replies, by what they reply to; deleted ones too.
+    replies: BTreeMap<MessageId, Vec<MessageId>>,
+    /// The messages of the bot that were sent with an enforced nonce.
+    nonces: BTreeMap<String, MessageId>,
     snowflakes: Snowflakes,
 }
 
@@ -78,6 +83,8 @@ impl World {
             emojis: BTreeMap::new(),
             channels: BTreeMap::new(),
             messages: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            nonces: BTreeMap::new(),
             snowflakes,
         };
         world.insert_user(owner, "Owner", UserKind::Human);
@@ -134,6 +141,14 @@ impl World {
         let id = MessageId(self.snowflakes.next());
         let mut message = post.into_message(id);
         self.resolve_mentions(&mut message);
+        if message.author == self.bot {
+            if let Some(reply) = message.reply {
+                self.replies.entry(reply.to).or_default().push(id);
+            }
+            if let Some(nonce) = message.nonce.as_ref().filter(|_| message.enforce_nonce) {
+                self.nonces.insert(nonce.to_string(), id);
+            }
+        }
         self.messages.insert(id, message);
         id
     }
@@ -193,11 +208,17 @@ impl World {
 
     /// The bot's messages that are replies to the given one and are still shown.
     pub(crate) fn replies_to(&self, to: MessageId) -> impl Iterator<Item = &Message> {
-        self.messages.values().filter(move |message| {
-            message.author == self.bot
-                && message.deleted.is_none()
-                && message.reply.is_some_and(|reply| reply.to == to)
-        })
+        self.ever_replied_to(to).filter(|message| message.deleted.is_none())
+    }
+
+    /// The bot's messages that are or were replies to the given one.
+    pub(crate) fn ever_replied_to(&self, to: MessageId) -> impl Iterator<Item = &Message> {
+        self.replies.get(&to).into_iter().flatten().filter_map(|id| self.messages.get(id))
+    }
+
+    /// The message that an enforced nonce was first used for. Discord remembers for some minutes, the fake for ever.
+    pub(super) fn sent_with(&self, nonce: &Value) -> Option<&Message> {
+        self.nonces.get(&nonce.to_string()).and_then(|id| self.messages.get(id))
     }
 
     pub(super) fn is_direct(&self, channel: ChannelId) -> bool {

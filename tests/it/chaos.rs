@@ -1,0 +1,372 @@
+//! Everything goes wrong at once, by chance and from a seed, and afterwards everything is as it should be: whoever asked was
+//! answered once or told why not, and what is on disk is what Discord shows.
+//!
+//! `MUMMER_CHAOS_SEED` replays a seed, `MUMMER_CHAOS_MESSAGES` changes how many messages are posted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mummer::chat::history::{Conversation, Turn, TurnKind, TurnState};
+use mummer::chat::markdown::Links;
+use mummer::chat::reply::Manner;
+use mummer::chat::request::Outcome;
+use mummer::chat::{notice, split};
+use mummer::generation::FailureKind;
+use mummer::generation::scripted::{Scripted, Step};
+use mummer::store::Store;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tempfile::TempDir;
+
+use crate::discord::{ChannelId, FakeDiscord, MessageId, State, UserId};
+use crate::memory::{on_disk, open};
+use crate::stage::{Setting, Stage};
+
+/// Conversations.
+const CHANNELS: usize = 200;
+
+/// Messages, unless the environment says otherwise.
+const MESSAGES: usize = 5_000;
+
+/// Calls that fail and events that come twice or late, of a thousand.
+const TROUBLE: u32 = 30;
+
+/// Generous, because a loaded machine is no error.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Edits follow each other so fast that many of them happen.
+const MANNER: Manner = Manner {
+    between_edits: Duration::from_millis(5),
+    between_typing: Duration::from_secs(8),
+    links: Links::Plain,
+};
+
+/// What was done with a message that somebody posted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fate {
+    /// Its author has deleted it.
+    deleted: bool,
+    /// The bot was not allowed to speak where it was posted.
+    muted: bool,
+}
+
+/// A channel and what was posted there.
+struct Room {
+    id: ChannelId,
+    members: [UserId; 2],
+    posted: BTreeMap<MessageId, Fate>,
+    muted: bool,
+    gone: bool,
+}
+
+struct Chaos {
+    random: ChaCha8Rng,
+    rooms: Vec<Room>,
+    number: usize,
+    /// Whether the storm has begun.
+    begun: bool,
+}
+
+/// A bot, with what it has on disk.
+struct Bot {
+    stage: Stage,
+    store: Store,
+}
+
+async fn start(discord: FakeDiscord, directory: &TempDir) -> Bot {
+    let store = open(directory).await;
+    let setting = Setting {
+        manner: MANNER,
+        store: Some(store.clone()),
+        queue_per_conversation: 100,
+        grace: Duration::from_secs(2),
+        ..Setting::default()
+    };
+    let script = Scripted::new(1_000, 32);
+    let stage = Stage::with_generator(discord, setting, Arc::new(script.clone()), script).await;
+    Bot { stage, store }
+}
+
+impl Chaos {
+    /// Whether something happens that has so many chances of a hundred; before the storm nothing does.
+    fn happens(&mut self, percent: u32) -> bool {
+        self.random.next_u32() % 100 < percent && self.begun
+    }
+
+    fn pick(&mut self, among: usize) -> usize {
+        usize::try_from(self.random.next_u32()).expect("64 bits") % among
+    }
+
+    /// What the generator does for the next message: mostly a short reply, sometimes a long or a broken one.
+    fn script(&mut self, script: &Scripted) {
+        self.number += 1;
+        let say = |text: String| Step::Say(text);
+        let pause = Step::Wait(Duration::from_millis(u64::from(self.random.next_u32() % 15)));
+        let number = self.number;
+        let mut steps = vec![say(format!("Reply {number}.")), pause.clone(), say(" And more.".to_owned())];
+        if self.happens(5) {
+            let long = "A sentence of many that make this reply long. ".repeat(60);
+            steps.extend([pause.clone(), say(format!(" {long}")), pause.clone(), say(long)]);
+        }
+        if self.happens(3) {
+            steps.insert(self.pick(3), Step::Fail(FailureKind::EngineFault, true));
+        }
+        script.then(steps);
+    }
+
+    /// One message in each of the rooms from one to another one, with what members and moderators do to messages meanwhile.
+    fn act(&mut self, bot: &Bot, rooms: std::ops::Range<usize>) {
+        let discord = &bot.stage.discord;
+        for at in rooms {
+            if self.rooms[at].gone {
+                continue;
+            }
+            self.script(&bot.stage.script);
+            let (number, who) = (self.number, self.pick(2));
+            let room = &self.rooms[at];
+            let text = format!("{} message {number}", discord.mention_bot());
+            let message = discord.post(room.id, room.members[who], text);
+            let mut fate = Fate { muted: room.muted, ..Fate::default() };
+            if self.happens(4) {
+                discord.edit(message, &format!("{} changed {number}", discord.mention_bot()));
+            }
+            if self.happens(4) {
+                discord.delete(message);
+                fate.deleted = true;
+            }
+            self.rooms[at].posted.insert(message, fate);
+            if self.happens(3) {
+                let said = discord.said_by_bot(self.rooms[at].id);
+                if !said.is_empty() {
+                    discord.delete(said[self.pick(said.len())].id);
+                }
+            }
+        }
+    }
+
+    /// Trouble with the gateway, and with what the bot may do.
+    fn trouble(&mut self, discord: &FakeDiscord) {
+        match self.random.next_u32() % 8 {
+            0 => discord.drop_connections(),
+            1 => discord.request_reconnect(),
+            2 => discord.invalidate_session(true),
+            3 => discord.invalidate_session(false),
+            4 => discord.close_connections(4_000),
+            _ => {}
+        }
+        let at = self.pick(CHANNELS);
+        if !self.rooms[at].gone && self.happens(50) {
+            self.mute(discord, at, true);
+        }
+        if self.happens(15) {
+            let at = self.pick(CHANNELS);
+            self.rooms[at].gone = true;
+            discord.delete_channel(self.rooms[at].id);
+        }
+    }
+
+    fn mute(&mut self, discord: &FakeDiscord, at: usize, muted: bool) {
+        let room = &mut self.rooms[at];
+        room.muted = muted;
+        discord.let_bot_send(room.id, !muted);
+        // What is not answered yet may not be answerable now.
+        for (message, fate) in &mut room.posted {
+            fate.muted |= discord.ever_replied_to(*message) == 0;
+        }
+    }
+
+    /// Messages that are posted, changed and deleted while there is no bot.
+    fn missed(&mut self, discord: &FakeDiscord) {
+        for _ in 0..CHANNELS / 10 {
+            let at = self.pick(CHANNELS);
+            let room = &mut self.rooms[at];
+            if room.gone {
+                continue;
+            }
+            let text = format!("{} posted meanwhile", discord.mention_bot());
+            let message = discord.post(room.id, room.members[0], text);
+            room.posted.insert(message, Fate { muted: room.muted, ..Fate::default() });
+            let before: Vec<MessageId> = room.posted.keys().copied().collect();
+            let (first, second) = (before[self.pick(before.len())], before[self.pick(before.len())]);
+            if self.happens(30) && discord.message(first).deleted.is_none() {
+                discord.edit(first, &format!("{} changed meanwhile", discord.mention_bot()));
+            }
+            if self.happens(30) {
+                discord.delete(second);
+                if let Some(fate) = self.rooms[at].posted.get_mut(&second) {
+                    fate.deleted = true;
+                }
+            }
+        }
+    }
+
+    /// The messages that must have been answered when everything is over.
+    fn due(&self) -> Vec<MessageId> {
+        let rooms = self.rooms.iter().filter(|room| !room.gone);
+        let fates = rooms.flat_map(|room| &room.posted);
+        fates.filter(|(_, fate)| !fate.deleted && !fate.muted).map(|(message, _)| *message).collect()
+    }
+
+    /// Waits until all that must be answered is.
+    async fn settle(&self, bot: &Bot) {
+        let due = self.due();
+        // Most are answered: the first that is not is looked for where it was the last time.
+        let from = std::cell::Cell::new(0);
+        let answered = |state: &State| {
+            while due.get(from.get()).is_some_and(|message| state.world.ever_replied_to(*message).count() > 0)
+            {
+                from.set(from.get() + 1);
+            }
+            from.get() == due.len()
+        };
+        let discord = &bot.stage.discord;
+        let waiting = discord.until_within("all to be answered", 2 * PATIENCE, answered);
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            let unanswered = due.iter().filter(|message| discord.ever_replied_to(**message) == 0);
+            let unanswered: Vec<&MessageId> = unanswered.collect();
+            panic!("nobody has answered {unanswered:?}\n{}", discord.picture());
+        }
+    }
+
+    /// Everything is as it should be.
+    async fn check(&self, bot: &Bot) {
+        let discord = &bot.stage.discord;
+        for room in &self.rooms {
+            for (message, fate) in &room.posted {
+                let replies = discord.ever_replied_to(*message);
+                let excused = room.gone || fate.deleted || fate.muted;
+                assert!(
+                    replies <= 1 && (replies == 1 || excused),
+                    "{message} has {replies} replies: {fate:?}"
+                );
+            }
+            let conversation = on_disk(&bot.store, room.id).await;
+            if room.gone {
+                assert!(conversation.is_none(), "{} is gone", room.id);
+            } else {
+                let conversation = conversation.expect("there is a conversation");
+                compare(discord, room, &conversation);
+                let requests = bot.store.requests_in(mummer::chat::ChannelId(room.id.0), 10_000).await;
+                let requests = requests.expect("they are read");
+                let waiting = requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting).count();
+                assert_eq!(waiting, 0, "{} has some that wait", room.id);
+            }
+        }
+    }
+}
+
+/// What is on disk of a room is what Discord shows there.
+fn compare(discord: &FakeDiscord, room: &Room, conversation: &Conversation) {
+    let said = discord.said_by_bot(room.id).into_iter().filter(|said| !notice::is_notice(said.content()));
+    let shown: BTreeMap<u64, String> =
+        said.map(|message| (message.id.0, message.content().to_owned())).collect();
+    let turns = conversation.turns();
+    assert!(turns.iter().all(|turn| !matches!(turn.state, TurnState::Pending | TurnState::Streaming)));
+    let written: BTreeMap<u64, String> =
+        turns.iter().filter(|turn| turn.kind == TurnKind::Persona).flat_map(contents).collect();
+    let differing = |one: &BTreeMap<u64, String>, other: &BTreeMap<u64, String>| -> BTreeMap<u64, String> {
+        one.iter()
+            .filter(|(id, text)| other.get(id) != Some(text))
+            .map(|(id, text)| (*id, text.clone()))
+            .collect()
+    };
+    let (only_written, only_shown) = (differing(&written, &shown), differing(&shown, &written));
+    assert_eq!(only_written, only_shown, "in {}, of {:?}\n{}", room.id, room.posted, discord.picture());
+    let standing: BTreeMap<u64, String> = discord
+        .shown(room.id)
+        .into_iter()
+        .map(|message| {
+            let text = message.content().replace(&discord.mention_bot(), "");
+            (message.id.0, text.trim().to_owned())
+        })
+        .collect();
+    for turn in turns.iter().filter(|turn| turn.kind == TurnKind::Member) {
+        let message = turn.parts[0].message.0;
+        assert_eq!(standing.get(&message), Some(&turn.shown().text), "{message} in {}", room.id);
+    }
+    let numbers: Vec<_> = turns.iter().map(|turn| turn.id).collect();
+    assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
+}
+
+/// What the messages of a turn must show.
+fn contents(turn: &Turn) -> Vec<(u64, String)> {
+    let text = &turn.shown().text;
+    let ends = turn.parts.iter().skip(1).map(|part| part.start).chain([text.len()]);
+    let parts = turn.parts.iter().zip(ends);
+    parts.map(|(part, end)| (part.message.0, split::content(text, part.start, end, Links::Plain))).collect()
+}
+
+#[expect(clippy::print_stderr, reason = "a failing seed must be known to be replayed")]
+fn seed() -> u64 {
+    let given = std::env::var("MUMMER_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
+    eprintln!("MUMMER_CHAOS_SEED={seed} replays this");
+    seed
+}
+
+fn messages() -> usize {
+    std::env::var("MUMMER_CHAOS_MESSAGES").ok().and_then(|number| number.parse().ok()).unwrap_or(MESSAGES)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_goes_wrong_everybody_is_answered_once_and_what_is_shown_is_on_disk() {
+    let seed = seed();
+    let directory = tempfile::tempdir().expect("there is room");
+    let discord = FakeDiscord::start().await;
+    let members = [discord.member("Alice"), discord.member("Bob")];
+    let rooms = (0..CHANNELS).map(|number| Room {
+        id: discord.channel(&format!("room-{number}")),
+        members,
+        posted: BTreeMap::new(),
+        muted: false,
+        gone: false,
+    });
+    let mut chaos =
+        Chaos { random: ChaCha8Rng::seed_from_u64(seed), rooms: rooms.collect(), number: 0, begun: false };
+    let mut bot = start(discord, &directory).await;
+    // One in each, so that every channel is known.
+    chaos.act(&bot, 0..CHANNELS);
+    chaos.settle(&bot).await;
+    let (tasks, rounds) = (bot.stage.tasks(), messages().div_ceil(CHANNELS));
+    bot.stage.discord.storm(seed, TROUBLE);
+    chaos.begun = true;
+    for round in 1..=rounds {
+        chaos.act(&bot, 0..CHANNELS / 2);
+        chaos.trouble(&bot.stage.discord);
+        if round % 7 == 3 {
+            let discord = bot.stage.kill().await;
+            drop(bot.store);
+            chaos.missed(&discord);
+            bot = start(discord, &directory).await;
+        } else if round % 7 == 6 {
+            let (discord, ended) = bot.stage.close().await;
+            ended.expect("it ends well");
+            bot.store.close().await;
+            drop(bot.store);
+            chaos.missed(&discord);
+            bot = start(discord, &directory).await;
+        }
+        chaos.act(&bot, CHANNELS / 2..CHANNELS);
+        if round % 4 == 0 {
+            chaos.settle(&bot).await;
+        }
+        for at in 0..CHANNELS {
+            if chaos.rooms[at].muted && !chaos.rooms[at].gone {
+                chaos.mute(&bot.stage.discord, at, false);
+            }
+        }
+    }
+    bot.stage.discord.calm();
+    // Whoever has lost the connection finds it again by itself.
+    bot.stage.discord.connected().await;
+    chaos.settle(&bot).await;
+    bot.stage.idle().await;
+    // What was deleted last has been read, and is followed.
+    bot.stage.discord.caught_up().await;
+    bot.stage.idle().await;
+    chaos.check(&bot).await;
+    assert_eq!(bot.stage.assistant.running(), 0);
+    // Connections are kept for a while; answers are not.
+    assert!(bot.stage.tasks() <= tasks + 50, "{} tasks, and {tasks} at first", bot.stage.tasks());
+}
