@@ -109,6 +109,8 @@ pub enum Delivery {
     Sent(MessageId),
     /// It could not be done, in spite of all tries.
     Failed,
+    /// The message that shows it was deleted.
+    Deleted,
     /// The place is gone, or nothing may be said there any more.
     Gone,
 }
@@ -261,7 +263,12 @@ impl Assistant {
         let work = if self.opted_out.contains(&incoming.author.id) {
             Work::Refuse(Some(Notice::OptedOut))
         } else {
-            match self.asking.admit(&asked, incoming.text.chars().count(), asked.at) {
+            let length = incoming.text.chars().count();
+            let admitted = match known {
+                Known::New => self.asking.admit(&asked, length, asked.at),
+                Known::WrittenDown => Ok(self.asking.admit_again(&asked)),
+            };
+            match admitted {
                 Ok(share) => {
                     let most = self.settings.queue_per_conversation;
                     let place = registration.live.line.take(incoming.author.id, most);

@@ -87,6 +87,12 @@ impl Accepted {
         self.incoming.channel
     }
 
+    /// Whether it was taken in before a restart, and may have been answered then.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.known == Known::WrittenDown
+    }
+
     /// The messages that show a part of the answer already.
     #[must_use]
     pub fn shown(&self) -> Vec<MessageId> {

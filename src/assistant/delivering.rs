@@ -200,7 +200,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         while let Some(action) = self.live.due(&mut self.reply, self.manner) {
             if action == ReplyAction::Typing {
                 match self.outlet.act(action).await {
-                    Delivery::Gone => return Err(Stopped::Undeliverable),
+                    Delivery::Gone | Delivery::Deleted => return Err(Stopped::Undeliverable),
                     // A typing sign that is missing costs nothing.
                     Delivery::Done | Delivery::Sent(_) | Delivery::Failed => continue,
                 }
@@ -210,7 +210,11 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 reply.shown_text().clone_into(&mut turn.shown_mut().text);
             });
             self.live.save().await;
-            let start = if let ReplyAction::Send { start, .. } = action { start } else { 0 };
+            let (part, start) = match action {
+                ReplyAction::Send { part, start, .. } => (part, start),
+                ReplyAction::Edit { part, .. } => (part, 0),
+                ReplyAction::Typing => (0, 0),
+            };
             let delivery = self.outlet.act(action).await;
             self.live.shown(self.manner);
             match delivery {
@@ -218,6 +222,10 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 Delivery::Sent(message) => {
                     self.posted(message, start);
                     self.live.save().await;
+                }
+                Delivery::Deleted => {
+                    self.lose(part);
+                    return Err(Stopped::Undeliverable);
                 }
                 Delivery::Gone => return Err(Stopped::Undeliverable),
                 Delivery::Failed => {
@@ -228,6 +236,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             self.reply.shown_text().clone_into(&mut self.delivered);
         }
         Ok(())
+    }
+
+    /// The message of a part was deleted: what it showed goes when the reply is over.
+    fn lose(&self, part: usize) {
+        let turn = self.turn.and_then(|turn| self.live.lock().turn(turn).cloned());
+        if let Some(lost) = turn.and_then(|turn| turn.parts.get(part).copied()) {
+            self.live.delete_later(lost.message);
+        }
     }
 
     /// Something could not be shown, though there is a place to show it: the member is told, if that can be shown.

@@ -85,11 +85,19 @@ impl Asking {
             return Err(TooMuch(Some(notice)));
         }
         counts.count(&Asked { at: now, ..*asked });
+        drop(counts);
+        Ok(self.admit_again(asked))
+    }
+
+    /// Lets a message in that was let in before, and was counted then.
+    pub(super) fn admit_again(self: &Arc<Self>, asked: &Asked) -> Share {
         let whose = whose(asked);
+        let mut counts = self.lock();
         for one in &whose {
             *counts.at_a_time.entry(*one).or_default() += 1;
         }
-        Ok(Share { asking: Arc::clone(self), whose })
+        drop(counts);
+        Share { asking: Arc::clone(self), whose }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
-use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message, MessageId, UserId};
+use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message};
 use tracing::{error, info, warn};
 
 use super::events::Handler;
@@ -57,17 +57,8 @@ impl Handler {
 
     /// Answers a message that was taken in.
     pub(super) async fn answer(&self, context: &Context, accepted: Accepted, server: Option<GuildId>) {
-        let mut sender = Sender::new(
-            Arc::clone(&context.http),
-            Arc::clone(&self.quiet),
-            ChannelId::new(accepted.channel().0.max(1)),
-            server,
-            (
-                accepted.asker().map(|member| UserId::new(member.0)),
-                MessageId::new(accepted.trigger().0.max(1)),
-            ),
-            accepted.shown().iter().map(|message| MessageId::new(message.0.max(1))).collect(),
-        );
+        let (http, quiet) = (Arc::clone(&context.http), Arc::clone(&self.quiet));
+        let mut sender = Sender::new(http, quiet, server, &accepted);
         accepted.answer(&mut sender).await;
         if sender.channel_is_gone() {
             self.channel_gone(sender.channel());

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::quiet::Quiet;
 use super::rest::{self, Finality, Trouble};
-use crate::assistant::{Delivery, Outlet};
+use crate::assistant::{Accepted, Delivery, Outlet};
 use crate::chat::notice::Notice;
 use crate::chat::reply::ReplyAction;
 
@@ -27,6 +27,8 @@ pub(super) struct Sender {
     server: Option<GuildId>,
     /// Who posted the message that is answered.
     asker: Option<UserId>,
+    /// Whether the message was taken in before a restart, and may have been answered then.
+    again: bool,
     /// The channel was not there any more.
     gone: bool,
     /// The message that is answered.
@@ -36,17 +38,24 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// A way into a channel, for an answer of which these messages are there already.
+    /// The way of an answer to a message in a server, or in direct messages.
     pub(super) fn new(
         http: Arc<Http>,
         quiet: Arc<Quiet>,
-        channel: ChannelId,
         server: Option<GuildId>,
-        answering: (Option<UserId>, MessageId),
-        messages: Vec<MessageId>,
+        accepted: &Accepted,
     ) -> Self {
-        let (asker, trigger) = answering;
-        Self { http, quiet, channel, server, asker, gone: false, trigger, messages }
+        Self {
+            http,
+            quiet,
+            channel: ChannelId::new(accepted.channel().0.max(1)),
+            server,
+            asker: accepted.asker().map(|member| UserId::new(member.0)),
+            again: accepted.is_again(),
+            gone: false,
+            trigger: MessageId::new(accepted.trigger().0.max(1)),
+            messages: accepted.shown().iter().map(|message| MessageId::new(message.0.max(1))).collect(),
+        }
     }
 
     pub(super) fn channel(&self) -> ChannelId {
@@ -60,7 +69,7 @@ impl Sender {
 
     async fn send(&mut self, part: usize, content: String) -> Result<Delivery, Trouble> {
         let mut message = CreateMessage::new()
-            .content(content)
+            .content(content.as_str())
             .allowed_mentions(no_mentions())
             .flags(MessageFlags::SUPPRESS_EMBEDS)
             .nonce(Nonce::String(format!("{:x}-{part}", self.trigger.get())))
@@ -75,12 +84,16 @@ impl Sender {
             let message = message.clone();
             async { self.channel.send_message(&self.http, message).await }
         });
-        let id = sent.await?.id;
-        self.messages.push(id);
-        Ok(Delivery::Sent(crate::chat::MessageId(id.get())))
+        let sent = sent.await?;
+        self.messages.push(sent.id);
+        if self.again && sent.content != content.trim() {
+            // It is the one that was sent with this nonce before a restart.
+            self.edit(self.messages.len() - 1, content).await?;
+        }
+        Ok(Delivery::Sent(crate::chat::MessageId(sent.id.get())))
     }
 
-    async fn edit(&mut self, part: usize, content: String) -> Result<Delivery, Trouble> {
+    async fn edit(&self, part: usize, content: String) -> Result<Delivery, Trouble> {
         let Some(&message) = self.messages.get(part) else { return Ok(Delivery::Failed) };
         let edit = EditMessage::new().content(content).allowed_mentions(no_mentions());
         rest::retry("edit message", || {
@@ -137,7 +150,7 @@ impl Outlet for Sender {
                 match trouble.finality() {
                     Some(Finality::Channel) => self.gone = true,
                     Some(Finality::Permission) => self.refused().await,
-                    Some(Finality::Message) => {}
+                    Some(Finality::Message) => return Delivery::Deleted,
                     None => return Delivery::Failed,
                 }
                 Delivery::Gone

@@ -246,7 +246,7 @@ impl Chaos {
                 assert!(conversation.is_none(), "{} is gone", room.id);
             } else {
                 let conversation = conversation.expect("there is a conversation");
-                compare(discord, room, &conversation);
+                compare(discord, room.id, &conversation);
                 let requests = bot.store.requests_in(mummer::chat::ChannelId(room.id.0), 10_000).await;
                 let requests = requests.expect("they are read");
                 let waiting = requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting).count();
@@ -257,8 +257,8 @@ impl Chaos {
 }
 
 /// What is on disk of a room is what Discord shows there.
-fn compare(discord: &FakeDiscord, room: &Room, conversation: &Conversation) {
-    let said = discord.said_by_bot(room.id).into_iter().filter(|said| !notice::is_notice(said.content()));
+pub(crate) fn compare(discord: &FakeDiscord, room: ChannelId, conversation: &Conversation) {
+    let said = discord.said_by_bot(room).into_iter().filter(|said| !notice::is_notice(said.content()));
     let shown: BTreeMap<u64, String> =
         said.map(|message| (message.id.0, message.content().to_owned())).collect();
     let turns = conversation.turns();
@@ -272,9 +272,9 @@ fn compare(discord: &FakeDiscord, room: &Room, conversation: &Conversation) {
             .collect()
     };
     let (only_written, only_shown) = (differing(&written, &shown), differing(&shown, &written));
-    assert_eq!(only_written, only_shown, "in {}, of {:?}\n{}", room.id, room.posted, discord.picture());
+    assert_eq!(only_written, only_shown, "in {room}\n{}", discord.picture());
     let standing: BTreeMap<u64, String> = discord
-        .shown(room.id)
+        .shown(room)
         .into_iter()
         .map(|message| {
             let text = message.content().replace(&discord.mention_bot(), "");
@@ -283,7 +283,7 @@ fn compare(discord: &FakeDiscord, room: &Room, conversation: &Conversation) {
         .collect();
     for turn in turns.iter().filter(|turn| turn.kind == TurnKind::Member) {
         let message = turn.parts[0].message.0;
-        assert_eq!(standing.get(&message), Some(&turn.shown().text), "{message} in {}", room.id);
+        assert_eq!(standing.get(&message), Some(&turn.shown().text), "{message} in {room}");
     }
     let numbers: Vec<_> = turns.iter().map(|turn| turn.id).collect();
     assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());

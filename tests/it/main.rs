@@ -5,6 +5,7 @@ mod answering;
 mod bench;
 mod chaos;
 mod cli;
+mod crash;
 mod discord;
 mod engine;
 mod engine_files;

@@ -2,7 +2,7 @@
 //! a Llama model of random weights answers.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::cli::mummer;
 use crate::discord::FakeDiscord;
@@ -18,7 +18,7 @@ impl Running {
     }
 
     /// The same, with these variables in its environment.
-    async fn start_with(
+    pub(crate) async fn start_with(
         directory: &Path,
         arguments: &[&str],
         variables: &[(&str, &str)],
@@ -43,6 +43,26 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Kills the program where it stands.
+    pub(crate) async fn kill(mut self) {
+        let ending = tokio::task::spawn_blocking(move || {
+            self.0.kill().expect("it runs");
+            self.0.wait().expect("it ends")
+        });
+        ending.await.expect("no panic");
+    }
+
+    /// Asks the program to end, and waits for it.
+    pub(crate) async fn terminate(mut self) -> ExitStatus {
+        let asked =
+            Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().expect("kill runs");
+        assert!(asked.success());
+        let ending = tokio::task::spawn_blocking(move || self.0.wait().expect("it ends"));
+        ending.await.expect("no panic")
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // Only fails when it has ended already.
@@ -57,18 +77,14 @@ async fn the_binary_answers_mentions_and_ends_on_a_signal() {
     let discord = FakeDiscord::start().await;
     let directory = tempfile::tempdir().expect("a directory");
     let path = model.path().to_str().expect("a path");
-    let mut bot = Running::start(directory.path(), &["--model", path], &discord).await;
+    let bot = Running::start(directory.path(), &["--model", path], &discord).await;
     let (general, alice) = (discord.channel("general"), discord.member("Alice"));
     for number in 0..2 {
         let trigger = discord.post(general, alice, format!("{} swordfish {number}", discord.mention_bot()));
         discord.reply_such_that(trigger, |message| message.content() == "the time you").await;
     }
 
-    let terminated =
-        Command::new("kill").args(["-TERM", &bot.0.id().to_string()]).status().expect("kill runs");
-    assert!(terminated.success());
-    let status = tokio::task::spawn_blocking(move || bot.0.wait()).await.expect("no panic").expect("it ends");
-    assert_eq!(status.code(), Some(0));
+    assert_eq!(bot.terminate().await.code(), Some(0));
     let log = std::fs::read_to_string(directory.path().join("log")).expect("there is a log");
     assert!(log.contains("connected") && log.contains("finished"), "{log}");
     // Other crates' lines carry addresses with secrets, and whole requests.
