@@ -11,7 +11,7 @@ mod live;
 mod privacy;
 mod settling;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -36,6 +36,7 @@ use crate::store::{Store, StoreError};
 
 pub use answer::Accepted;
 use answer::{Known, Work};
+use following::Change;
 use limits::{Asking, TooMuch};
 pub use live::Place;
 use live::{Live, now};
@@ -135,6 +136,12 @@ pub struct Assistant {
     /// Members who do not want to be read.
     opted_out: DashSet<MemberId>,
     asking: Arc<Asking>,
+    /// The last changes and deletions of messages, newest first: they may overtake what they are about.
+    changes: Mutex<VecDeque<(MessageId, Change)>>,
+    /// Members who were forgotten, and when, in seconds since 1970: what waits to be answered may quote them.
+    forgotten: DashMap<MemberId, u64>,
+    /// Whoever forgets waits for whoever reads what is written down, and the other way round.
+    forgetting: tokio::sync::RwLock<()>,
     taking_in: Mutex<()>,
     next_conversation: AtomicU64,
     next_request: AtomicU64,
@@ -179,6 +186,9 @@ impl Assistant {
             undone: DashMap::new(),
             opted_out: DashSet::new(),
             asking: Asking::new(settings.limits),
+            changes: Mutex::default(),
+            forgotten: DashMap::new(),
+            forgetting: tokio::sync::RwLock::default(),
             taking_in: Mutex::new(()),
             next_conversation: AtomicU64::new(1),
             next_request: AtomicU64::new(1),
@@ -209,7 +219,12 @@ impl Assistant {
 
     /// Takes a message in, if it is addressed to the bot and was not taken before. Its place in the conversation is
     /// decided by the order of these calls; the answer is made by [`Accepted::answer`].
-    pub fn accept(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
+    pub fn accept(self: &Arc<Self>, mut incoming: Incoming) -> Option<Accepted> {
+        match self.change_of(incoming.message) {
+            Some(Change::Deleted) => return None,
+            Some(Change::Edited(text)) => incoming.text = text,
+            None => {}
+        }
         let is_ours = |message| self.said_here(incoming.channel, message);
         if self.closing.is_cancelled() || !is_addressed(&incoming, is_ours) {
             return None;
@@ -261,7 +276,7 @@ impl Assistant {
         };
         self.leave_unread(&mut incoming);
         let work = if self.opted_out.contains(&incoming.author.id) {
-            Work::Refuse(Some(Notice::OptedOut))
+            Work::Ignore(self.asking.may_tell(&asked).then_some(Notice::OptedOut))
         } else {
             let length = incoming.text.chars().count();
             let admitted = match known {
@@ -286,13 +301,13 @@ impl Assistant {
         self.stop_in(channel);
         self.hinted.remove(&channel);
         let live = self.drop_conversation_in(channel);
-        if let Some(store) = self.store.clone().filter(|_| !self.unreadable.contains(&channel)) {
+        if let Some(store) = self.store.clone() {
             // The event is not kept waiting by it, and the end of the program is.
             self.answers.spawn(async move {
-                match live {
-                    Some(live) => live.erase().await,
-                    None => live::erase(&store, channel).await,
+                if let Some(live) = live {
+                    live.erase().await;
                 }
+                live::erase(&store, channel).await;
             });
         }
     }

@@ -52,8 +52,10 @@ pub(super) enum Known {
 pub(super) enum Work {
     /// It is to be answered.
     Answer { place: Result<Place, Busy>, share: Share },
-    /// Its author is to be told why not, unless that was just said.
+    /// It exceeds a limit; its author is to be told, unless that was just said.
     Refuse(Option<Notice>),
+    /// Its author does not want to be read; nothing of it is written down.
+    Ignore(Option<Notice>),
     /// The reply to it was cut off when the last process ended, and is to be brought to an end.
     End(CutOff),
 }
@@ -98,7 +100,7 @@ impl Accepted {
     pub fn shown(&self) -> Vec<MessageId> {
         match &self.work {
             Work::End(cut_off) => cut_off.parts.iter().map(|part| part.message).collect(),
-            Work::Answer { .. } | Work::Refuse(_) => Vec::new(),
+            Work::Answer { .. } | Work::Refuse(_) | Work::Ignore(_) => Vec::new(),
         }
     }
 
@@ -106,7 +108,8 @@ impl Accepted {
     pub async fn answer(self, outlet: &mut impl Outlet) {
         let Self { registration, mut incoming, asked, known, stop, edits, work } = self;
         let (assistant, live) = (&registration.assistant, &registration.live);
-        if known == Known::New && !assistant.write_down(&asked).await {
+        let is_kept = !matches!(work, Work::Ignore(_));
+        if is_kept && known == Known::New && !assistant.write_down(&asked).await {
             return;
         }
         let began = Instant::now();
@@ -116,10 +119,11 @@ impl Accepted {
                 delivering.answer(assistant, &mut incoming, place).await;
                 Some(share)
             }
-            Work::Refuse(notice) => {
+            Work::Refuse(notice) | Work::Ignore(notice) => {
                 if let Some(notice) = notice {
                     delivering.tell(notice).await;
                 }
+                delivering.outcome = Outcome::Refused;
                 None
             }
             Work::End(cut_off) => {
@@ -132,7 +136,9 @@ impl Accepted {
         // The registration is there until then, so that the program does not end before.
         live.save().await;
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        assistant.conclude(&asked, Concluded { outcome, took, tokens }).await;
+        if is_kept {
+            assistant.conclude(&asked, Concluded { outcome, took, tokens }).await;
+        }
         drop(share);
     }
 }
@@ -219,6 +225,7 @@ impl<O: Outlet> Delivering<'_, O> {
         self.persona = self.live.persona();
         loop {
             self.read_again(incoming);
+            assistant.leave_unread(incoming);
             let answered = if has_words(incoming) {
                 self.generate(assistant, incoming).await
             } else {
@@ -250,19 +257,20 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Brings a reply to an end that was cut off when the last process ended.
     async fn end(&mut self, cut_off: CutOff) {
         let CutOff { turn, place, parts, content } = cut_off;
-        let speaking = match place {
-            Ok(place) => self.while_typing(place.turn()).await,
-            Err(_) => return,
-        };
-        let text = self.live.lock().turn(turn).map(|turn| turn.shown().text.clone());
-        let (Ok(Ok(speaking)), Some(text)) = (speaking, text) else { return };
+        let Ok(place) = place else { return self.outcome = Outcome::Waiting };
+        let turn_to_speak = self.undisturbed(place.turn()).await;
+        let Some(text) = self.live.lock().turn(turn).map(|turn| turn.shown().text.clone()) else { return };
         self.resume(turn, &text, &parts, &content);
-        let ending = match self.deliver(None).await {
-            Ending::Said => Ending::Closed,
-            other => other,
+        let ending = match turn_to_speak {
+            Err(Stopped::Closing) => return self.outcome = Outcome::Waiting,
+            Err(stopped) => Ending::Stopped(stopped),
+            Ok(Err(Busy { .. })) => Ending::Stopped(Stopped::Unwanted),
+            Ok(Ok(_speaking)) => match self.deliver(None).await {
+                Ending::Said => Ending::Closed,
+                other => other,
+            },
         };
         self.remember(&ending);
-        drop(speaking);
     }
 
     /// Posts the greeting as the persona's turn, when nobody has spoken yet.
@@ -283,7 +291,11 @@ impl<O: Outlet> Delivering<'_, O> {
         if !self.live.lock().turns().is_empty() || sanitize::is_blank(&greeting) {
             return Err(Unanswered::Refused(Notice::Nothing));
         }
-        let turn = self.live.lock().begin_reply(speaker(&self.persona), &name, Some(incoming.message));
+        let turn = {
+            let mut conversation = self.live.lock();
+            conversation.now = now();
+            conversation.begin_reply(speaker(&self.persona), &name, Some(incoming.message))
+        };
         self.turn = Some(turn);
         self.reply.write(&greeting);
         self.reply.finish();
@@ -335,6 +347,7 @@ impl<O: Outlet> Delivering<'_, O> {
             Err(stopped) => return Err(Unanswered::Stopped(stopped)),
         }
         self.read_again(incoming);
+        assistant.leave_unread(incoming);
         let heard = self.hear(incoming);
         let fitted = match self.fit(generator, room.prompt, heard.quoted.unwrap_or(heard.trigger)).await {
             Ok(fitted) => fitted,

@@ -18,30 +18,35 @@ use crate::persona::Persona;
 const CONVERSATIONS_MAX: usize = 10_000;
 
 /// What is written down of a channel.
-pub(super) struct Stored {
-    pub(super) conversation: Option<Conversation>,
+struct Stored {
+    conversation: Option<Conversation>,
     /// The last messages that were taken in, newest first.
-    pub(super) taken: Vec<MessageId>,
+    taken: Vec<MessageId>,
 }
 
 impl Assistant {
-    /// Has the conversation of a message's channel at hand that was written down, where the message may concern it. To be
-    /// called before the message is taken in.
-    pub async fn recall(&self, incoming: &Incoming) {
-        if incoming.mentions_bot || incoming.server.is_none() || incoming.reply_to.is_some() {
-            self.bring(incoming.into()).await;
-        }
+    /// Has the conversation of a channel at hand that was written down. To be called before a message is taken in there.
+    pub async fn recall(&self, place: Place) {
+        self.bring(place).await;
     }
 
-    /// The conversation of a channel, read from where it is written down when it is not at hand.
+    /// The conversation of a channel, read from where it is written down when it is not at hand. What the last process has left
+    /// undone in it is given up: nobody could find out what the channel shows.
     pub(super) async fn bring(&self, place: Place) -> Option<Arc<Live>> {
+        let is_undone = self.undone.contains_key(&place.channel);
+        self.load(place, is_undone).await
+    }
+
+    pub(super) async fn load(&self, place: Place, interrupted: bool) -> Option<Arc<Live>> {
         if let Some(live) = self.live_in(place.channel) {
             return Some(live);
         }
+        // Nobody forgets anything of it between the reading and its being at hand.
+        let _nobody_forgets = self.forgetting.read().await;
         let stored = self.read(place.channel).await?;
         let mut conversation = stored.conversation?;
-        // Nobody could find out what the channel shows.
-        let interrupted = self.undone.remove(&place.channel).is_some() && conversation.interrupt();
+        let interrupted =
+            interrupted && conversation.interrupt(|message| self.running.contains_key(&message));
         let live = self.put(place, conversation, stored.taken);
         if interrupted {
             live.save().await;
@@ -50,7 +55,7 @@ impl Assistant {
     }
 
     /// Reads what is written down of a channel; nothing when that fails.
-    pub(super) async fn read(&self, channel: ChannelId) -> Option<Stored> {
+    async fn read(&self, channel: ChannelId) -> Option<Stored> {
         let store = self.store.as_ref().filter(|_| !self.unreadable.contains(&channel))?;
         let most = u32::try_from(TAKEN_MAX).unwrap_or(u32::MAX);
         let read = async {
@@ -71,7 +76,7 @@ impl Assistant {
     }
 
     /// Puts a conversation at hand that was written down, unless its channel has one by now.
-    pub(super) fn put(&self, place: Place, conversation: Conversation, taken: Vec<MessageId>) -> Arc<Live> {
+    fn put(&self, place: Place, conversation: Conversation, taken: Vec<MessageId>) -> Arc<Live> {
         let _one_at_a_time = self.taking_in();
         if let Some(live) = self.live_in(place.channel) {
             return live;

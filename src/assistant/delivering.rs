@@ -8,15 +8,19 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::following::Change;
 use super::live::Live;
 use super::{Assistant, Delivery, Outlet, Registration};
 use crate::chat::history::{Part, Tokens, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::request::Outcome;
-use crate::chat::{MessageId, sanitize};
+use crate::chat::{MessageId, sanitize, split};
 use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation};
 use crate::persona::Persona;
+
+/// So often an answer begins again because its trigger was changed.
+const BEGINNINGS_MAX: usize = 3;
 
 /// Why an answer ends before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +54,9 @@ pub(super) struct Delivering<'a, O> {
     stop: CancellationToken,
     /// What its trigger says now, when that has changed.
     pub(super) edits: watch::Receiver<Option<String>>,
-    closing: CancellationToken,
-    ending: CancellationToken,
+    /// How often it may begin again.
+    beginnings: usize,
+    assistant: Arc<Assistant>,
     pub(super) reply: Reply,
     pub(super) live: Arc<Live>,
     /// Who speaks, in the version of this reply.
@@ -83,8 +88,8 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             manner,
             stop,
             edits,
-            closing: registration.assistant.closing.clone(),
-            ending: registration.assistant.ending.clone(),
+            beginnings: BEGINNINGS_MAX,
+            assistant: Arc::clone(&registration.assistant),
             live,
             persona,
             turn: None,
@@ -96,6 +101,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
 
     /// An empty reply again, in place of one of which nothing was shown.
     pub(super) fn begin_again(&mut self) {
+        self.beginnings -= 1;
         self.reply = blank(&self.persona, self.manner);
         self.turn = None;
     }
@@ -106,7 +112,9 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         let now = Instant::now().into_std();
         self.reply = Reply::cut_off(text, &starts, content, Notice::Interrupted, self.manner, now);
         self.turn = Some(turn);
-        text.clone_into(&mut self.delivered);
+        let last = starts.last().copied().unwrap_or_default();
+        let shown = split::end_of(text, last, content, self.manner.links).unwrap_or(text.len());
+        text[..shown].trim_end().clone_into(&mut self.delivered);
         self.outcome = Outcome::Answered;
     }
 
@@ -149,10 +157,10 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ending::Stopped(Stopped::Unwanted),
-                Ok(()) = self.edits.changed(), if generating && self.outcome == Outcome::Dropped => {
+                Ok(()) = self.edits.changed(), if generating && self.beginnings > 0 && self.outcome == Outcome::Dropped => {
                     return Ending::Stopped(Stopped::Edited);
                 }
-                () = self.ending.cancelled(), if generating => {
+                () = self.assistant.ending.cancelled(), if generating => {
                     generation = None;
                     if sanitize::is_blank(self.reply.text()) {
                         self.reply.finish_with(Notice::Closing);
@@ -188,10 +196,20 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Err(Stopped::Unwanted),
-                () = self.closing.cancelled() => return Err(Stopped::Closing),
+                () = self.assistant.closing.cancelled() => return Err(Stopped::Closing),
                 output = &mut future => return Ok(output),
                 () = until(self.reply.next_due()) => {}
             }
+        }
+    }
+
+    /// Waits for the future, and shows nothing meanwhile.
+    pub(super) async fn undisturbed<T>(&self, future: impl Future<Output = T>) -> Result<T, Stopped> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Stopped::Unwanted),
+            () = self.assistant.closing.cancelled() => Err(Stopped::Closing),
+            output = future => Ok(output),
         }
     }
 
@@ -266,6 +284,11 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         } else {
             self.outcome = Outcome::Answered;
             self.record(|turn, _| turn.parts.push(Part { message, webhook: None, start }));
+            if self.assistant.change_of(message) == Some(Change::Deleted) {
+                // That was heard of before it was known whose it is.
+                self.live.delete_later(message);
+                self.stop.cancel();
+            }
         }
     }
 

@@ -1,11 +1,26 @@
 //! What members do to messages afterwards: they change and delete them, and the history follows.
 
+use std::sync::PoisonError;
+
 use super::{Assistant, Place};
 use crate::chat::{MessageId, sanitize};
+
+/// So many of the last changes are remembered.
+const CHANGES_MAX: usize = 1_024;
+
+/// What became of a message after it was posted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It reads like this now.
+    Edited(String),
+    /// It is gone.
+    Deleted,
+}
 
 impl Assistant {
     /// A message was deleted: an answer to it stops, and what it showed goes.
     pub async fn message_deleted(&self, place: Place, message: MessageId) {
+        self.remember_change(message, Change::Deleted);
         if let Some(running) = self.running.get(&message) {
             running.stop.cancel();
         }
@@ -34,6 +49,7 @@ impl Assistant {
             // More likely the bot is not shown what it says.
             return;
         }
+        self.remember_change(message, Change::Edited(text.clone()));
         if let Some(running) = self.running.get(&message) {
             running.edit.send_replace(Some(text.clone()));
         }
@@ -45,6 +61,18 @@ impl Assistant {
                 live.save().await;
             }
         }
+    }
+
+    /// What became of a message lately.
+    pub(super) fn change_of(&self, message: MessageId) -> Option<Change> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.iter().find(|(changed, _)| *changed == message).map(|(_, change)| change.clone())
+    }
+
+    fn remember_change(&self, message: MessageId, change: Change) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.truncate(CHANGES_MAX - 1);
+        changes.push_front((message, change));
     }
 
     /// Whether a message shows something that is remembered.

@@ -77,16 +77,18 @@ impl Asking {
         let mut counts = self.lock();
         let now = counts.advance(now);
         if let Some(notice) = counts.complaint(&self.limits, asked, length) {
-            let until = counts.told.entry(asked.member).or_insert(0);
-            if *until > now {
-                return Err(TooMuch(None));
-            }
-            *until = now + BETWEEN_REFUSALS;
-            return Err(TooMuch(Some(notice)));
+            return Err(TooMuch(counts.may_tell(asked.member).then_some(notice)));
         }
         counts.count(&Asked { at: now, ..*asked });
         drop(counts);
         Ok(self.admit_again(asked))
+    }
+
+    /// Whether the author of a message may be told that it is not answered, which is not done each time.
+    pub(super) fn may_tell(&self, asked: &Asked) -> bool {
+        let mut counts = self.lock();
+        counts.advance(asked.at);
+        counts.may_tell(asked.member)
     }
 
     /// Lets a message in that was let in before, and was counted then.
@@ -132,9 +134,21 @@ impl Counts {
         now
     }
 
+    fn may_tell(&mut self, member: MemberId) -> bool {
+        let until = self.told.entry(member).or_insert(0);
+        let may_tell = *until <= self.now;
+        if may_tell {
+            *until = self.now + BETWEEN_REFUSALS;
+        }
+        may_tell
+    }
+
     fn count(&mut self, asked: &Asked) {
         for whose in whose(asked) {
             let times = self.lately.entry(whose).or_default();
+            while times.front().is_some_and(|first| first + HOUR <= asked.at) {
+                times.pop_front();
+            }
             times.push_back(times.back().map_or(asked.at, |last| asked.at.max(*last)));
         }
     }

@@ -31,10 +31,12 @@ impl Assistant {
     /// # Errors
     /// A [`StoreError`]; then some of it may still be written down.
     pub async fn forget_member(&self, member: MemberId) -> Result<(), StoreError> {
+        self.forgotten.insert(member, now());
         let mut asked = self.stop_member(member).await;
         if let Some(store) = &self.store {
             asked.extend(store.asked_by(member).await?);
         }
+        let _nobody_reads = self.forgetting.write().await;
         let at_hand: Vec<Arc<Live>> = self.conversations.iter().map(|live| Arc::clone(&*live)).collect();
         for live in at_hand {
             let changed = live.lock().forget_member(member, &asked);
@@ -46,15 +48,15 @@ impl Assistant {
                 self.forget_computed(&live);
             } else {
                 // There is nobody else in it.
-                self.drop_conversation_in(live.place.channel);
                 live.erase().await;
+                self.drop_conversation_in(live.place.channel);
             }
         }
         let Some(store) = &self.store else { return Ok(()) };
         for conversation in store.forget_member(member).await? {
             self.generator.forget(conversation.0);
         }
-        Ok(())
+        store.leave_no_trace().await
     }
 
     /// Everything that is kept of a member, as JSON.
@@ -98,10 +100,15 @@ impl Assistant {
         self.opted_out.contains(&member)
     }
 
-    /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read.
+    /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read, or was
+    /// forgotten since.
     pub(super) fn leave_unread(&self, incoming: &mut Incoming) {
+        let unread = |member: MemberId| {
+            let forgotten = self.forgotten.get(&member).is_some_and(|since| *since >= incoming.posted);
+            forgotten || self.opted_out.contains(&member)
+        };
         let author = incoming.reply_to.as_ref().and_then(|reply| reply.author.as_ref());
-        if author.is_some_and(|author| self.opted_out.contains(&author.id))
+        if author.is_some_and(|author| unread(author.id))
             && let Some(reply) = &mut incoming.reply_to
         {
             reply.text.clear();
@@ -145,6 +152,8 @@ impl Assistant {
     pub async fn keep_house(&self) -> Result<(), StoreError> {
         let Some(store) = &self.store else { return Ok(()) };
         let now = now();
+        self.forgotten.retain(|_, since| *since + DAY > now);
+        let _nobody_reads = self.forgetting.write().await;
         let long_ago = now.saturating_sub(self.settings.leave_grace.as_secs());
         for server in store.forget_servers_left(long_ago).await? {
             for live in self.conversations_of(Some(server)) {
@@ -161,7 +170,8 @@ impl Assistant {
             let Some(kept) = [own, self.settings.retention].into_iter().flatten().min() else { continue };
             self.expire(server, now.saturating_sub(kept.as_secs())).await?;
         }
-        store.forget_requests(now.saturating_sub(REQUESTS_KEPT.as_secs())).await
+        store.forget_requests(now.saturating_sub(REQUESTS_KEPT.as_secs())).await?;
+        store.leave_no_trace().await
     }
 
     async fn expire(&self, server: Option<ServerId>, before: u64) -> Result<(), StoreError> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::Entry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,15 @@ pub struct Page {
     pub others: Vec<Incoming>,
     /// What the bot itself has posted, oldest first.
     pub own: Vec<Shown>,
+}
+
+impl Page {
+    /// A channel of which nothing can be seen.
+    #[must_use]
+    pub fn unseen() -> Self {
+        let (from, known) = (MessageId(u64::MAX), MessageId(0));
+        Self { from, known, others: Vec::new(), own: Vec::new() }
+    }
 }
 
 /// A message that the bot itself has posted.
@@ -124,48 +134,58 @@ impl Assistant {
             None => None,
         };
         let is_undone = self.undone.contains_key(&place.channel);
-        let accepted = self.compare(place, &page, is_undone).await;
+        let Some(accepted) = self.compare(place, &page, is_undone).await else { return Vec::new() };
         self.undone.remove(&place.channel);
         accepted
     }
 
-    async fn compare(self: &Arc<Self>, place: Place, page: &Page, is_undone: bool) -> Vec<Accepted> {
-        let Some(store) = &self.store else { return Vec::new() };
+    async fn compare(self: &Arc<Self>, place: Place, page: &Page, is_undone: bool) -> Option<Vec<Accepted>> {
+        let store = self.store.as_ref()?;
         let requests = match store.requests_in(place.channel, REQUESTS_MAX).await {
             Ok(requests) => requests,
             Err(error) => {
                 tracing::error!("what was asked in a channel could not be read: {error}");
-                return Vec::new();
+                return None;
             }
         };
-        let live = match self.live_in(place.channel) {
-            Some(live) => Some(live),
-            None => self.read(place.channel).await.and_then(|stored| {
-                let conversation = stored.conversation?;
-                Some(self.put(place, conversation, stored.taken))
-            }),
-        };
-        let mut left = BTreeMap::new();
+        let live = self.load(place, false).await;
+        let is_running = |message: MessageId| self.running.contains_key(&message);
+        let mut left: BTreeMap<MessageId, Left> = BTreeMap::new();
         if let Some(live) = &live {
             let mut conversation = live.lock();
             if is_undone {
-                adopt(&mut conversation, page);
+                adopt(&mut conversation, page, self.settings.manner.links);
             }
-            follow(&mut conversation, page);
+            for message in gone(&conversation, page) {
+                if conversation.turn_of(message).and_then(|turn| turn.trigger).is_some_and(is_running) {
+                    live.delete_later(message);
+                } else {
+                    conversation.unsay(message);
+                }
+            }
+            for other in page.others.iter().filter(|other| other.edited && !other.text.is_empty()) {
+                // What was heard since is newer.
+                if self.change_of(other.message).is_none() {
+                    conversation.restate(other.message, &other.text);
+                }
+            }
+            if is_undone {
+                left.extend(begun(&conversation).into_iter().filter(|(message, _)| !is_running(*message)));
+            }
         }
         if is_undone {
             let waiting = requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting);
-            for &(message, _) in waiting.filter(|(message, _)| !self.running.contains_key(message)) {
-                left.insert(message, self.left_to_do(live.as_deref(), page, message));
+            for &(message, _) in waiting.filter(|(message, _)| !is_running(*message)) {
+                left.entry(message).or_insert_with(|| self.left_to_do(live.as_deref(), page, message));
             }
             if let Some(live) = &live {
-                leave_half_said(&mut live.lock(), &left);
+                leave_half_said(&mut live.lock(), &left, is_running);
             }
         }
         if let Some(live) = &live {
             live.save().await;
         }
-        self.take_up(page, place, &requests, left).await
+        Some(self.take_up(page, place, &requests, left).await)
     }
 
     /// What is to be done for a message that was taken in and not concluded.
@@ -173,13 +193,8 @@ impl Assistant {
         if let Some(live) = live {
             let conversation = live.lock();
             let replies = |turn: &&Turn| turn.kind == TurnKind::Persona && turn.trigger == Some(message);
-            match conversation.turns().iter().rfind(replies) {
-                Some(Turn { parts, .. }) if parts.is_empty() => {}
-                Some(Turn { id, state: TurnState::Pending | TurnState::Streaming, .. }) => {
-                    return Left::End(*id);
-                }
-                Some(_) => return Left::Nothing(Outcome::Answered),
-                None => {}
+            if conversation.turns().iter().rfind(replies).is_some_and(|turn| !turn.parts.is_empty()) {
+                return Left::Nothing(Outcome::Answered);
             }
         }
         if page.own.iter().any(|own| own.reply_to == Some(message)) {
@@ -261,10 +276,12 @@ impl Assistant {
             edit,
             over: over.clone(),
         };
-        if self.running.insert(message, running).is_some() {
-            return None;
+        match self.running.entry(message) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(vacant) => drop(vacant.insert(running)),
         }
-        let in_line = live.line.take(nobody, self.settings.queue_per_conversation);
+        // There is always room for the one.
+        let in_line = live.line.take(nobody, usize::MAX);
         let assistant = Arc::clone(self);
         let registration = Registration { assistant, live, message, over, _token: self.answers.token() };
         let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
@@ -279,6 +296,7 @@ impl Assistant {
             mentions_bot: true,
             reply_to: None,
             posted: now(),
+            edited: false,
         };
         let asked = asked_at(message, place, now());
         Some(Accepted { registration, incoming, asked, known: Known::WrittenDown, stop, edits, work })
@@ -295,7 +313,7 @@ fn asked_at(message: MessageId, place: Place, at: u64) -> Asked {
 }
 
 /// The unfinished reply gets the messages that show something of it and of which the last process has not heard.
-fn adopt(conversation: &mut Conversation, page: &Page) {
+fn adopt(conversation: &mut Conversation, page: &Page, links: Links) {
     let unfinished = |turn: &&Turn| {
         turn.kind == TurnKind::Persona && matches!(turn.state, TurnState::Pending | TurnState::Streaming)
     };
@@ -306,7 +324,7 @@ fn adopt(conversation: &mut Conversation, page: &Page) {
         Some(last) => own.message > last && own.reply_to.is_none(),
         // What answers a message that is gone is no reply, and known by what it says.
         None if own.reply_to.is_none() => {
-            Some(own.message) > trigger && start_of(&text, 0, &own.content) == Some(0)
+            Some(own.message) > trigger && split::content(&text, 0, text.len(), links) == own.content
         }
         None => own.reply_to == trigger,
     };
@@ -315,48 +333,46 @@ fn adopt(conversation: &mut Conversation, page: &Page) {
     let Some(turn) = conversation.turn_mut(id) else { return };
     for own in unknown {
         let from = turn.parts.last().map_or(0, |part| part.start);
-        let start = if turn.parts.is_empty() { Some(0) } else { start_of(&text, from + 1, &own.content) };
+        let start = if turn.parts.is_empty() {
+            Some(0)
+        } else {
+            split::start_of(&text, from + 1, &own.content, links)
+        };
         if let Some(start) = start {
             turn.parts.push(Part { message: own.message, webhook: None, start });
         }
     }
 }
 
-/// Where in a text the message begins that shows its end.
-fn start_of(text: &str, from: usize, content: &str) -> Option<usize> {
-    let places = text.char_indices().map(|(at, _)| at).filter(|&at| at >= from);
-    let shows = |at: &usize| {
-        [Links::Plain, Links::AsWritten]
-            .iter()
-            .any(|&links| split::content(text, *at, text.len(), links) == content)
-    };
-    places.into_iter().find(shows)
+/// The replies that were begun and not brought to an end.
+fn begun(conversation: &Conversation) -> Vec<(MessageId, Left)> {
+    let unfinished = |turn: &&Turn| matches!(turn.state, TurnState::Pending | TurnState::Streaming);
+    let begun = conversation.turns().iter().filter(unfinished).filter(|turn| !turn.parts.is_empty());
+    begun.filter_map(|turn| Some((turn.trigger?, Left::End(turn.id)))).collect()
 }
 
-/// What is not there any more goes, and what members have changed changes.
-fn follow(conversation: &mut Conversation, page: &Page) {
+/// The messages that showed something and are not there any more.
+fn gone(conversation: &Conversation, page: &Page) -> Vec<MessageId> {
     let here = |message: MessageId| {
         page.own.iter().any(|own| own.message == message)
             || page.others.iter().any(|other| other.message == message)
     };
     let looked_at = |message: MessageId| message >= page.from && message <= page.known;
     let parts = conversation.turns().iter().flat_map(|turn| turn.parts.iter().map(|part| part.message));
-    let gone: Vec<MessageId> = parts.filter(|&message| looked_at(message) && !here(message)).collect();
-    for message in gone {
-        conversation.unsay(message);
-    }
-    for other in page.others.iter().filter(|other| !other.text.is_empty()) {
-        conversation.restate(other.message, &other.text);
-    }
+    parts.filter(|&message| looked_at(message) && !here(message)).collect()
 }
 
 /// Unfinished replies that nobody brings to an end are left as they are shown.
-fn leave_half_said(conversation: &mut Conversation, left: &BTreeMap<MessageId, Left>) {
+fn leave_half_said(
+    conversation: &mut Conversation,
+    left: &BTreeMap<MessageId, Left>,
+    is_running: impl Fn(MessageId) -> bool,
+) {
     let ended: Vec<TurnId> = left
         .values()
         .filter_map(|left| if let Left::End(turn) = left { Some(*turn) } else { None })
         .collect();
-    conversation.interrupt();
+    conversation.interrupt(is_running);
     for turn in ended {
         if let Some(turn) = conversation.turn_mut(turn) {
             turn.state = TurnState::Streaming;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message};
 use tracing::{error, info, warn};
 
@@ -19,9 +18,6 @@ const PAGE: u8 = 100;
 /// Most pages that are read of a channel.
 const PAGES_MAX: usize = 3;
 
-/// How many channels are read at a time, so that answering goes on beside it.
-const AT_A_TIME: usize = 4;
-
 impl Handler {
     /// Looks at the channels of a server, or at the direct messages, in which something may have been missed.
     pub(super) async fn catch_up(&self, context: &Context, server: Option<GuildId>) {
@@ -29,18 +25,14 @@ impl Handler {
             Ok(missed) => missed,
             Err(error) => return error!("what was missed could not be found out: {error}"),
         };
-        let channels = missed.len();
         let catching_up = missed.into_iter().map(|channel| async move {
-            self.catch_up_in(context, ChannelId::new(channel.0.max(1)), server).await
+            // It is closed with the program only.
+            let _reader = self.readers.acquire().await;
+            let channel = ChannelId::new(channel.0.max(1));
+            let accepted = self.catch_up_in(context, channel, server).await;
+            self.answer_beside(context, accepted, server);
         });
-        let answering = futures_util::stream::iter(catching_up).buffer_unordered(AT_A_TIME);
-        let accepted: Vec<Vec<Accepted>> = answering.collect().await;
-        let accepted: Vec<Accepted> = accepted.into_iter().flatten().collect();
-        if !accepted.is_empty() {
-            info!(channels, messages = accepted.len(), "answering what came meanwhile");
-        }
-        let answers = accepted.into_iter().map(|accepted| self.answer(context, accepted, server));
-        futures_util::future::join_all(answers).await;
+        futures_util::future::join_all(catching_up).await;
     }
 
     /// Looks at a channel in which the last process has left something undone, before anything else happens there.
@@ -48,9 +40,17 @@ impl Handler {
         if !self.assistant.is_undone(chat::ChannelId(channel.get())) {
             return;
         }
-        for accepted in self.catch_up_in(context, channel, server).await {
+        // They have their places in the line before the message that comes now, which does not wait for them here.
+        let accepted = self.catch_up_in(context, channel, server).await;
+        self.answer_beside(context, accepted, server);
+    }
+
+    fn answer_beside(&self, context: &Context, accepted: Vec<Accepted>, server: Option<GuildId>) {
+        if !accepted.is_empty() {
+            info!(messages = accepted.len(), "answering what came meanwhile");
+        }
+        for accepted in accepted {
             let (this, context) = (self.clone(), context.clone());
-            // It has its place in the line before the message that comes now, which does not wait for it here.
             tokio::spawn(async move { this.answer(&context, accepted, server).await });
         }
     }
@@ -77,8 +77,11 @@ impl Handler {
             Ok(page) => self.assistant.settle(place, page).await,
             Err(trouble) => {
                 warn!(channel = channel.get(), %trouble, "what was missed in a channel could not be read");
-                if trouble.finality() == Some(Finality::Channel) {
-                    self.channel_gone(channel);
+                match trouble.finality() {
+                    Some(Finality::Channel) => self.channel_gone(channel),
+                    // Nobody will see what it shows, so it is as it was.
+                    Some(Finality::Permission) => return self.assistant.settle(place, Page::unseen()).await,
+                    Some(Finality::Message) | None => {}
                 }
                 Vec::new()
             }

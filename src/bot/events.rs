@@ -8,14 +8,18 @@ use serenity::all::{
     UnavailableGuild,
 };
 use serenity::async_trait;
+use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-use super::arrivals::{Arrivals, Change};
+use super::arrivals::Arrivals;
 use super::quiet::Quiet;
 use super::reading;
-use crate::assistant::Assistant;
-use crate::chat::addressing::Incoming;
+use crate::assistant::{Assistant, Place};
+use crate::chat::addressing::{self, Incoming};
 use crate::chat::{self, MemberId, ServerId};
+
+/// How many channels are read at a time.
+const READERS: usize = 4;
 
 /// Receives events and passes on what concerns the assistant.
 #[derive(Clone)]
@@ -24,11 +28,19 @@ pub(super) struct Handler {
     pub(super) me: MemberId,
     pub(super) quiet: Arc<Quiet>,
     arrivals: Arc<Arrivals<Incoming>>,
+    /// Channels are read a few at a time, so that answering goes on beside it.
+    pub(super) readers: Arc<Semaphore>,
 }
 
 impl Handler {
     pub(super) fn new(assistant: Arc<Assistant>, me: MemberId) -> Self {
-        Self { assistant, me, quiet: Arc::default(), arrivals: Arc::new(Arrivals::new()) }
+        Self {
+            assistant,
+            me,
+            quiet: Arc::default(),
+            arrivals: Arc::new(Arrivals::new()),
+            readers: Arc::new(Semaphore::new(READERS)),
+        }
     }
 }
 
@@ -37,18 +49,16 @@ impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
         let server = message.guild_id;
         let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
-        self.settle_first(&context, message.channel_id, server).await;
-        self.assistant.recall(&incoming).await;
-        let accept = |mut incoming: Incoming, change| match change {
-            Some(Change::Deleted) => None,
-            Some(Change::Edited(text)) => {
-                incoming.text = text;
-                self.assistant.accept(incoming)
-            }
-            None => self.assistant.accept(incoming),
+        if !addressing::may_be_addressed(&incoming) {
+            return;
+        }
+        let (channel, id, place) = (incoming.channel, incoming.message, Place::from(&incoming));
+        let ready = async {
+            self.settle_first(&context, message.channel_id, server).await;
+            self.assistant.recall(place).await;
         };
-        let (channel, id) = (incoming.channel, incoming.message);
-        let accepted = self.arrivals.in_order(channel, id, incoming, accept).await;
+        let accept = |incoming| self.assistant.accept(incoming);
+        let accepted = self.arrivals.in_order(channel, id, incoming, ready, accept).await;
         if let Some(accepted) = accepted.flatten().filter(|_| !self.quiet.is_quiet(message.channel_id)) {
             self.answer(&context, accepted, server).await;
         }
@@ -71,7 +81,6 @@ impl EventHandler for Handler {
         let server = update.guild_id;
         let text = reading::text(&context, written, mentions, attachments, server, self.me);
         let message = chat::MessageId(update.id.get());
-        self.arrivals.changed(message, Change::Edited(text.clone()));
         self.settle_first(&context, update.channel_id, server).await;
         let place = reading::place(&context, update.channel_id, server);
         self.assistant.message_edited(place, message, text).await;
@@ -173,7 +182,6 @@ impl Handler {
         server: Option<GuildId>,
     ) {
         let message = chat::MessageId(message.get());
-        self.arrivals.changed(message, Change::Deleted);
         self.settle_first(context, channel, server).await;
         let place = reading::place(context, channel, server);
         self.assistant.message_deleted(place, message).await;

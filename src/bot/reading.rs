@@ -38,6 +38,7 @@ pub(super) fn incoming(
         mentions_bot: message.mentions.iter().any(|user| user.id.get() == me.0),
         reply_to: replied_to(context, message, server, me),
         posted: posted(message),
+        edited: message.edited_timestamp.is_some(),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::assistant::{Accepted, Delivery, Outlet};
 use crate::chat::notice::Notice;
 use crate::chat::reply::ReplyAction;
 
-/// How long a typing sign may take: the reply waits for it.
+/// How long a typing sign, or a word by direct message, may take: the reply waits for it.
 const TYPING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// One reply's way into its channel.
@@ -88,7 +88,12 @@ impl Sender {
         self.messages.push(sent.id);
         if self.again && sent.content != content.trim() {
             // It is the one that was sent with this nonce before a restart.
-            self.edit(self.messages.len() - 1, content).await?;
+            match self.edit(self.messages.len() - 1, content).await {
+                Err(trouble) if trouble.finality() == Some(Finality::Message) => return Err(trouble),
+                // It is there all the same.
+                Err(trouble) => warn!(%trouble, "a message of before could not be brought up to date"),
+                Ok(_) => {}
+            }
         }
         Ok(Delivery::Sent(crate::chat::MessageId(sent.id.get())))
     }
@@ -115,8 +120,10 @@ impl Sender {
             direct.id.send_message(&self.http, message).await
         };
         // Many take no direct messages, and the log has said it.
-        if let Err(error) = told.await {
-            debug!(trouble = %Trouble::from(&error), "whoever asked could not be told");
+        match tokio::time::timeout(TYPING_PATIENCE, told).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(trouble = %Trouble::from(&error), "whoever asked could not be told"),
+            Err(_) => debug!(trouble = %Trouble::NoAnswer, "whoever asked could not be told"),
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Incoming {
     pub reply_to: Option<RepliedTo>,
     /// When it was posted, in seconds since 1970.
     pub posted: u64,
+    /// Whether its author has changed it since.
+    pub edited: bool,
 }
 
 /// Who posted a message.
@@ -58,6 +60,13 @@ pub fn is_addressed(incoming: &Incoming, is_ours: impl Fn(MessageId) -> bool) ->
     }
     let direct = incoming.server.is_none();
     direct || incoming.mentions_bot || incoming.reply_to.as_ref().is_some_and(|reply| is_ours(reply.message))
+}
+
+/// Whether a message may be addressed to the bot, as far as it says itself.
+#[must_use]
+pub fn may_be_addressed(incoming: &Incoming) -> bool {
+    !incoming.author.automated
+        && (incoming.server.is_none() || incoming.mentions_bot || incoming.reply_to.is_some())
 }
 
 /// What the marks in a message's text stand for.
@@ -201,6 +210,7 @@ mod tests {
             mentions_bot: false,
             reply_to: None,
             posted: 0,
+            edited: false,
         }
     }
 

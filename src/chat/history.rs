@@ -300,6 +300,7 @@ impl Conversation {
         self.turns.retain(|turn| gone.binary_search(&turn.id).is_err());
         let any = !gone.is_empty();
         self.changed.extend(gone);
+        self.forget_names();
         any
     }
 
@@ -346,9 +347,12 @@ impl Conversation {
     }
 
     /// What was unfinished when its process ended: a reply of which something was shown was interrupted; one of which nothing
-    /// was shown goes, and what it was to answer with it, so that it can be asked anew. Whether there was anything.
-    pub fn interrupt(&mut self) -> bool {
-        let unfinished = |turn: &&Turn| matches!(turn.state, TurnState::Pending | TurnState::Streaming);
+    /// was shown goes, and what it was to answer with it, so that it can be asked anew. Those that answer a message for which
+    /// `is_running` holds are not over. Whether there was anything.
+    pub fn interrupt(&mut self, is_running: impl Fn(MessageId) -> bool) -> bool {
+        let runs = |turn: &Turn| turn.trigger.is_some_and(&is_running);
+        let unfinished =
+            |turn: &&Turn| matches!(turn.state, TurnState::Pending | TurnState::Streaming) && !runs(turn);
         let unfinished: Vec<TurnId> = self.turns.iter().filter(unfinished).map(|turn| turn.id).collect();
         for &id in &unfinished {
             let Some(turn) = self.turn_mut(id) else { continue };
@@ -421,6 +425,13 @@ impl Conversation {
         free
     }
 
+    /// Forgets the names of members of whom there is nothing any more.
+    fn forget_names(&mut self) {
+        let turns = &self.turns;
+        let speaks = |speaker: &Speaker| turns.iter().any(|turn| turn.speaker == *speaker);
+        self.names.retain(|(speaker, _)| matches!(speaker, Speaker::Persona { .. }) || speaks(speaker));
+    }
+
     #[expect(clippy::too_many_arguments, reason = "private; the two callers give every field of a turn")]
     fn push(
         &mut self,
@@ -445,9 +456,7 @@ impl Conversation {
             self.greeting = self.greeting.map(|(turn, seen)| (turn, self.greeting().unwrap_or(seen)));
             self.spoken_before += spoken_in(&self.turns[..surplus]);
             self.changed.extend(self.turns.drain(..surplus).map(|turn| turn.id));
-            let turns = &self.turns;
-            let speaks = |speaker: &Speaker| turns.iter().any(|turn| turn.speaker == *speaker);
-            self.names.retain(|(speaker, _)| matches!(speaker, Speaker::Persona { .. }) || speaks(speaker));
+            self.forget_names();
         }
         id
     }
@@ -569,8 +578,9 @@ mod tests {
             in_parts(&mut conversation, if message == 1 { &["Hel"] } else { &[] }, message + 1);
             asked
         });
-        assert!(conversation.interrupt());
-        assert!(!conversation.interrupt());
+        assert!(!conversation.interrupt(|_| true), "they run");
+        assert!(conversation.interrupt(|_| false));
+        assert!(!conversation.interrupt(|_| false));
         assert_eq!(conversation.turns().len(), 2);
         assert_eq!(conversation.turns()[1].state, TurnState::Interrupted);
         assert_eq!(asked.map(|turn| conversation.turn(turn).is_some()), [true, false]);

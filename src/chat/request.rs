@@ -26,6 +26,8 @@ pub enum Outcome {
     Answered,
     /// The member was told why not.
     Told,
+    /// It exceeded a limit.
+    Refused,
     /// Nobody wants an answer any more, or it cannot be delivered.
     Dropped,
 }

@@ -42,6 +42,21 @@ pub fn content(text: &str, start: usize, end: usize, links: Links) -> String {
     content
 }
 
+/// Where in a text the message begins, not before `from`, that shows its end with this content; `None` when no message
+/// does.
+#[must_use]
+pub fn start_of(text: &str, from: usize, shown: &str, links: Links) -> Option<usize> {
+    let mut places = text.char_indices().map(|(at, _)| at).filter(|&at| at >= from);
+    places.find(|&at| content(text, at, text.len(), links) == shown)
+}
+
+/// Where in a text the message ends that begins at `start` and has this content; `None` when no message has.
+#[must_use]
+pub fn end_of(text: &str, start: usize, shown: &str, links: Links) -> Option<usize> {
+    let mut places = text.char_indices().map(|(at, _)| at).chain([text.len()]).filter(|&at| at >= start);
+    places.find(|&at| content(text, start, at, links) == shown)
+}
+
 /// Length of a message's content as Discord counts it.
 #[must_use]
 pub fn length(content: &str) -> usize {
@@ -216,6 +231,20 @@ mod tests {
         assert!(messages[0].starts_with("Look:\n```rust\n    let"));
         assert!(messages[1].starts_with("```rust\n    let x = 1;"), "{}", &messages[1][..40]);
         assert!(messages.last().expect("one").ends_with("Done."));
+    }
+
+    #[test]
+    fn where_a_message_stands_in_its_text_is_found_again() {
+        let text =
+            format!("{}\n```rust\n{}```\nDone.", "Some words. ".repeat(200), "let x = 1;\n".repeat(200));
+        let first = cut(&text, 0, 0, text.len(), Links::Plain);
+        let message = content(&text, 0, first, Links::Plain);
+        let end = end_of(&text, 0, &message, Links::Plain).expect("it is found");
+        assert_eq!(content(&text, 0, end, Links::Plain), message);
+        let rest = content(&text, first, text.len(), Links::Plain);
+        let start = start_of(&text, 1, &rest, Links::Plain).expect("it is found");
+        assert_eq!(content(&text, start, text.len(), Links::Plain), rest);
+        assert_eq!(start_of(&text, 0, "something else", Links::Plain), None);
     }
 
     #[test]

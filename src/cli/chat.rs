@@ -158,6 +158,7 @@ impl Terminal {
             mentions_bot: false,
             reply_to: None,
             posted: 0,
+            edited: false,
         };
         self.shown = Shown::default();
         if let Some(accepted) = self.assistant.accept(incoming) {

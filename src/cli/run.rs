@@ -29,6 +29,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 /// How often it is looked for what is too old to be kept.
 const BETWEEN_SWEEPS: Duration = Duration::from_hours(1);
+const FIRST_SWEEP: Duration = Duration::from_mins(10);
 
 /// Runs the bot until it is told to stop (Ctrl-C, or SIGTERM), or until Discord ends the connection for good.
 pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
@@ -85,7 +86,8 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
 
 /// Forgets now and then what is too old to be kept.
 async fn keep_house(assistant: Arc<Assistant>) {
-    let mut ticks = tokio::time::interval(BETWEEN_SWEEPS);
+    // Not at once: Discord has to say first which servers the bot is in.
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_SWEEP, BETWEEN_SWEEPS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -44,6 +44,8 @@ struct State {
     granted: Vec<Grant>,
     running: usize,
     requests: Vec<Request>,
+    /// When they came.
+    times: Vec<Instant>,
     hints: Vec<(u64, Prompt)>,
     forgotten: Vec<u64>,
     cancelled: usize,
@@ -90,6 +92,12 @@ impl Scripted {
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
+    }
+
+    /// When the requests so far came.
+    #[must_use]
+    pub fn times(&self) -> Vec<Instant> {
+        self.lock().times.clone()
     }
 
     /// The prompts of all requests so far.
@@ -154,6 +162,7 @@ impl Scripted {
             Started::Work(request, mailbox) => {
                 let steps = state.script.pop_front().unwrap_or_else(|| echo(&request.prompt));
                 state.requests.push((*request).clone());
+                state.times.push(Instant::now());
                 self.changed.notify_waiters();
                 state.running += 1;
                 let this = self.clone();

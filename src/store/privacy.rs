@@ -10,12 +10,16 @@ use super::{Store, StoreError};
 use crate::chat::history::ConversationId;
 use crate::chat::{MemberId, ServerId};
 
-/// The conversations that a member has spoken in; those in direct messages.
+/// The conversations that a member has spoken in.
 const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE member = $1 \
                          UNION SELECT DISTINCT conversation FROM names WHERE member = $1";
-const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (SELECT turns.conversation FROM turns \
-                          CROSS JOIN channels WHERE turns.member = $1 AND channels.conversation = turns.conversation \
-                          AND channels.server = 0)";
+
+/// Forgets direct messages with a member as a whole: there is nobody else in them.
+const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
+                          SELECT channels.conversation FROM turns CROSS JOIN channels WHERE turns.member = $1 \
+                          AND channels.conversation = turns.conversation AND channels.server = 0 \
+                          UNION SELECT channels.conversation FROM requests CROSS JOIN channels WHERE requests.member = $1 \
+                          AND requests.server = 0 AND channels.channel = requests.channel)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
 pub(super) const FORGET: [&str; 9] = [
@@ -45,8 +49,8 @@ const FORGET_SERVERS: [&str; 7] = [
 ];
 
 impl Store {
-    /// Forgets a member: nothing that they said, that was said to it, or that names them is in the files afterwards. Returns the
-    /// conversations in which they had spoken.
+    /// Forgets a member: what they said, what was said to that, their names and their id wherever it stands. Returns the
+    /// conversations in which they had spoken. It is gone from the files with [`Self::leave_no_trace`].
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -61,9 +65,7 @@ impl Store {
             writing.commit().await?;
             conversations(&spoken)
         };
-        let spoken = forgetting.await.map_err(|error| self.failed(&error))?;
-        self.leave_no_trace().await?;
-        Ok(spoken)
+        forgetting.await.map_err(|error| self.failed(&error))
     }
 
     /// Everything that is kept of a member, as JSON.
@@ -193,8 +195,9 @@ impl Store {
     /// A [`StoreError`].
     pub async fn servers(&self) -> Result<Vec<ServerId>, StoreError> {
         let read = async {
-            let select = "SELECT DISTINCT server FROM channels WHERE server <> 0 \
-                          AND server NOT IN (SELECT server FROM servers_left)";
+            let select = "SELECT server FROM (SELECT server FROM channels UNION SELECT server FROM settings \
+                          UNION SELECT server FROM personas UNION SELECT server FROM requests) AS known \
+                          WHERE server <> 0 AND server NOT IN (SELECT server FROM servers_left)";
             let rows = sqlx::query(select).fetch_all(&self.reader).await?;
             rows.iter().map(|row| number(row, "server").map(ServerId)).collect::<Result<_, sqlx::Error>>()
         };
@@ -217,11 +220,7 @@ impl Store {
             writing.commit().await?;
             left.iter().map(|row| number(row, "server").map(ServerId)).collect::<Result<_, sqlx::Error>>()
         };
-        let left: Vec<ServerId> = forgetting.await.map_err(|error| self.failed(&error))?;
-        if !left.is_empty() {
-            self.leave_no_trace().await?;
-        }
-        Ok(left)
+        forgetting.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
     /// Forgets what was said before then in a server, or in direct messages, and in conversations in which nothing is left
@@ -252,12 +251,7 @@ impl Store {
             writing.commit().await?;
             Ok(expired)
         };
-        let expired: Vec<ConversationId> =
-            expiring.await.map_err(|error: sqlx::Error| self.failed(&error))?;
-        if !expired.is_empty() {
-            self.leave_no_trace().await?;
-        }
-        Ok(expired)
+        expiring.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
     /// Forgets who asked what before then, everywhere.
@@ -270,8 +264,11 @@ impl Store {
         delete.await.map(drop).map_err(|error| self.failed(&error))
     }
 
-    /// What was deleted is overwritten in the file, and stands in the log until that is emptied.
-    pub(super) async fn leave_no_trace(&self) -> Result<(), StoreError> {
+    /// Empties the log, in which what was deleted stands still; in the file itself it is overwritten.
+    ///
+    /// # Errors
+    /// A [`StoreError`], also when somebody reads for so long that it cannot be emptied; then it is to be tried again.
+    pub async fn leave_no_trace(&self) -> Result<(), StoreError> {
         let emptied = async {
             let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
             match emptied.try_get::<i64, _>(0)? {

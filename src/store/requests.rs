@@ -9,10 +9,11 @@ use crate::chat::request::{Asked, Concluded, Outcome};
 use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
 
 /// How outcomes are written.
-const OUTCOMES: [(Outcome, &str); 4] = [
+const OUTCOMES: [(Outcome, &str); 5] = [
     (Outcome::Waiting, "waiting"),
     (Outcome::Answered, "answered"),
     (Outcome::Told, "told"),
+    (Outcome::Refused, "refused"),
     (Outcome::Dropped, "dropped"),
 ];
 
@@ -135,12 +136,13 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// What was asked since then, oldest first; without what members who are forgotten asked.
+    /// What was asked since then, oldest first; without what was refused, and what members who are forgotten asked.
     ///
     /// # Errors
     /// A [`StoreError`].
     pub async fn asked_since(&self, since: u64) -> Result<Vec<Asked>, StoreError> {
-        let select = "SELECT * FROM requests WHERE asked >= $1 AND member IS NOT NULL ORDER BY asked";
+        let select = "SELECT * FROM requests WHERE asked >= $1 AND member IS NOT NULL \
+                      AND outcome <> 'refused' ORDER BY asked";
         let read = async {
             let rows = sqlx::query(select).bind(since.cast_signed()).fetch_all(&self.reader).await?;
             rows.iter()

@@ -198,6 +198,31 @@ async fn a_full_disk_leaves_what_was_there() {
     assert_eq!(again, changes.turns.iter().map(|turn| turn.id).collect::<Vec<_>>());
 }
 
+#[tokio::test]
+async fn a_database_that_somebody_else_has_locked_is_said_and_waited_for() {
+    let directory = directory();
+    let path = directory.path().join("mummer.db");
+    let store = Store::open_with(&path, SqliteConnectOptions::new()).await.expect("it opens");
+    let mut said = conversation(1);
+    said.hear(MemberId(1), "Bob", "Hello.", None);
+    let changes = said.take_changes();
+    // Another program that does not know the lock file, such as sqlite3 in a shell.
+    let options = SqliteConnectOptions::new().filename(&path).busy_timeout(BUSY);
+    let other = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("it opens");
+    let locked = other.begin_with("BEGIN IMMEDIATE").await.expect("it is locked");
+    sqlx::query("PRAGMA busy_timeout = 0").execute(&store.writer).await.expect("it is impatient");
+    let error = store.write(CHANNEL, SERVER, &changes).await.expect_err("it is locked");
+    assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
+    assert!(
+        store.conversation_in(CHANNEL).await.expect("it is read").is_none(),
+        "readers are not kept waiting"
+    );
+    drop(locked);
+    other.close().await;
+    store.write(CHANNEL, SERVER, &changes).await.expect("it is free");
+    assert_equal(&read(&store).await, &said);
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Hear(u64, String),

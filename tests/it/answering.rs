@@ -610,6 +610,7 @@ async fn a_message_that_is_delivered_twice_is_answered_once() {
         mentions_bot: true,
         reply_to: None,
         posted: 0,
+        edited: false,
     };
     assert!(stage.assistant.accept(again.clone()).is_none(), "it is in the history");
     let empty = mummer::chat::addressing::Incoming {

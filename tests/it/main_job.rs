@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use crate::cli::mummer;
-use crate::discord::FakeDiscord;
+use crate::discord::{Call, FakeDiscord};
+use crate::memory::PATIENCE;
 use crate::tiny_model::TinyModel;
 
 /// The running binary; killed when a test fails before it ended.
@@ -161,6 +162,31 @@ async fn a_turn_computes_what_is_new_and_a_channel_shares_its_persona() {
     assert!(cached[3] > 0 && cached[3] < prompts[0], "the persona's part: {prompts:?} {cached:?}");
 }
 
+#[tokio::test]
+async fn a_second_signal_ends_the_program_at_once() {
+    let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
+    let discord = FakeDiscord::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = model.path().to_str().expect("a path");
+    let bot = Running::start(directory.path(), &["--model", path], &discord).await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    // An answer that Discord does not let through keeps the first signal waiting.
+    let _gate = discord.hold_next(Call::SendMessage);
+    discord.post(general, alice, format!("{} hello?", discord.mention_bot()));
+    discord.requested(Call::SendMessage, 1).await;
+    let process = bot.0.id().to_string();
+    let signal = || Command::new("kill").args(["-TERM", &process]).status().expect("kill runs").success();
+    assert!(signal());
+    let log = directory.path().join("log");
+    let closes = async {
+        while !std::fs::read_to_string(&log).expect("there is a log").contains("closing") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, closes).await.expect("it begins to end");
+    assert_eq!(bot.terminate().await.code(), Some(1));
+}
+
 #[test]
 fn a_command_whose_model_broke_down_ends_with_a_code_of_its_own() {
     let model = TinyModel { context_length: 4_096, ..TinyModel::saying(&["▁the", "▁time", "▁you"]) }.write();
@@ -188,6 +214,8 @@ async fn a_persona_is_played_as_its_file_stands() {
     let variables = [
         ("MUMMER__PERSONAS__DIRECTORY", personas.to_str().expect("a path")),
         ("MUMMER__PERSONAS__DEFAULT", "ada"),
+        // It is asked until it is read.
+        ("MUMMER__LIMITS__MEMBER_PER_HOUR", "0"),
     ];
     let path = model.path().to_str().expect("a path");
     let bot = Running::start_with(directory.path(), &["--model", path], &variables, &discord).await;

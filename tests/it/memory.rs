@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mummer::assistant::Place;
 use mummer::chat::addressing::{Author, Incoming};
 use mummer::chat::history::{Conversation, TurnKind, TurnState};
 use mummer::chat::notice::{self, Notice};
@@ -139,8 +140,9 @@ async fn a_message_that_comes_again_after_a_restart_is_not_answered_again() {
         mentions_bot: true,
         reply_to: None,
         posted: 0,
+        edited: false,
     };
-    stage.assistant.recall(&again).await;
+    stage.assistant.recall(Place::from(&again)).await;
     assert!(stage.assistant.accept(again.clone()).is_none(), "it was answered before the restart");
     let new = Incoming { message: mummer::chat::MessageId(trigger.0 + 1_000), ..again };
     assert!(stage.assistant.accept(new).is_some());

@@ -197,6 +197,7 @@ async fn a_server_that_was_left_is_forgotten_after_a_while() {
     stage.assistant.keep_house().await.expect("it is done");
     assert_eq!(found_in(directory.path(), &["herons"]), ["herons"], "the bot may come back");
     store.forget_servers_left(now() + 1).await.expect("it is forgotten");
+    store.leave_no_trace().await.expect("the log is emptied");
     assert_eq!(found_in(directory.path(), &["herons", "Herons"]), Vec::<&str>::new());
 }
 

@@ -1,0 +1,92 @@
+//! How long it takes from a message to the generator, with many channels at a time: `cargo bench --bench load`.
+//!
+//! The whole bot with its database stands between the tests' fake Discord and a script, all in this process: what is measured
+//! contains the fake's work, the websocket and serenity.
+
+#![expect(clippy::print_stdout, reason = "the figures are the result")]
+#![expect(dead_code, unused_imports, reason = "the fake Discord can do more than is needed here")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mummer::generation::scripted::Scripted;
+use mummer::store::Store;
+
+#[path = "../tests/it"]
+mod it {
+    pub(crate) mod discord;
+    pub(crate) mod stage;
+}
+
+use it::discord::{self, ChannelId, FakeDiscord};
+use it::stage::{Setting, Stage};
+
+const CHANNELS: usize = 2_000;
+const PER_SECOND: u32 = 50;
+const SECONDS: u32 = 60;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("there are threads").block_on(measure());
+}
+
+async fn measure() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let discord = FakeDiscord::start().await;
+    let alice = discord.member("Alice");
+    let channels: Vec<ChannelId> =
+        (0..CHANNELS).map(|number| discord.channel(&format!("room-{number}"))).collect();
+    let store = Store::open(&directory.path().join("mummer.db")).await.expect("it opens");
+    let setting = Setting { store: Some(store), ..Setting::default() };
+    let script = Scripted::new(1_000, 32);
+    let stage = Stage::with_generator(discord, setting, Arc::new(script.clone()), script).await;
+    let memory_at_first = resident_bytes();
+    let mut posted: BTreeMap<usize, Instant> = BTreeMap::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
+    let mut memory_in_the_middle = 0;
+    for number in 0..(PER_SECOND * SECONDS) as usize {
+        ticks.tick().await;
+        if number == (PER_SECOND * SECONDS) as usize / 2 {
+            memory_in_the_middle = resident_bytes();
+        }
+        // Each of them in another channel than the one before, and all channels in turn.
+        let channel = channels[number * 7 % CHANNELS];
+        posted.insert(number, Instant::now());
+        stage.discord.post(channel, alice, format!("{} number {number}.", stage.discord.mention_bot()));
+    }
+    stage.script.started(posted.len()).await;
+    stage.idle().await;
+    let mut times: Vec<Duration> = stage
+        .script
+        .requests()
+        .iter()
+        .zip(stage.script.times())
+        .map(|(request, submitted)| submitted - posted[&number_in(&request.prompt.render())])
+        .collect();
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    println!("{} messages in {CHANNELS} channels, {PER_SECOND} a second", times.len());
+    println!("from the post to the generator: median {:?}, 99 % {:?}, longest {:?}", at(50), at(99), at(100));
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    println!(
+        "memory: {} MB at first, {} MB in the middle, {} MB at the end",
+        megabytes(memory_at_first),
+        megabytes(memory_in_the_middle),
+        megabytes(resident_bytes())
+    );
+}
+
+/// The number of the message that a prompt answers.
+fn number_in(prompt: &str) -> usize {
+    let last = prompt.rsplit("number ").next().expect("there is one");
+    last.split('.').next().and_then(|number| number.parse().ok()).expect("it is a number")
+}
+
+/// Memory of this process, by the kernel; 0 where it does not tell.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1_024
+}
