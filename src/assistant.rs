@@ -226,7 +226,11 @@ impl Assistant {
             None => {}
         }
         let is_ours = |message| self.said_here(incoming.channel, message);
-        if self.closing.is_cancelled() || !is_addressed(&incoming, is_ours) {
+        if !is_addressed(&incoming, is_ours) {
+            return None;
+        }
+        if self.closing.is_cancelled() {
+            self.leave_to_the_next(&incoming);
             return None;
         }
         // So that two first messages of a channel do not begin two conversations, and none is dropped that is about
@@ -246,13 +250,7 @@ impl Assistant {
         live: Arc<Live>,
         known: Known,
     ) -> Option<Accepted> {
-        let asked = Asked {
-            message: incoming.message,
-            channel: incoming.channel,
-            server: incoming.server,
-            member: incoming.author.id,
-            at: now(),
-        };
+        let asked = asked(&incoming);
         let stop = CancellationToken::new();
         let (edit, edits) = watch::channel(None);
         let over = CancellationToken::new();
@@ -295,8 +293,24 @@ impl Assistant {
         Some(Accepted { registration, incoming, asked, known, stop, edits, work })
     }
 
-    /// A channel is gone: all answers in it and in its threads stop, and its conversation is dropped.
+    /// A message that comes when the program ends is answered by the next one.
+    fn leave_to_the_next(&self, incoming: &Incoming) {
+        let Some(store) = self.store.clone().filter(|_| self.answers_later()) else { return };
+        let asked = asked(incoming);
+        self.answers.spawn(async move {
+            if let Err(error) = store.take_in(&asked).await {
+                tracing::error!("that a message came at the end could not be written down: {error}");
+            }
+        });
+    }
+
+    /// A channel is gone: all answers in it and in its threads stop, and its conversation is dropped, and theirs.
     pub fn channel_gone(&self, channel: ChannelId) {
+        let threads = self.conversations.iter().filter(|live| live.place.parent == Some(channel));
+        let threads: Vec<ChannelId> = threads.map(|live| live.place.channel).collect();
+        for thread in threads {
+            self.channel_gone(thread);
+        }
         let _one_at_a_time = self.taking_in();
         self.stop_in(channel);
         self.hinted.remove(&channel);
@@ -402,6 +416,12 @@ impl Assistant {
     fn taking_in(&self) -> MutexGuard<'_, ()> {
         self.taking_in.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A message that is taken in now.
+fn asked(incoming: &Incoming) -> Asked {
+    let Incoming { message, channel, server, author, .. } = incoming;
+    Asked { message: *message, channel: *channel, server: *server, member: author.id, at: now() }
 }
 
 /// A message that is being answered. Dropping this ends that.

@@ -297,6 +297,32 @@ async fn what_waited_when_the_bot_ended_is_answered_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn what_comes_while_the_bot_ends_is_answered_when_it_is_back() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let setting = Setting { store: Some(store.clone()), grace: PATIENCE, ..Setting::default() };
+    let stage = Stage::set(FakeDiscord::start().await, setting).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let quiet = stage.discord.channel("quiet");
+    let go = Arc::new(Semaphore::new(0));
+    stage.script.then([Step::Say("One".to_owned()), Step::Hold(Arc::clone(&go))]);
+    let trigger = stage.discord.post(general, alice, format!("{} count", stage.discord.mention_bot()));
+    stage.discord.reply_to(trigger).await;
+    stage.begin_to_close();
+    let late = stage.discord.post(quiet, alice, format!("{} too late?", stage.discord.mention_bot()));
+    let waiting = async {
+        while waiting_in(&store, quiet).await < 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it is written down");
+    go.add_permits(1);
+    let (stage, _store) = restarted(stage, store, &directory).await;
+    stage.discord.reply_to(late).await;
+    assert_eq!(stage.discord.replies_to(late).len(), 1, "{}", stage.discord.picture());
+}
+
+#[tokio::test]
 async fn what_was_missed_while_a_session_was_lost_is_read() {
     let directory = tempfile::tempdir().expect("there is room");
     let store = open(&directory).await;

@@ -201,6 +201,11 @@ impl Stage {
         self.script.prompts()[number].render()
     }
 
+    /// Asks the bot to end.
+    pub(crate) fn begin_to_close(&self) {
+        self.shutdown.cancel();
+    }
+
     /// Asks the bot to end, and waits for it.
     pub(crate) async fn close(self) -> (FakeDiscord, Result<(), BotError>) {
         self.shutdown.cancel();
