@@ -7,10 +7,14 @@
 #![expect(dead_code, unused_imports, reason = "the fake Discord can do more than is needed here")]
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mummer::chat::history::{Conversation, Part, Speaker, TurnState};
+use mummer::chat::{self, MemberId, MessageId, ServerId};
 use mummer::generation::scripted::Scripted;
+use mummer::persona::PersonaId;
 use mummer::store::Store;
 
 #[path = "../tests/it"]
@@ -23,6 +27,9 @@ use it::discord::{self, ChannelId, FakeDiscord};
 use it::stage::{Setting, Stage};
 
 const CHANNELS: usize = 2_000;
+/// Conversations that are stored and not spoken in.
+const CONVERSATIONS: u64 = 100_000;
+
 const PER_SECOND: u32 = 50;
 const SECONDS: u32 = 60;
 
@@ -33,11 +40,15 @@ fn main() {
 
 async fn measure() {
     let directory = tempfile::tempdir().expect("there is room");
+    let database = directory.path().join("mummer.db");
+    println!("opening an empty database: {:?}", opening(&database).await);
+    fill(&database).await;
+    println!("opening one with {CONVERSATIONS} conversations: {:?}", opening(&database).await);
     let discord = FakeDiscord::start().await;
     let alice = discord.member("Alice");
     let channels: Vec<ChannelId> =
         (0..CHANNELS).map(|number| discord.channel(&format!("room-{number}"))).collect();
-    let store = Store::open(&directory.path().join("mummer.db")).await.expect("it opens");
+    let store = Store::open(&database).await.expect("it opens");
     let setting = Setting { store: Some(store), ..Setting::default() };
     let script = Scripted::new(1_000, 32);
     let stage = Stage::with_generator(discord, setting, Arc::new(script.clone()), script).await;
@@ -75,6 +86,44 @@ async fn measure() {
         megabytes(memory_in_the_middle),
         megabytes(resident_bytes())
     );
+}
+
+/// How long it takes until a database can be used, and what the bot asks of it before its first message is known.
+async fn opening(database: &Path) -> Duration {
+    let begin = Instant::now();
+    let store = Store::open(database).await.expect("it opens");
+    store.undone().await.expect("it is read");
+    store.opted_out().await.expect("it is read");
+    store.asked_since(u64::MAX / 4).await.expect("it is read");
+    let took = begin.elapsed();
+    store.close().await;
+    took
+}
+
+/// Writes many conversations that are over.
+async fn fill(database: &Path) {
+    let store = Store::open(database).await.expect("it opens");
+    let persona = Speaker::Persona { id: PersonaId("hermes".to_owned()), version: "1".to_owned() };
+    for number in 1..=CONVERSATIONS {
+        let id = store.new_conversation();
+        let mut conversation = Conversation::new(id, number, 1_000, persona.clone(), "Hermes");
+        let message = MessageId(number * 2);
+        conversation.hear(
+            MemberId(number),
+            "Bob",
+            "A sentence of some length, as people write them.",
+            Some(message),
+        );
+        let reply = conversation.begin_reply(persona.clone(), "Hermes", Some(message));
+        if let Some(turn) = conversation.turn_mut(reply) {
+            turn.state = TurnState::Complete;
+            "Another sentence of some length, as models write them.".clone_into(&mut turn.shown_mut().text);
+            turn.parts.push(Part { message: MessageId(number * 2 + 1), webhook: None, start: 0 });
+        }
+        let (channel, server) = (chat::ChannelId(number), Some(ServerId(1)));
+        store.write(channel, server, &conversation.take_changes()).await.expect("it is written");
+    }
+    store.close().await;
 }
 
 /// The number of the message that a prompt answers.

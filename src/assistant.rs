@@ -1,6 +1,7 @@
 //! The conductor: a message comes in, a prompt goes to the generator, a reply goes out. It owns the live
 //! conversations and sees to it that each of them has one reply at a time. It knows neither Discord nor models.
 
+mod accepted;
 mod answer;
 mod conversations;
 mod delivering;
@@ -14,7 +15,7 @@ mod settling;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashmap::{DashMap, DashSet, Entry};
 use tokio::sync::watch;
@@ -34,8 +35,8 @@ use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 use crate::store::{Store, StoreError};
 
-pub use answer::Accepted;
-use answer::{Known, Work};
+pub use accepted::Accepted;
+use accepted::{Known, Work};
 use following::Change;
 use limits::{Asking, TooMuch};
 pub use live::Place;
@@ -136,6 +137,8 @@ pub struct Assistant {
     /// Members who do not want to be read.
     opted_out: DashSet<MemberId>,
     asking: Arc<Asking>,
+    /// A moment by both clocks: limits go by the one that never jumps.
+    began: (Instant, u64),
     /// The last changes and deletions of messages, newest first: they may overtake what they are about.
     changes: Mutex<VecDeque<(MessageId, Change)>>,
     /// Members who were forgotten, and when, in seconds since 1970: what waits to be answered may quote them.
@@ -186,6 +189,7 @@ impl Assistant {
             undone: DashMap::new(),
             opted_out: DashSet::new(),
             asking: Asking::new(settings.limits),
+            began: (Instant::now(), now()),
             changes: Mutex::default(),
             forgotten: DashMap::new(),
             forgetting: tokio::sync::RwLock::default(),
@@ -210,7 +214,8 @@ impl Assistant {
         for member in store.opted_out().await? {
             self.opted_out.insert(member);
         }
-        self.asking.recount(&store.asked_since(now().saturating_sub(limits::HOUR)).await?);
+        let now = now();
+        self.asking.recount(&store.asked_since(now.saturating_sub(limits::HOUR)).await?, now);
         for (channel, server) in store.undone().await? {
             self.undone.insert(channel, Undone::new(server));
         }
@@ -274,11 +279,11 @@ impl Assistant {
         };
         self.leave_unread(&mut incoming);
         let work = if self.opted_out.contains(&incoming.author.id) {
-            Work::Ignore(self.asking.may_tell(&asked).then_some(Notice::OptedOut))
+            Work::Ignore(self.asking.may_tell(asked.member, self.steady_now()).then_some(Notice::OptedOut))
         } else {
             let length = incoming.text.chars().count();
             let admitted = match known {
-                Known::New => self.asking.admit(&asked, length, asked.at),
+                Known::New => self.asking.admit(&asked, length, self.steady_now()),
                 Known::WrittenDown => Ok(self.asking.admit_again(&asked)),
             };
             match admitted {
@@ -411,6 +416,11 @@ impl Assistant {
                 "some answers could not be brought to an end in time"
             );
         }
+    }
+
+    /// The time in seconds since 1970, by a clock that nobody sets.
+    fn steady_now(&self) -> u64 {
+        self.began.1 + self.began.0.elapsed().as_secs()
     }
 
     fn taking_in(&self) -> MutexGuard<'_, ()> {

@@ -61,11 +61,12 @@ impl Asking {
         Arc::new(Self { limits, counts: Mutex::default() })
     }
 
-    /// Counts what was asked before this process began; oldest first.
-    pub(super) fn recount(&self, asked: &[Asked]) {
+    /// Counts what was asked before now, when this process begins; oldest first.
+    pub(super) fn recount(&self, asked: &[Asked], now: u64) {
         let mut counts = self.lock();
         for asked in asked {
-            counts.count(asked);
+            // The clock may have been ahead then.
+            counts.count(&Asked { at: asked.at.min(now), ..*asked });
         }
     }
 
@@ -84,11 +85,11 @@ impl Asking {
         Ok(self.admit_again(asked))
     }
 
-    /// Whether the author of a message may be told that it is not answered, which is not done each time.
-    pub(super) fn may_tell(&self, asked: &Asked) -> bool {
+    /// Whether a member may be told that a message is not answered, which is not done each time.
+    pub(super) fn may_tell(&self, member: MemberId, now: u64) -> bool {
         let mut counts = self.lock();
-        counts.advance(asked.at);
-        counts.may_tell(asked.member)
+        counts.advance(now);
+        counts.may_tell(member)
     }
 
     /// Lets a message in that was let in before, and was counted then.
@@ -275,7 +276,7 @@ mod tests {
     #[test]
     fn what_was_asked_before_a_restart_counts() {
         let asking = Asking::new(Limits { member_per_hour: Some(2), ..Limits::default() });
-        asking.recount(&[100, 200].map(|at| Asked { at, ..asked(1, 1) }));
+        asking.recount(&[100, 2_000_000].map(|at| Asked { at, ..asked(1, 1) }), 300);
         assert!(asking.admit(&asked(1, 1), 1, 300).is_err());
         assert!(asking.admit(&asked(2, 1), 1, 300).is_ok());
     }

@@ -130,12 +130,14 @@ impl Assistant {
         }
     }
 
-    /// Of the servers of which something is kept, those that are not among these have been left meanwhile.
-    pub async fn is_in(&self, servers: &[ServerId]) {
+    /// Of the servers of which something is kept and that `would_be` among these, those that are not have been left meanwhile.
+    pub async fn is_in(&self, servers: &[ServerId], would_be: impl Fn(ServerId) -> bool) {
         let Some(store) = &self.store else { return };
         match store.servers().await {
             Ok(known) => {
-                for server in known.into_iter().filter(|server| !servers.contains(server)) {
+                for server in
+                    known.into_iter().filter(|server| would_be(*server) && !servers.contains(server))
+                {
                     self.left(server, true).await;
                 }
             }

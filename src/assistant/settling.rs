@@ -9,7 +9,7 @@ use dashmap::Entry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Accepted, CutOff, Known, Work};
+use super::accepted::{Accepted, CutOff, Known, Work};
 use super::live::{Live, Place, now};
 use super::{Assistant, Registration, Running};
 use crate::chat::addressing::{Author, Incoming, is_addressed};

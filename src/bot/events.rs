@@ -153,11 +153,11 @@ impl EventHandler for Handler {
 
     async fn ready(&self, context: Context, ready: Ready) {
         info!(shard = context.shard_id.0, servers = ready.guilds.len(), "connected");
-        // One shard among several sees only its own servers.
-        if ready.shard.is_none_or(|shard| shard.total <= 1) {
-            let servers: Vec<ServerId> = ready.guilds.iter().map(|guild| ServerId(guild.id.get())).collect();
-            self.assistant.is_in(&servers).await;
-        }
+        let servers: Vec<ServerId> = ready.guilds.iter().map(|guild| ServerId(guild.id.get())).collect();
+        // A shard has the servers that Discord's formula gives it.
+        let (shard, shards) = ready.shard.map_or((0, 1), |shard| (shard.id.0, shard.total.max(1)));
+        let is_ours = |server: ServerId| (server.0 >> 22) % u64::from(shards) == u64::from(shard);
+        self.assistant.is_in(&servers, is_ours).await;
         // Direct messages come over the first one.
         if context.shard_id.0 == 0 {
             self.catch_up(&context, None).await;

@@ -1,0 +1,158 @@
+//! A message that was taken in, from its place in the line to what became of it.
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::delivering::Delivering;
+use super::limits::Share;
+use super::line::{Busy, Place};
+use super::{Assistant, Outlet, Registration};
+use crate::chat::addressing::Incoming;
+use crate::chat::history::{Part, TurnId};
+use crate::chat::notice::Notice;
+use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::{ChannelId, MemberId, MessageId};
+
+/// A message that was taken in and waits to be answered. Dropping it gives its place up.
+pub struct Accepted {
+    pub(super) registration: Registration,
+    pub(super) incoming: Incoming,
+    pub(super) asked: Asked,
+    pub(super) known: Known,
+    pub(super) stop: CancellationToken,
+    pub(super) edits: watch::Receiver<Option<String>>,
+    pub(super) work: Work,
+}
+
+/// Whether it is written down that a message was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    New,
+    WrittenDown,
+}
+
+/// What there is to do for a message.
+pub(super) enum Work {
+    /// It is to be answered.
+    Answer { place: Result<Place, Busy>, share: Share },
+    /// It exceeds a limit; its author is to be told, unless that was just said.
+    Refuse(Option<Notice>),
+    /// Its author does not want to be read; nothing of it is written down.
+    Ignore(Option<Notice>),
+    /// The reply to it was cut off when the last process ended, and is to be brought to an end.
+    End(CutOff),
+}
+
+/// A reply that was cut off.
+pub(super) struct CutOff {
+    pub(super) turn: TurnId,
+    pub(super) place: Result<Place, Busy>,
+    /// The messages that show it.
+    pub(super) parts: Vec<Part>,
+    /// What the last of them shows.
+    pub(super) content: String,
+}
+
+impl Accepted {
+    /// The message that is answered.
+    #[must_use]
+    pub fn trigger(&self) -> MessageId {
+        self.incoming.message
+    }
+
+    /// Who posted it, when it is known.
+    #[must_use]
+    pub fn asker(&self) -> Option<MemberId> {
+        Some(self.incoming.author.id).filter(|member| member.0 != 0)
+    }
+
+    /// Where it is answered.
+    #[must_use]
+    pub fn channel(&self) -> ChannelId {
+        self.incoming.channel
+    }
+
+    /// Whether it was taken in before a restart, and may have been answered then.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        self.known == Known::WrittenDown
+    }
+
+    /// The messages that show a part of the answer already.
+    #[must_use]
+    pub fn shown(&self) -> Vec<MessageId> {
+        match &self.work {
+            Work::End(cut_off) => cut_off.parts.iter().map(|part| part.message).collect(),
+            Work::Answer { .. } | Work::Refuse(_) | Work::Ignore(_) => Vec::new(),
+        }
+    }
+
+    /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece.
+    pub async fn answer(self, outlet: &mut impl Outlet) {
+        let Self { registration, mut incoming, asked, known, stop, edits, work } = self;
+        let (assistant, live) = (&registration.assistant, &registration.live);
+        let is_kept = !matches!(work, Work::Ignore(_));
+        if is_kept && known == Known::New && !assistant.write_down(&asked).await {
+            return;
+        }
+        let began = Instant::now();
+        let mut delivering = Delivering::new(outlet, &registration, stop, edits);
+        let share = match work {
+            Work::Answer { place, share } => {
+                delivering.answer(assistant, &mut incoming, place).await;
+                Some(share)
+            }
+            Work::Refuse(notice) | Work::Ignore(notice) => {
+                if let Some(notice) = notice {
+                    delivering.tell(notice).await;
+                }
+                delivering.outcome = Outcome::Refused;
+                None
+            }
+            Work::End(cut_off) => {
+                delivering.end(cut_off).await;
+                None
+            }
+        };
+        let (outcome, tokens) = (delivering.outcome, delivering.tokens);
+        live.delete_now();
+        // The registration is there until then, so that the program does not end before.
+        live.save().await;
+        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if is_kept {
+            assistant.conclude(&asked, Concluded { outcome, took, tokens }).await;
+        }
+        drop(share);
+    }
+}
+
+impl Assistant {
+    /// Writes down that a message was taken in. Whether it is to be answered, because it was not taken in before.
+    async fn write_down(&self, asked: &Asked) -> bool {
+        let Some(store) = &self.store else { return true };
+        match store.take_in(asked).await {
+            Ok(new) => new,
+            Err(error) => {
+                tracing::error!("that a message was taken in could not be written down: {error}");
+                true
+            }
+        }
+    }
+
+    /// Writes down what became of a message. One that waits still is answered when the bot is back.
+    pub(super) async fn conclude(&self, asked: &Asked, concluded: Concluded) {
+        let Some(store) = &self.store else { return };
+        if concluded.outcome == Outcome::Waiting {
+            return;
+        }
+        if let Err(error) = store.conclude(asked.message, concluded).await {
+            tracing::error!("what became of a message could not be written down: {error}");
+        }
+    }
+
+    /// Whether a message that is not answered now is answered when the bot is back.
+    pub(super) fn answers_later(&self) -> bool {
+        self.store.is_some() && !self.settings.answer_within.is_zero()
+    }
+}
