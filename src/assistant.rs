@@ -132,7 +132,7 @@ pub struct Assistant {
     hinted: DashSet<ChannelId>,
     /// Channels whose conversations are written down and could not be read: nothing is written over them.
     unreadable: DashSet<ChannelId>,
-    /// Channels in which the last process has left something undone.
+    /// Channels in which something was left undone.
     undone: DashMap<ChannelId, Undone>,
     /// Members who do not want to be read.
     opted_out: DashSet<MemberId>,

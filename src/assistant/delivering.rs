@@ -270,8 +270,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             if self.delivered.is_empty() { Notice::Broken { retryable: true } } else { Notice::CutOff };
         let part = self.reply.parts();
         let action = ReplyAction::Send { part, start: 0, content: notice.to_string() };
-        if let Delivery::Sent(message) = self.outlet.act(action).await {
-            self.noticed(message);
+        match self.outlet.act(action).await {
+            Delivery::Sent(message) => self.noticed(message),
+            Delivery::Failed if self.outcome == Outcome::Dropped && self.assistant.answers_later() => {
+                // Nothing gets through at present.
+                self.outcome = Outcome::Waiting;
+                self.assistant.leave_undone(self.live.place);
+            }
+            Delivery::Done | Delivery::Failed | Delivery::Deleted | Delivery::Gone => {}
         }
     }
 

@@ -61,7 +61,7 @@ pub struct Shown {
     pub content: String,
 }
 
-/// Something that the last process has left undone in a channel.
+/// Something that was left undone in a channel: by the last process, or because nothing got through.
 pub(super) struct Undone {
     pub(super) server: Option<ServerId>,
     /// One who settles it at a time; everybody else waits for that.
@@ -106,7 +106,12 @@ impl Assistant {
         now().saturating_sub(self.settings.answer_within.as_secs())
     }
 
-    /// Whether the last process has left something undone in a channel, which must be settled before anything else there.
+    /// Something is left undone in a channel, to be settled with the next event there, or when the bot is connected anew.
+    pub(super) fn leave_undone(&self, place: Place) {
+        self.undone.entry(place.channel).or_insert_with(|| Undone::new(place.server));
+    }
+
+    /// Whether something was left undone in a channel, which must be settled before anything else there.
     #[must_use]
     pub fn is_undone(&self, channel: ChannelId) -> bool {
         self.undone.contains_key(&channel)

@@ -296,6 +296,26 @@ async fn what_waited_when_the_bot_ended_is_answered_when_it_is_back() {
     }
 }
 
+/// It takes as long as the bot tries, half a minute.
+#[tokio::test]
+async fn what_could_not_be_answered_in_an_outage_is_answered_after_it() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    // The answer and the apology.
+    stage.discord.fail_next(12, Call::SendMessage, Failure::Status(503));
+    let trigger = stage.discord.post(general, alice, format!("{} hello?", stage.discord.mention_bot()));
+    let tried = |state: &State| state.count(Call::SendMessage) == 12;
+    stage.discord.until_within("all tries", 2 * PATIENCE, tried).await;
+    stage.idle().await;
+    assert_eq!(waiting_in(&store, general).await, 1);
+    stage.discord.invalidate_session(false);
+    stage.discord.reply_to(trigger).await;
+    stage.idle().await;
+    assert_eq!((stage.discord.replies_to(trigger).len(), waiting_in(&store, general).await), (1, 0));
+}
+
 #[tokio::test]
 async fn what_comes_while_the_bot_ends_is_answered_when_it_is_back() {
     let directory = tempfile::tempdir().expect("there is room");
