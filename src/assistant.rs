@@ -224,12 +224,7 @@ impl Assistant {
 
     /// Takes a message in, if it is addressed to the bot and was not taken before. Its place in the conversation is
     /// decided by the order of these calls; the answer is made by [`Accepted::answer`].
-    pub fn accept(self: &Arc<Self>, mut incoming: Incoming) -> Option<Accepted> {
-        match self.change_of(incoming.message) {
-            Some(Change::Deleted) => return None,
-            Some(Change::Edited(text)) => incoming.text = text,
-            None => {}
-        }
+    pub fn accept(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
         let is_ours = |message| self.said_here(incoming.channel, message);
         if !is_addressed(&incoming, is_ours) {
             return None;
@@ -255,28 +250,13 @@ impl Assistant {
         live: Arc<Live>,
         known: Known,
     ) -> Option<Accepted> {
+        match self.change_of(incoming.message) {
+            Some(Change::Deleted) => return None,
+            Some(Change::Edited(text)) => incoming.text = text,
+            None => {}
+        }
         let asked = asked(&incoming);
-        let stop = CancellationToken::new();
-        let (edit, edits) = watch::channel(None);
-        let over = CancellationToken::new();
-        match self.running.entry(incoming.message) {
-            Entry::Occupied(_) => return None,
-            Entry::Vacant(vacant) => vacant.insert(Running {
-                channel: incoming.channel,
-                parent: incoming.parent,
-                member: incoming.author.id,
-                stop: stop.clone(),
-                edit,
-                over: over.clone(),
-            }),
-        };
-        let registration = Registration {
-            assistant: Arc::clone(self),
-            live,
-            message: incoming.message,
-            over,
-            _token: self.answers.token(),
-        };
+        let (registration, stop, edits) = self.register(incoming.message, incoming.author.id, live)?;
         self.leave_unread(&mut incoming);
         let work = if self.opted_out.contains(&incoming.author.id) {
             Work::Ignore(self.asking.may_tell(asked.member, self.steady_now()).then_some(Notice::OptedOut))
@@ -296,6 +276,29 @@ impl Assistant {
             }
         };
         Some(Accepted { registration, incoming, asked, known, stop, edits, work })
+    }
+
+    /// Notes that a message of a member is being answered in a conversation, unless it is already: also what stops that, and what
+    /// tells of a change.
+    fn register(
+        self: &Arc<Self>,
+        message: MessageId,
+        member: MemberId,
+        live: Arc<Live>,
+    ) -> Option<(Registration, CancellationToken, watch::Receiver<Option<String>>)> {
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+        let (edit, edits) = watch::channel(None);
+        let Place { channel, parent, .. } = live.place;
+        match self.running.entry(message) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(vacant) => {
+                let (stop, over) = (stop.clone(), over.clone());
+                vacant.insert(Running { channel, parent, member, stop, edit, over });
+            }
+        }
+        let assistant = Arc::clone(self);
+        let registration = Registration { assistant, live, message, over, _token: self.answers.token() };
+        Some((registration, stop, edits))
     }
 
     /// A message that comes when the program ends is answered by the next one.

@@ -121,7 +121,7 @@ impl Accepted {
         live.save().await;
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if is_kept {
-            assistant.conclude(&asked, Concluded { outcome, took, tokens }).await;
+            assistant.conclude(asked.message, Concluded { outcome, took, tokens }).await;
         }
         drop(share);
     }
@@ -141,12 +141,12 @@ impl Assistant {
     }
 
     /// Writes down what became of a message. One that waits still is answered when the bot is back.
-    pub(super) async fn conclude(&self, asked: &Asked, concluded: Concluded) {
+    pub(super) async fn conclude(&self, message: MessageId, concluded: Concluded) {
         let Some(store) = &self.store else { return };
         if concluded.outcome == Outcome::Waiting {
             return;
         }
-        if let Err(error) = store.conclude(asked.message, concluded).await {
+        if let Err(error) = store.conclude(message, concluded).await {
             tracing::error!("what became of a message could not be written down: {error}");
         }
     }

@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::Entry;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
 use super::accepted::{Accepted, CutOff, Known, Work};
 use super::live::{Live, Place, now};
-use super::{Assistant, Registration, Running};
+use super::{Assistant, asked};
 use crate::chat::addressing::{Author, Incoming, is_addressed};
 use crate::chat::history::{Conversation, Part, Turn, TurnId, TurnKind, TurnState};
 use crate::chat::markdown::Links;
-use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::request::{Concluded, Outcome};
 use crate::chat::{ChannelId, MemberId, MessageId, ServerId, notice, split};
 use crate::store::StoreError;
 
@@ -227,8 +223,7 @@ impl Assistant {
                 Left::End(turn) => taken_up.extend(self.end_later(place, message, *turn, page)),
                 Left::Answer => {}
                 Left::Nothing(outcome) => {
-                    let asked = asked_at(message, place, 0);
-                    self.conclude(&asked, Concluded { outcome: *outcome, took: 0, tokens: 0 }).await;
+                    self.conclude(message, Concluded { outcome: *outcome, took: 0, tokens: 0 }).await;
                 }
             }
         }
@@ -271,24 +266,9 @@ impl Assistant {
         let last = parts.last()?.message;
         let content = page.own.iter().find(|own| own.message == last).map(|own| own.content.clone());
         let nobody = MemberId(0);
-        let (stop, over, (edit, edits)) =
-            (CancellationToken::new(), CancellationToken::new(), watch::channel(None));
-        let running = Running {
-            channel: place.channel,
-            parent: place.parent,
-            member: nobody,
-            stop: stop.clone(),
-            edit,
-            over: over.clone(),
-        };
-        match self.running.entry(message) {
-            Entry::Occupied(_) => return None,
-            Entry::Vacant(vacant) => drop(vacant.insert(running)),
-        }
         // There is always room for the one.
         let in_line = live.line.take(nobody, usize::MAX);
-        let assistant = Arc::clone(self);
-        let registration = Registration { assistant, live, message, over, _token: self.answers.token() };
+        let (registration, stop, edits) = self.register(message, nobody, live)?;
         let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
         let author = Author { id: nobody, name: String::new(), automated: false };
         let incoming = Incoming {
@@ -303,7 +283,7 @@ impl Assistant {
             posted: now(),
             edited: false,
         };
-        let asked = asked_at(message, place, now());
+        let asked = asked(&incoming);
         Some(Accepted { registration, incoming, asked, known: Known::WrittenDown, stop, edits, work })
     }
 
@@ -311,10 +291,6 @@ impl Assistant {
     fn is_fresh(&self, incoming: &Incoming) -> bool {
         incoming.posted > self.answers_since()
     }
-}
-
-fn asked_at(message: MessageId, place: Place, at: u64) -> Asked {
-    Asked { message, channel: place.channel, server: place.server, member: MemberId(0), at }
 }
 
 /// The unfinished reply gets the messages that show something of it and of which the last process has not heard.
