@@ -154,7 +154,10 @@ impl Scripted {
 
     /// Moves the queue on: forgets who is gone, begins what was started, grants what may begin.
     fn advance(&self) {
-        let mut state = self.lock();
+        self.advance_in(&mut self.lock());
+    }
+
+    fn advance_in(&self, state: &mut State) {
         let mut granted = std::mem::take(&mut state.granted);
         granted.retain(|grant| match grant.started() {
             Started::NotYet => true,
@@ -247,17 +250,15 @@ impl Generator for Scripted {
 
     fn reserve(&self, _: Meta) -> Result<Ticket, Full> {
         let this = self.clone();
-        let ticket = {
-            let mut state = self.lock();
-            let place = state.waiting.len();
-            if place >= self.queue_capacity {
-                return Err(Full { place, wait: None });
-            }
-            let (grant, ticket) = ticket(Queued { place, wait: None }, move || this.advance());
-            state.waiting.push_back(grant);
-            ticket
-        };
-        self.advance();
+        let mut state = self.lock();
+        let place = state.waiting.len();
+        if place >= self.queue_capacity {
+            return Err(Full { place, wait: None });
+        }
+        let (grant, ticket) = ticket(Queued { place, wait: None }, move || this.advance());
+        state.waiting.push_back(grant);
+        // Nobody sees the new place before it has its number.
+        self.advance_in(&mut state);
         Ok(ticket)
     }
 
