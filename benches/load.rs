@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mummer::chat::history::{Conversation, Part, Speaker, TurnState};
-use mummer::chat::{self, MemberId, MessageId, ServerId};
+use mummer::chat::{self, MemberId, MessageId, Place, ServerId};
 use mummer::generation::scripted::Scripted;
 use mummer::persona::PersonaId;
 use mummer::store::Store;
@@ -29,6 +29,10 @@ use it::stage::{Setting, Stage};
 const CHANNELS: usize = 2_000;
 /// Conversations that are stored and not spoken in.
 const CONVERSATIONS: u64 = 100_000;
+
+/// Every so many messages another one follows at once in the same channel, which has so much greater a number.
+const PAIRS: usize = 10;
+const FOLLOWS: usize = 1_000_000;
 
 const PER_SECOND: u32 = 50;
 const SECONDS: u32 = 60;
@@ -53,7 +57,7 @@ async fn measure() {
     let script = Scripted::new(1_000, 32);
     let stage = Stage::with_generator(discord, setting, Arc::new(script.clone()), script).await;
     let memory_at_first = resident_bytes();
-    let mut posted: BTreeMap<usize, Instant> = BTreeMap::new();
+    let (mut posted, mut pairs) = (BTreeMap::new(), 0);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
     let mut memory_in_the_middle = 0;
     for number in 0..(PER_SECOND * SECONDS) as usize {
@@ -64,21 +68,33 @@ async fn measure() {
         // Each of them in another channel than the one before, and all channels in turn.
         let channel = channels[number * 7 % CHANNELS];
         posted.insert(number, Instant::now());
-        stage.discord.post(channel, alice, format!("{} number {number}.", stage.discord.mention_bot()));
+        let post = |number: usize| {
+            stage.discord.post(channel, alice, format!("{} number {number}.", stage.discord.mention_bot()));
+        };
+        post(number);
+        if number % PAIRS == 0 {
+            post(number + FOLLOWS);
+            pairs += 1;
+        }
     }
-    stage.script.started(posted.len()).await;
+    stage.script.started(posted.len() + pairs).await;
     stage.idle().await;
-    let mut times: Vec<Duration> = stage
-        .script
-        .requests()
-        .iter()
-        .zip(stage.script.times())
-        .map(|(request, submitted)| submitted - posted[&number_in(&request.prompt.render())])
-        .collect();
+    let order: Vec<usize> =
+        stage.script.requests().iter().map(|request| number_in(&request.prompt.render())).collect();
+    let submitted: BTreeMap<usize, Instant> = order.into_iter().zip(stage.script.times()).collect();
+    let mut times: Vec<Duration> =
+        posted.iter().map(|(number, posted)| submitted[number] - *posted).collect();
     times.sort_unstable();
+    let overtaken = submitted
+        .iter()
+        .filter(|(number, submitted_at)| {
+            number.checked_sub(FOLLOWS).is_some_and(|before| submitted[&before] > **submitted_at)
+        })
+        .count();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100];
     println!("{} messages in {CHANNELS} channels, {PER_SECOND} a second", times.len());
     println!("from the post to the generator: median {:?}, 99 % {:?}, longest {:?}", at(50), at(99), at(100));
+    println!("{overtaken} of {pairs} messages were answered before the one that was posted just before them");
     let megabytes = |bytes: u64| bytes / 1_000_000;
     println!(
         "memory: {} MB at first, {} MB in the middle, {} MB at the end",
@@ -120,8 +136,8 @@ async fn fill(database: &Path) {
             "Another sentence of some length, as models write them.".clone_into(&mut turn.shown_mut().text);
             turn.parts.push(Part { message: MessageId(number * 2 + 1), webhook: None, start: 0 });
         }
-        let (channel, server) = (chat::ChannelId(number), Some(ServerId(1)));
-        store.write(channel, server, &conversation.take_changes()).await.expect("it is written");
+        let place = Place { channel: chat::ChannelId(number), parent: None, server: Some(ServerId(1)) };
+        store.write(place, &conversation.take_changes()).await.expect("it is written");
     }
     store.close().await;
 }

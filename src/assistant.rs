@@ -13,7 +13,7 @@ mod privacy;
 mod settling;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -30,17 +30,17 @@ use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
 use crate::chat::settings::Limits;
-use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 use crate::store::{Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
+pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
-pub use live::Place;
-use live::{Live, now};
+use live::{Live, now, speaker};
 use settling::Undone;
 pub use settling::{Page, Shown};
 
@@ -70,6 +70,8 @@ pub struct Settings {
     pub retention: Option<Duration>,
     /// For how long everything of a server is kept that the bot was taken out of.
     pub leave_grace: Duration,
+    /// How many conversations are at hand.
+    pub at_hand: AtHand,
 }
 
 /// Who answers where.
@@ -125,6 +127,8 @@ pub struct Assistant {
     store: Option<Store>,
     cast: RwLock<Cast>,
     conversations: DashMap<ConversationId, Arc<Live>>,
+    /// Memory that they take, about, in bytes.
+    weight: Arc<AtomicUsize>,
     channels: DashMap<ChannelId, ConversationId>,
     /// The messages that are being answered.
     running: DashMap<MessageId, Running>,
@@ -182,6 +186,7 @@ impl Assistant {
             store,
             cast: RwLock::new(cast),
             conversations: DashMap::new(),
+            weight: Arc::default(),
             channels: DashMap::new(),
             running: DashMap::new(),
             hinted: DashSet::new(),
@@ -312,25 +317,40 @@ impl Assistant {
         });
     }
 
-    /// A channel is gone: all answers in it and in its threads stop, and its conversation is dropped, and theirs.
-    pub fn channel_gone(&self, channel: ChannelId) {
+    /// A channel is gone: all answers in it and in its threads stop, and what was said there is forgotten.
+    pub fn channel_gone(self: &Arc<Self>, channel: ChannelId) {
         let threads = self.conversations.iter().filter(|live| live.place.parent == Some(channel));
         let threads: Vec<ChannelId> = threads.map(|live| live.place.channel).collect();
-        for thread in threads {
-            self.channel_gone(thread);
-        }
         let _one_at_a_time = self.taking_in();
         self.stop_in(channel);
-        self.hinted.remove(&channel);
-        let live = self.drop_conversation_in(channel);
-        if let Some(store) = self.store.clone() {
-            // The event is not kept waiting by it, and the end of the program is.
-            self.answers.spawn(async move {
-                if let Some(live) = live {
-                    live.erase().await;
+        let mut dropped = Vec::new();
+        for channel in threads.into_iter().chain([channel]) {
+            self.hinted.remove(&channel);
+            dropped.extend(self.drop_conversation_in(channel));
+        }
+        // The event is not kept waiting by it, and the end of the program is.
+        let assistant = Arc::clone(self);
+        self.answers.spawn(async move {
+            for live in dropped {
+                live.cease().await;
+                assistant.erase(live.place.channel).await;
+            }
+            assistant.erase(channel).await;
+        });
+    }
+
+    /// Deletes what was written down of a channel and its threads, for good.
+    async fn erase(&self, channel: ChannelId) {
+        let Some(store) = &self.store else { return };
+        match store.forget_channel(channel).await {
+            Ok(conversations) => {
+                for conversation in conversations {
+                    self.generator.forget(conversation.0);
                 }
-                live::erase(&store, channel).await;
-            });
+            }
+            Err(error) => {
+                tracing::error!("what was said in a channel that is gone could not be deleted: {error}");
+            }
         }
     }
 
@@ -387,9 +407,8 @@ impl Assistant {
     }
 
     fn fits(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
-        let nowhere = Place { channel: ChannelId(0), parent: None, server: None };
-        let live = self.begin(ConversationId(0), Arc::clone(persona), nowhere, None);
-        let mut conversation = live.lock();
+        let mut conversation =
+            Conversation::new(ConversationId(0), 0, now(), speaker(persona), persona.char_name());
         let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);
         let room = self.room(persona);
         let count = |prompt: &_| self.generator.count(prompt).tokens();

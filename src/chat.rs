@@ -47,3 +47,14 @@ id!(
     /// A person (or a program) that posts messages.
     MemberId
 );
+
+/// Where something is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The channel that it belongs to, when it is a thread.
+    pub parent: Option<ChannelId>,
+    /// The server, when it is not a direct message.
+    pub server: Option<ServerId>,
+}

@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tracing::Level;
 
-use crate::assistant::{Assistant, Cast, Settings};
+use crate::assistant::{Assistant, AtHand, Cast, Settings};
 use crate::chat::reply::Manner;
 use crate::config::{Config, ConfigError};
 use crate::engine;
@@ -232,5 +232,6 @@ fn assistant_settings(config: &Config) -> Settings {
         answer_within: config.discord.answer_within,
         retention: config.privacy.retention,
         leave_grace: config.privacy.leave_grace,
+        at_hand: AtHand::default(),
     }
 }

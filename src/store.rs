@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{Row as _, SqlSafeStr as _};
+use tokio::time::MissedTickBehavior;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::chat::history::ConversationId;
 
@@ -31,6 +33,15 @@ const READERS: u32 = 2;
 /// How long a connection waits for another one. Nobody else uses the file, so it is waiting for ourselves.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// How often the log is copied into the file. Whoever writes does not wait for that, as it would if it had to copy itself.
+const COPYING: Duration = Duration::from_secs(1);
+
+/// Most copies at a time: while one is made more is written, and the log begins anew only when nothing is left.
+const COPIES: usize = 4;
+
+/// A log of so many pages is copied by whoever writes, because the copies do not keep up.
+const LOG_MAX: u32 = 16_384;
+
 /// The database. Clones are the same.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -38,6 +49,10 @@ pub struct Store {
     /// One connection, so that what is written is written in order.
     writer: SqlitePool,
     reader: SqlitePool,
+    /// Another one that writes, and only copies the log into the file.
+    copier: SqlitePool,
+    /// What uses it, as long as there is a store.
+    _copying: Arc<AbortOnDropHandle<()>>,
     /// The id that the next conversation gets.
     next: Arc<AtomicU64>,
     /// Held as long as the database is in use.
@@ -69,16 +84,20 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY)
-            .pragma("secure_delete", "ON");
+            .pragma("secure_delete", "ON")
+            .pragma("wal_autocheckpoint", LOG_MAX.to_string());
         let failed = |error: sqlx::Error| StoreError::of(path, &error);
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections);
         let writer = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         migrator().run(&writer).await.map_err(|error| StoreError::of_migration(path, error))?;
+        let copier = pool(1).connect_with(options.clone()).await.map_err(failed)?;
         let reader = pool(READERS).connect_with(options.read_only(true).create_if_missing(false)).await;
         let store = Self {
             path: path.to_owned(),
             writer,
             reader: reader.map_err(failed)?,
+            _copying: Arc::new(AbortOnDropHandle::new(tokio::spawn(copy_the_log(copier.clone())))),
+            copier,
             next: Arc::default(),
             _lock: Arc::new(lock),
         };
@@ -89,6 +108,7 @@ impl Store {
     /// Waits for what is being written, and closes the file.
     pub async fn close(&self) {
         self.reader.close().await;
+        self.copier.close().await;
         self.writer.close().await;
     }
 
@@ -111,7 +131,27 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "conversations", include_str!("store/0001_conversations.sql")),
         step(2, "requests", include_str!("store/0002_requests.sql")),
+        step(3, "threads", include_str!("store/0003_threads.sql")),
     ])
+}
+
+/// Copies the log into the file now and then. What fails is tried again, and whoever writes tells of a file that cannot be written.
+async fn copy_the_log(copier: SqlitePool) {
+    let mut ticks = tokio::time::interval(COPYING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !copier.is_closed() {
+        ticks.tick().await;
+        for _ in 0..COPIES {
+            let copy = async {
+                let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&copier).await?;
+                let (written, kept): (i64, i64) = (row.try_get("log")?, row.try_get("checkpointed")?);
+                Ok::<_, sqlx::Error>(written == kept)
+            };
+            if copy.await.unwrap_or(true) {
+                break;
+            }
+        }
+    }
 }
 
 /// Opens a file, and makes it where there is none, for its owner alone.

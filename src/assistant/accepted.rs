@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivering::Delivering;
 use super::limits::Share;
-use super::line::{Busy, Place};
+use super::line::{Busy, PlaceInLine};
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Part, TurnId};
@@ -35,7 +35,7 @@ pub(super) enum Known {
 /// What there is to do for a message.
 pub(super) enum Work {
     /// It is to be answered.
-    Answer { place: Result<Place, Busy>, share: Share },
+    Answer { place: Result<PlaceInLine, Busy>, share: Share },
     /// It exceeds a limit; its author is to be told, unless that was just said.
     Refuse(Option<Notice>),
     /// Its author does not want to be read; nothing of it is written down.
@@ -47,7 +47,7 @@ pub(super) enum Work {
 /// A reply that was cut off.
 pub(super) struct CutOff {
     pub(super) turn: TurnId,
-    pub(super) place: Result<Place, Busy>,
+    pub(super) place: Result<PlaceInLine, Busy>,
     /// The messages that show it.
     pub(super) parts: Vec<Part>,
     /// What the last of them shows.

@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 
 use super::accepted::CutOff;
 use super::delivering::{Delivering, Ending, Stopped};
-use super::line::{Busy, Place};
+use super::line::{Busy, PlaceInLine};
 use super::live::{now, speaker};
 use super::{Assistant, Outlet};
 use crate::chat::addressing::{Incoming, RepliedTo};
@@ -61,7 +61,7 @@ impl<O: Outlet> Delivering<'_, O> {
         &mut self,
         assistant: &Assistant,
         incoming: &mut Incoming,
-        place: Result<Place, Busy>,
+        place: Result<PlaceInLine, Busy>,
     ) {
         let place = match place {
             Ok(place) => place,

@@ -8,14 +8,27 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use super::Assistant;
-use super::live::{Live, Memory, Place, TAKEN_MAX};
+use super::live::{Live, Memory, TAKEN_MAX, Weight};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Conversation, ConversationId};
-use crate::chat::{ChannelId, MessageId, sanitize};
+use crate::chat::{ChannelId, MessageId, Place, sanitize};
 use crate::persona::Persona;
 
-/// Most conversations that are at hand; beyond it the one that was unused for the longest time is dropped.
-const CONVERSATIONS_MAX: usize = 10_000;
+/// Most of the conversations that are at hand; beyond it those that were unused for the longest time are dropped. Where
+/// nothing is written down they are lost then.
+#[derive(Debug, Clone, Copy)]
+pub struct AtHand {
+    /// How many.
+    pub conversations: usize,
+    /// Memory that they take, about, in bytes.
+    pub bytes: usize,
+}
+
+impl Default for AtHand {
+    fn default() -> Self {
+        Self { conversations: 10_000, bytes: 256 << 20 }
+    }
+}
 
 /// What is written down of a channel.
 struct Stored {
@@ -84,7 +97,9 @@ impl Assistant {
         self.make_room();
         let id = conversation.id;
         let persona = self.persona_of(place);
-        let live = Live::restore(conversation, Arc::clone(&persona), place, self.memory(place.channel));
+        let weight = Weight::new(Arc::clone(&self.weight));
+        let live =
+            Live::restore(conversation, Arc::clone(&persona), place, weight, self.memory(place.channel));
         live.took(taken);
         // It may have become another version since.
         live.adopt(&persona);
@@ -115,7 +130,9 @@ impl Assistant {
             Some(store) => store.new_conversation(),
             None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
         };
-        let live = self.begin(id, self.persona_of(place), place, self.memory(place.channel));
+        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
+        let weight = Weight::new(Arc::clone(&self.weight));
+        let live = Live::new(id, seed, self.persona_of(place), place, weight, self.memory(place.channel));
         if incoming.server.is_none() {
             // Where two are alone, the persona's texts speak of the one who is there.
             live.lock().user = Some(sanitize::name(&incoming.author.name));
@@ -131,16 +148,26 @@ impl Assistant {
         live
     }
 
-    /// Drops the conversation that was unused for the longest time, when there are too many.
+    /// Drops the conversations that were unused for the longest time, when there are too many or they take too much memory:
+    /// so many at once that this is seldom.
     fn make_room(&self) {
-        if self.conversations.len() < CONVERSATIONS_MAX {
+        let most = self.settings.at_hand;
+        let (mut number, mut bytes) = (self.conversations.len(), self.weight.load(Ordering::Relaxed));
+        if number < most.conversations && bytes < most.bytes {
             return;
         }
         let idle = self.conversations.iter().filter(|live| live.line.is_empty() && live.lock().is_written());
-        let oldest = idle.min_by_key(|live| live.last_used()).map(|live| live.place.channel);
-        if let Some(channel) = oldest {
+        let mut idle: Vec<(u64, usize, ChannelId)> =
+            idle.map(|live| (live.last_used(), live.weight(), live.place.channel)).collect();
+        idle.sort_unstable();
+        for (_, weight, channel) in idle {
+            if number < most.conversations - most.conversations / 8 && bytes < most.bytes - most.bytes / 8 {
+                break;
+            }
             self.drop_conversation_in(channel);
             self.hinted.remove(&channel);
+            number -= 1;
+            bytes = bytes.saturating_sub(weight);
         }
     }
 
@@ -150,17 +177,6 @@ impl Assistant {
         let live = self.conversations.remove(&id).map(|(_, live)| live);
         self.generator.forget(id.0);
         live
-    }
-
-    pub(super) fn begin(
-        &self,
-        id: ConversationId,
-        persona: Arc<Persona>,
-        place: Place,
-        memory: Option<Memory>,
-    ) -> Live {
-        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
-        Live::new(id, seed, persona, place, memory)
     }
 
     fn persona_of(&self, place: Place) -> Arc<Persona> {
@@ -175,11 +191,5 @@ impl Assistant {
             return None;
         }
         self.store.clone().map(Memory::new)
-    }
-}
-
-impl From<&Incoming> for Place {
-    fn from(incoming: &Incoming) -> Self {
-        Self { channel: incoming.channel, parent: incoming.parent, server: incoming.server }
     }
 }

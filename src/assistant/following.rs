@@ -2,8 +2,8 @@
 
 use std::sync::PoisonError;
 
-use super::{Assistant, Place};
-use crate::chat::{MessageId, sanitize};
+use super::Assistant;
+use crate::chat::{MessageId, Place, sanitize};
 
 /// So many of the last changes are remembered.
 const CHANGES_MAX: usize = 1_024;
@@ -71,8 +71,11 @@ impl Assistant {
 
     fn remember_change(&self, message: MessageId, change: Change) {
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.truncate(CHANGES_MAX - 1);
-        changes.push_front((message, change));
+        // A change that is heard of after the deletion was made before it.
+        if !changes.contains(&(message, Change::Deleted)) {
+            changes.truncate(CHANGES_MAX - 1);
+            changes.push_front((message, change));
+        }
     }
 
     /// Whether a message shows something that is remembered.

@@ -42,7 +42,7 @@ pub(super) struct Busy {
 
 /// A place in a line. Dropping it gives it up.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct PlaceInLine {
     in_line: InLine,
     turn: oneshot::Receiver<Result<(), Busy>>,
 }
@@ -75,7 +75,7 @@ impl Line {
     ///
     /// # Errors
     /// [`Busy`] when more would wait and this place would be the last; otherwise the last one loses its place.
-    pub(super) fn take(self: &Arc<Self>, member: MemberId, most: usize) -> Result<Place, Busy> {
+    pub(super) fn take(self: &Arc<Self>, member: MemberId, most: usize) -> Result<PlaceInLine, Busy> {
         let mut state = self.lock();
         let place = state.next;
         state.next += 1;
@@ -94,7 +94,7 @@ impl Line {
             // Whoever does not listen is gone anyway.
             let _ = lost.turn.send(Err(Busy { ahead }));
         }
-        Ok(Place { in_line: InLine { line: Arc::clone(self), place }, turn: receiver })
+        Ok(PlaceInLine { in_line: InLine { line: Arc::clone(self), place }, turn: receiver })
     }
 
     fn leave(&self, place: u64) {
@@ -140,7 +140,7 @@ fn claim(member: MemberId) -> Claim {
     Claim { class: Class::Interactive, member: member.0, conversation: member.0 }
 }
 
-impl Place {
+impl PlaceInLine {
     /// Waits for the turn.
     ///
     /// # Errors
@@ -167,12 +167,12 @@ mod tests {
     const ALICE: MemberId = MemberId(1);
     const BOB: MemberId = MemberId(2);
 
-    fn take(line: &Arc<Line>, member: MemberId) -> Place {
+    fn take(line: &Arc<Line>, member: MemberId) -> PlaceInLine {
         line.take(member, 3).expect("there is a place")
     }
 
     /// What has become of a place, if that is decided.
-    fn now(place: Place) -> Result<Speaking, Busy> {
+    fn now(place: PlaceInLine) -> Result<Speaking, Busy> {
         place.turn().now_or_never().expect("it is decided")
     }
 

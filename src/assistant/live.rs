@@ -1,7 +1,7 @@
 //! A conversation in which somebody may be speaking right now: its line, its pace, and where it is written down.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::line::Line;
 use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
-use crate::chat::{ChannelId, MessageId, ServerId};
+use crate::chat::{MessageId, Place};
 use crate::persona::Persona;
 use crate::store::Store;
 
@@ -41,18 +41,33 @@ pub(super) struct Live {
     last_used: AtomicU64,
     /// Whether what was computed of it must go, because somebody was forgotten.
     stale: AtomicBool,
+    weight: Weight,
     memory: Option<Memory>,
 }
 
-/// Where a conversation is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The channel.
-    pub channel: ChannelId,
-    /// The channel that it belongs to, when it is a thread.
-    pub parent: Option<ChannelId>,
-    /// The server, when it is not a direct message.
-    pub server: Option<ServerId>,
+/// Memory that a conversation takes, about, in bytes, as a part of what all that are at hand take.
+pub(super) struct Weight {
+    own: AtomicUsize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Weight {
+    /// Nothing yet.
+    pub(super) fn new(all: Arc<AtomicUsize>) -> Self {
+        Self { own: AtomicUsize::new(0), all }
+    }
+
+    fn set(&self, bytes: usize) {
+        let before = self.own.swap(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(before, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 /// Where a conversation is written down.
@@ -77,11 +92,12 @@ impl Live {
         seed: u64,
         persona: Arc<Persona>,
         place: Place,
+        weight: Weight,
         memory: Option<Memory>,
     ) -> Self {
         let created = now();
         let conversation = Conversation::new(id, seed, created, speaker(&persona), persona.char_name());
-        Self::restore(conversation, persona, place, memory)
+        Self::restore(conversation, persona, place, weight, memory)
     }
 
     /// A conversation that was written down, with the persona that speaks in it from now on.
@@ -89,8 +105,10 @@ impl Live {
         conversation: Conversation,
         persona: Arc<Persona>,
         place: Place,
+        weight: Weight,
         memory: Option<Memory>,
     ) -> Self {
+        weight.set(conversation.weight());
         Self {
             persona: Mutex::new(persona),
             state: Mutex::new(conversation),
@@ -102,12 +120,14 @@ impl Live {
             deleted: Mutex::default(),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
+            weight,
             memory,
         }
     }
 
     /// Writes down what has changed. What cannot be written now is written the next time. Whether it is written.
     pub(super) async fn save(&self) -> bool {
+        self.weight.set(self.lock().weight());
         let Some(Memory { store, writing, gone }) = &self.memory else {
             drop(self.lock().take_changes());
             return true;
@@ -120,7 +140,7 @@ impl Live {
         if changes.is_empty() {
             return true;
         }
-        let written = store.write(self.place.channel, self.place.server, &changes).await;
+        let written = store.write(self.place, &changes).await;
         if let Err(error) = &written {
             tracing::error!("what was said could not be written down, and will be tried again: {error}");
             self.lock().give_back(&changes);
@@ -128,12 +148,11 @@ impl Live {
         written.is_ok()
     }
 
-    /// Deletes what was written down, for good.
-    pub(super) async fn erase(&self) {
-        if let Some(Memory { store, writing, gone }) = &self.memory {
+    /// Nothing is written down any more, from when this returns.
+    pub(super) async fn cease(&self) {
+        if let Some(Memory { writing, gone, .. }) = &self.memory {
             gone.store(true, Ordering::Relaxed);
-            let _one_at_a_time = writing.lock().await;
-            erase(store, self.place.channel).await;
+            drop(writing.lock().await);
         }
     }
 
@@ -145,6 +164,11 @@ impl Live {
     /// Number of the last message that was taken in here.
     pub(super) fn last_used(&self) -> u64 {
         self.last_used.load(Ordering::Relaxed)
+    }
+
+    /// Memory that it takes, about, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.weight.own.load(Ordering::Relaxed)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Conversation> {
@@ -231,13 +255,6 @@ impl Live {
             conversation.name_of(&speaker(persona), persona.char_name());
             conversation.cut.examples_dropped = 0;
         }
-    }
-}
-
-/// Deletes what was written down of a channel, for good.
-pub(super) async fn erase(store: &Store, channel: ChannelId) {
-    if let Err(error) = store.forget_channel(channel).await {
-        tracing::error!("the conversation of a channel that is gone could not be deleted: {error}");
     }
 }
 

@@ -14,7 +14,7 @@ use crate::chat::addressing::Incoming;
 use crate::chat::history::{ConversationId, TurnState};
 use crate::chat::settings::RETENTION_DAYS;
 use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// For how long it is kept who asked when, where nothing shorter is set.
 const REQUESTS_KEPT: Duration = Duration::from_hours(30 * 24);
@@ -23,6 +23,9 @@ const REQUESTS_KEPT: Duration = Duration::from_hours(30 * 24);
 const STOPPING_TIME: Duration = Duration::from_secs(30);
 
 const DAY: u64 = 86_400;
+
+/// So many conversations are forgotten at a time, so that nobody who reads or writes waits for long.
+const AT_A_TIME: usize = 64;
 
 impl Assistant {
     /// Forgets a member: what they said, what was said to it, their names, and what was computed of all that. What is being
@@ -48,8 +51,9 @@ impl Assistant {
                 self.forget_computed(&live);
             } else {
                 // There is nobody else in it.
-                live.erase().await;
+                live.cease().await;
                 self.drop_conversation_in(live.place.channel);
+                self.erase(live.place.channel).await;
             }
         }
         let Some(store) = &self.store else { return Ok(()) };
@@ -119,7 +123,7 @@ impl Assistant {
     /// The bot was taken out of a server, or is back. What is kept of it is forgotten after a while, unless the bot comes back.
     pub async fn left(&self, server: ServerId, has_left: bool) {
         if has_left {
-            let there: Vec<Arc<Live>> = self.conversations_of(Some(server));
+            let there: Vec<Arc<Live>> = self.conversations_of(server);
             for live in there {
                 self.stop_in(live.place.channel);
             }
@@ -155,12 +159,16 @@ impl Assistant {
         let Some(store) = &self.store else { return Ok(()) };
         let now = now();
         self.forgotten.retain(|_, since| *since + DAY > now);
-        let _nobody_reads = self.forgetting.write().await;
         let long_ago = now.saturating_sub(self.settings.leave_grace.as_secs());
-        for server in store.forget_servers_left(long_ago).await? {
-            for live in self.conversations_of(Some(server)) {
+        for server in store.servers_left(long_ago).await? {
+            for live in self.conversations_of(server) {
+                live.cease().await;
                 self.drop_conversation_in(live.place.channel);
             }
+            for some in store.conversations_of(Some(server)).await?.chunks(AT_A_TIME) {
+                store.forget_conversations(some).await?;
+            }
+            store.forget_server(server).await?;
         }
         let mut places: Vec<Option<ServerId>> = store.servers().await?.into_iter().map(Some).collect();
         places.push(None);
@@ -170,27 +178,33 @@ impl Assistant {
                 None => None,
             };
             let Some(kept) = [own, self.settings.retention].into_iter().flatten().min() else { continue };
-            self.expire(server, now.saturating_sub(kept.as_secs())).await?;
+            self.expire(store, server, now.saturating_sub(kept.as_secs())).await?;
         }
         store.forget_requests(now.saturating_sub(REQUESTS_KEPT.as_secs())).await?;
         store.leave_no_trace().await
     }
 
-    async fn expire(&self, server: Option<ServerId>, before: u64) -> Result<(), StoreError> {
-        for live in self.conversations_of(server) {
-            let changed = live.lock().forget_all(|turn| {
-                turn.said < before && !matches!(turn.state, TurnState::Pending | TurnState::Streaming)
-            });
-            if changed {
-                live.save().await;
-                self.forget_computed(&live);
+    async fn expire(&self, store: &Store, server: Option<ServerId>, before: u64) -> Result<(), StoreError> {
+        for some in store.expired(server, before).await?.chunks(AT_A_TIME) {
+            // Whoever reads waits for some of it, not for all.
+            let _nobody_reads = self.forgetting.write().await;
+            for id in some {
+                let at_hand = self.conversations.get(id).map(|live| Arc::clone(&*live));
+                let Some(live) = at_hand else {
+                    self.generator.forget(id.0);
+                    continue;
+                };
+                let changed = live.lock().forget_all(|turn| {
+                    turn.said < before && !matches!(turn.state, TurnState::Pending | TurnState::Streaming)
+                });
+                if changed {
+                    live.save().await;
+                    self.forget_computed(&live);
+                }
             }
+            store.expire(some, before).await?;
         }
-        let Some(store) = &self.store else { return Ok(()) };
-        for conversation in store.expire(server, before).await? {
-            self.generator.forget(conversation.0);
-        }
-        Ok(())
+        store.expire_requests(server, before).await
     }
 
     /// Stops what is being answered of a member, waits until it is over, and returns the messages.
@@ -222,8 +236,8 @@ impl Assistant {
         self.generator.forget(id);
     }
 
-    fn conversations_of(&self, server: Option<ServerId>) -> Vec<Arc<Live>> {
-        let there = self.conversations.iter().filter(|live| live.place.server == server);
+    fn conversations_of(&self, server: ServerId) -> Vec<Arc<Live>> {
+        let there = self.conversations.iter().filter(|live| live.place.server == Some(server));
         there.map(|live| Arc::clone(&*live)).collect()
     }
 }

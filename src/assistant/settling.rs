@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accepted::{Accepted, CutOff, Known, Work};
-use super::live::{Live, Place, now};
+use super::live::{Live, now};
 use super::{Assistant, asked};
 use crate::chat::addressing::{Author, Incoming, is_addressed};
 use crate::chat::history::{Conversation, Part, Turn, TurnId, TurnKind, TurnState};
 use crate::chat::markdown::Links;
 use crate::chat::request::{Concluded, Outcome};
-use crate::chat::{ChannelId, MemberId, MessageId, ServerId, notice, split};
+use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId, notice, split};
 use crate::store::StoreError;
 
 /// Channels of a server that are looked at after the bot was away: those in which somebody asked last.
@@ -62,11 +62,13 @@ pub(super) struct Undone {
     pub(super) server: Option<ServerId>,
     /// One who settles it at a time; everybody else waits for that.
     settling: Arc<tokio::sync::Mutex<()>>,
+    /// Whether something more was left undone since it began to be settled.
+    again: bool,
 }
 
 impl Undone {
     pub(super) fn new(server: Option<ServerId>) -> Self {
-        Self { server, settling: Arc::default() }
+        Self { server, settling: Arc::default(), again: false }
     }
 }
 
@@ -104,7 +106,8 @@ impl Assistant {
 
     /// Something is left undone in a channel, to be settled with the next event there, or when the bot is connected anew.
     pub(super) fn leave_undone(&self, place: Place) {
-        self.undone.entry(place.channel).or_insert_with(|| Undone::new(place.server));
+        let undone = self.undone.entry(place.channel).and_modify(|undone| undone.again = true);
+        undone.or_insert_with(|| Undone::new(place.server));
     }
 
     /// Whether something was left undone in a channel, which must be settled before anything else there.
@@ -134,9 +137,9 @@ impl Assistant {
             Some(settling) => Some(settling.lock().await),
             None => None,
         };
-        let is_undone = self.undone.contains_key(&place.channel);
-        let Some(accepted) = self.compare(place, &page, is_undone).await else { return Vec::new() };
-        self.undone.remove(&place.channel);
+        let undone = self.undone.get_mut(&place.channel).map(|mut undone| undone.again = false);
+        let Some(accepted) = self.compare(place, &page, undone.is_some()).await else { return Vec::new() };
+        self.undone.remove_if(&place.channel, |_, undone| !undone.again);
         accepted
     }
 

@@ -14,9 +14,9 @@ use tracing::{debug, info};
 use super::arrivals::Arrivals;
 use super::quiet::Quiet;
 use super::reading;
-use crate::assistant::{Assistant, Place};
+use crate::assistant::Assistant;
 use crate::chat::addressing::{self, Incoming};
-use crate::chat::{self, MemberId, ServerId};
+use crate::chat::{self, MemberId, Place, ServerId};
 
 /// How many channels are read at a time.
 const READERS: usize = 4;

@@ -2,9 +2,8 @@
 
 use serenity::all::{Attachment, ChannelId, Context, GuildId, Message, MessageType, User};
 
-use crate::assistant::Place;
 use crate::chat::addressing::{self, Author, Incoming, RepliedTo};
-use crate::chat::{self, MemberId, ServerId};
+use crate::chat::{self, MemberId, Place, ServerId};
 
 /// Where a message was posted. What is read over REST does not say the server.
 pub(super) fn place(context: &Context, channel: ChannelId, server: Option<GuildId>) -> Place {

@@ -1,6 +1,6 @@
 //! What a message is to the bot: whether it is addressed, and how it reads.
 
-use super::{ChannelId, MemberId, MessageId, ServerId};
+use super::{ChannelId, MemberId, MessageId, Place, ServerId};
 
 /// A message as it came in, in our own terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub struct Incoming {
     pub posted: u64,
     /// Whether its author has changed it since.
     pub edited: bool,
+}
+
+impl From<&Incoming> for Place {
+    fn from(incoming: &Incoming) -> Self {
+        Self { channel: incoming.channel, parent: incoming.parent, server: incoming.server }
+    }
 }
 
 /// Who posted a message.

@@ -1,6 +1,7 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
 mod changes;
+mod weight;
 
 use std::collections::BTreeSet;
 

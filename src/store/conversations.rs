@@ -9,7 +9,7 @@ use crate::chat::history::{
     Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
     TurnState, Variant,
 };
-use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
+use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::persona::PersonaId;
 
 type Writing<'a> = Transaction<'a, Sqlite>;
@@ -34,20 +34,15 @@ pub(super) const SHOWN_IN: &str = "SELECT 1 FROM parts JOIN channels ON channels
                                    WHERE parts.message = $1 AND channels.channel = $2";
 
 impl Store {
-    /// Writes down what has changed in the conversation that a channel of a server points to: all of it, or nothing.
+    /// Writes down what has changed in the conversation that a channel points to: all of it, or nothing.
     ///
     /// # Errors
     /// A [`StoreError`]; then the changes are still to be written.
-    pub async fn write(
-        &self,
-        channel: ChannelId,
-        server: Option<ServerId>,
-        changes: &Changes,
-    ) -> Result<(), StoreError> {
+    pub async fn write(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             write_head(&mut writing, &changes.head).await?;
-            point(&mut writing, channel, server, changes.head.id).await?;
+            point(&mut writing, place, changes.head.id).await?;
             for &turn in &changes.gone {
                 delete_turn(&mut writing, changes.head.id, turn).await?;
             }
@@ -68,24 +63,25 @@ impl Store {
         self.read(channel).await.map_err(|error| self.failed(&error))
     }
 
-    /// Forgets a channel, and the conversation that nobody else points to.
+    /// Forgets a channel and its threads, and the conversations that nobody else points to. Returns those to which they pointed.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn forget_channel(&self, channel: ChannelId) -> Result<(), StoreError> {
+    pub async fn forget_channel(&self, channel: ChannelId) -> Result<Vec<ConversationId>, StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let deleted = sqlx::query("DELETE FROM channels WHERE channel = $1 RETURNING conversation")
-                .bind(channel.0.cast_signed())
-                .fetch_optional(&mut *writing)
-                .await?;
-            if let Some(row) = deleted {
+            let delete = "DELETE FROM channels WHERE channel = $1 OR parent = $1 AND parent <> 0 RETURNING conversation";
+            let delete = sqlx::query(delete).bind(channel.0.cast_signed());
+            let deleted = delete.fetch_all(&mut *writing).await?;
+            let conversations = deleted.iter().map(|row| number(row, "conversation").map(ConversationId));
+            let conversations: Vec<ConversationId> = conversations.collect::<Result<_, _>>()?;
+            for conversation in &conversations {
                 let unused = "DELETE FROM conversations WHERE id = $1 \
                               AND NOT EXISTS (SELECT 1 FROM channels WHERE conversation = $1)";
-                let id: i64 = row.try_get("conversation")?;
-                sqlx::query(unused).bind(id).execute(&mut *writing).await?;
+                sqlx::query(unused).bind(conversation.0.cast_signed()).execute(&mut *writing).await?;
             }
-            writing.commit().await
+            writing.commit().await?;
+            Ok(conversations)
         };
         writing.await.map_err(|error| self.failed(&error))
     }
@@ -196,14 +192,15 @@ async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::
 /// From now on the channel points to this conversation.
 async fn point(
     writing: &mut Writing<'_>,
-    channel: ChannelId,
-    server: Option<ServerId>,
+    place: Place,
     conversation: ConversationId,
 ) -> Result<(), sqlx::Error> {
-    let upsert = "INSERT INTO channels (channel, conversation, server) VALUES ($1, $2, $3) \
-                  ON CONFLICT (channel) DO UPDATE SET conversation = $2, server = $3";
+    let Place { channel, parent, server } = place;
+    let upsert = "INSERT INTO channels (channel, conversation, server, parent) VALUES ($1, $2, $3, $4) \
+                  ON CONFLICT (channel) DO UPDATE SET conversation = $2, server = $3, parent = $4";
     let upsert = sqlx::query(upsert).bind(channel.0.cast_signed()).bind(conversation.0.cast_signed());
-    upsert.bind(server_column(server)).execute(&mut **writing).await.map(drop)
+    let upsert = upsert.bind(server_column(server)).bind(parent.map_or(0, |parent| parent.0.cast_signed()));
+    upsert.execute(&mut **writing).await.map(drop)
 }
 
 async fn delete_turn(

@@ -35,18 +35,32 @@ pub(super) const FORGET: [&str; 9] = [
     "UPDATE audit SET member = NULL WHERE member = $1",
 ];
 
-/// How servers are forgotten that were left before $1.
-const LEFT: &str = "SELECT server FROM servers_left WHERE since < $1";
-const FORGET_SERVERS: [&str; 7] = [
-    "DELETE FROM conversations WHERE id IN (SELECT channels.conversation FROM servers_left CROSS JOIN channels \
-     WHERE servers_left.since < $1 AND channels.server = servers_left.server)",
-    "DELETE FROM channels WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
-    "DELETE FROM requests WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
-    "DELETE FROM settings WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
-    "DELETE FROM personas WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
-    "DELETE FROM audit WHERE server IN (SELECT server FROM servers_left WHERE since < $1)",
-    "DELETE FROM servers_left WHERE since < $1",
+/// What personas have said to a member; it is forgotten with them.
+pub(super) const SAID_TO: &str = "SELECT turns.trigger_message, turns.said, turns.name, variants.text, channels.channel, \
+     channels.server FROM turns \
+     JOIN variants ON variants.conversation = turns.conversation AND variants.turn = turns.id \
+     JOIN channels ON channels.conversation = turns.conversation \
+     WHERE turns.kind <> 'member' AND turns.trigger_message IN (\
+     SELECT message FROM requests WHERE member = $1 UNION SELECT parts.message FROM turns AS said \
+     CROSS JOIN parts WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id) \
+     ORDER BY turns.said, turns.conversation, turns.id, variants.place";
+
+/// What is kept of a server beside its conversations and what was asked there.
+const FORGET_SERVER: [&str; 5] = [
+    "DELETE FROM channels WHERE server = $1",
+    "DELETE FROM settings WHERE server = $1",
+    "DELETE FROM personas WHERE server = $1",
+    "DELETE FROM audit WHERE server = $1",
+    "DELETE FROM servers_left WHERE server = $1",
 ];
+
+/// The conversations of a server in which something was said before $2.
+pub(super) const EXPIRED: &str = "SELECT DISTINCT turns.conversation AS id FROM channels CROSS JOIN turns \
+                                  WHERE channels.server = $1 AND turns.conversation = channels.conversation \
+                                  AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming')";
+
+/// So much is deleted at a time of what may be very much, so that whoever has something to write need not wait long.
+const AT_A_TIME: i64 = 1_000;
 
 impl Store {
     /// Forgets a member: what they said, what was said to that, their names and their id wherever it stands. Returns the
@@ -91,6 +105,30 @@ impl Store {
                     "text": row.try_get::<String, _>("text")?,
                 }));
             }
+            let mut replies = Vec::new();
+            for row in sqlx::query(SAID_TO).bind(id).fetch_all(&mut *reading).await? {
+                replies.push(json!({
+                    "channel": number(&row, "channel")?.to_string(),
+                    "server": server(&row)?.map(|server| server.0.to_string()),
+                    "answers": optional(&row, "trigger_message")?.map(|message| message.to_string()),
+                    "said": number(&row, "said")?,
+                    "name": row.try_get::<String, _>("name")?,
+                    "text": row.try_get::<String, _>("text")?,
+                }));
+            }
+            let named = "SELECT DISTINCT name FROM names WHERE member = $1 ORDER BY name";
+            let mut called: Vec<String> = Vec::new();
+            for row in sqlx::query(named).bind(id).fetch_all(&mut *reading).await? {
+                called.push(row.try_get("name")?);
+            }
+            let created = "SELECT server, id FROM personas WHERE creator = $1 ORDER BY server, id";
+            let mut created_personas = Vec::new();
+            for row in sqlx::query(created).bind(id).fetch_all(&mut *reading).await? {
+                created_personas.push(json!({
+                    "server": number(&row, "server")?.to_string(),
+                    "persona": row.try_get::<String, _>("id")?,
+                }));
+            }
             let asked = "SELECT * FROM requests WHERE member = $1 ORDER BY asked, message";
             let mut requests = Vec::new();
             for row in sqlx::query(asked).bind(id).fetch_all(&mut *reading).await? {
@@ -131,9 +169,12 @@ impl Store {
             Ok(json!({
                 "member": member.0.to_string(),
                 "opted_out_since": out,
+                "names": called,
                 "messages": messages,
+                "replies": replies,
                 "requests": requests,
-                "personas": personas,
+                "personas_created": created_personas,
+                "personas_written": personas,
                 "decisions": decisions,
             }))
         };
@@ -204,52 +245,119 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// Forgets everything of the servers that were left before then. Returns them.
+    /// The servers that were left before then.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn forget_servers_left(&self, before: u64) -> Result<Vec<ServerId>, StoreError> {
-        let forgetting = async {
-            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let left = sqlx::query(LEFT).bind(before.cast_signed()).fetch_all(&mut *writing).await?;
-            if !left.is_empty() {
-                for change in FORGET_SERVERS {
-                    sqlx::query(change).bind(before.cast_signed()).execute(&mut *writing).await?;
-                }
-            }
-            writing.commit().await?;
-            left.iter().map(|row| number(row, "server").map(ServerId)).collect::<Result<_, sqlx::Error>>()
+    pub async fn servers_left(&self, before: u64) -> Result<Vec<ServerId>, StoreError> {
+        let select =
+            sqlx::query("SELECT server FROM servers_left WHERE since < $1").bind(before.cast_signed());
+        let read = async {
+            let rows = select.fetch_all(&self.reader).await?;
+            rows.iter().map(|row| number(row, "server").map(ServerId)).collect::<Result<_, sqlx::Error>>()
         };
-        forgetting.await.map_err(|error: sqlx::Error| self.failed(&error))
+        read.await.map_err(|error| self.failed(&error))
     }
 
-    /// Forgets what was said before then in a server, or in direct messages, and in conversations in which nothing is left
-    /// everything else. Returns the conversations.
+    /// The conversations of a server, or of direct messages.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn expire(
+    pub async fn conversations_of(
+        &self,
+        server: Option<ServerId>,
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let select = "SELECT DISTINCT conversation AS id FROM channels WHERE server = $1";
+        let select = sqlx::query(select).bind(server_column(server));
+        let read = async { conversations(&select.fetch_all(&self.reader).await?) };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets these conversations as a whole.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then none of them is forgotten.
+    pub async fn forget_conversations(&self, gone: &[ConversationId]) -> Result<(), StoreError> {
+        let forgetting = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            for conversation in gone {
+                let delete = sqlx::query("DELETE FROM conversations WHERE id = $1");
+                delete.bind(conversation.0.cast_signed()).execute(&mut *writing).await?;
+            }
+            writing.commit().await
+        };
+        forgetting.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets what is kept of a server beside its conversations, and that it was left.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then it counts as left still, and the rest can be forgotten later.
+    pub async fn forget_server(&self, server: ServerId) -> Result<(), StoreError> {
+        let requests = "DELETE FROM requests WHERE message IN \
+                        (SELECT message FROM requests WHERE server = $1 LIMIT $2)";
+        let forgetting = async {
+            let id = server.0.cast_signed();
+            while sqlx::query(requests).bind(id).bind(AT_A_TIME).execute(&self.writer).await?.rows_affected()
+                > 0
+            {}
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            for change in FORGET_SERVER {
+                sqlx::query(change).bind(id).execute(&mut *writing).await?;
+            }
+            writing.commit().await
+        };
+        forgetting.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The conversations of a server, or of direct messages, in which something was said before then.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn expired(
         &self,
         server: Option<ServerId>,
         before: u64,
     ) -> Result<Vec<ConversationId>, StoreError> {
+        let select = sqlx::query(EXPIRED).bind(server_column(server)).bind(before.cast_signed());
+        let read = async { conversations(&select.fetch_all(&self.reader).await?) };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets what was said before then in these conversations, and those in which nothing is left as a whole.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then nothing of it is forgotten.
+    pub async fn expire(&self, expired: &[ConversationId], before: u64) -> Result<(), StoreError> {
         let expiring = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let delete = "DELETE FROM turns WHERE said < $2 AND state NOT IN ('pending', 'streaming') \
-                          AND conversation IN (SELECT conversation FROM channels WHERE server = $1) \
-                          RETURNING conversation AS id";
-            let delete = sqlx::query(delete).bind(server_column(server)).bind(before.cast_signed());
-            let mut expired = conversations(&delete.fetch_all(&mut *writing).await?)?;
-            expired.sort_unstable();
-            expired.dedup();
-            for conversation in &expired {
-                drop_empty(&mut writing, *conversation).await?;
+            for &conversation in expired {
+                let delete = "DELETE FROM turns WHERE conversation = $1 AND said < $2 \
+                              AND state NOT IN ('pending', 'streaming')";
+                let delete =
+                    sqlx::query(delete).bind(conversation.0.cast_signed()).bind(before.cast_signed());
+                delete.execute(&mut *writing).await?;
+                drop_empty(&mut writing, conversation).await?;
             }
-            let requests = "DELETE FROM requests WHERE server = $1 AND asked < $2 AND outcome <> 'waiting'";
-            let requests = sqlx::query(requests).bind(server_column(server)).bind(before.cast_signed());
-            requests.execute(&mut *writing).await?;
-            writing.commit().await?;
-            Ok(expired)
+            writing.commit().await
+        };
+        expiring.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets who asked what before then: in a server, or in direct messages.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then some of it is forgotten.
+    pub async fn expire_requests(&self, server: Option<ServerId>, before: u64) -> Result<(), StoreError> {
+        let delete = "DELETE FROM requests WHERE message IN (SELECT message FROM requests \
+                      WHERE server = $1 AND asked < $2 AND outcome <> 'waiting' LIMIT $3)";
+        let expiring = async {
+            let batch = || {
+                let batch = sqlx::query(delete).bind(server_column(server)).bind(before.cast_signed());
+                batch.bind(AT_A_TIME).execute(&self.writer)
+            };
+            while batch().await?.rows_affected() > 0 {}
+            Ok(())
         };
         expiring.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
@@ -257,11 +365,17 @@ impl Store {
     /// Forgets who asked what before then, everywhere.
     ///
     /// # Errors
-    /// A [`StoreError`].
+    /// A [`StoreError`]; then some of it is forgotten.
     pub async fn forget_requests(&self, before: u64) -> Result<(), StoreError> {
-        let delete = "DELETE FROM requests WHERE asked < $1 AND outcome <> 'waiting'";
-        let delete = sqlx::query(delete).bind(before.cast_signed()).execute(&self.writer);
-        delete.await.map(drop).map_err(|error| self.failed(&error))
+        let delete = "DELETE FROM requests WHERE message IN (SELECT message FROM requests \
+                      WHERE asked < $1 AND outcome <> 'waiting' LIMIT $2)";
+        let forgetting = async {
+            let batch =
+                || sqlx::query(delete).bind(before.cast_signed()).bind(AT_A_TIME).execute(&self.writer);
+            while batch().await?.rows_affected() > 0 {}
+            Ok(())
+        };
+        forgetting.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
     /// Empties the log, in which what was deleted stands still; in the file itself it is overwritten.

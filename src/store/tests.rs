@@ -4,11 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chat::history::{Conversation, ConversationId, Origin, Part, Speaker, Tokens, TurnState, Variant};
-use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
+use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::persona::PersonaId;
 
 const CHANNEL: ChannelId = ChannelId(5);
-const SERVER: Option<ServerId> = Some(ServerId(u64::MAX));
+const PLACE: Place = Place { channel: CHANNEL, parent: None, server: Some(ServerId(u64::MAX)) };
 
 fn persona() -> Speaker {
     Speaker::Persona { id: PersonaId("crake".to_owned()), version: "1".to_owned() }
@@ -24,7 +25,7 @@ async fn open(directory: &tempfile::TempDir) -> Store {
 
 /// Writes down what has changed.
 async fn write(store: &Store, conversation: &mut Conversation) {
-    store.write(CHANNEL, SERVER, &conversation.take_changes()).await.expect("it is written");
+    store.write(PLACE, &conversation.take_changes()).await.expect("it is written");
 }
 
 async fn read(store: &Store) -> Conversation {
@@ -106,13 +107,57 @@ async fn a_channel_that_is_forgotten_leaves_nothing_behind() {
     }
 }
 
+#[tokio::test]
+async fn what_is_written_comes_from_the_log_into_the_file_by_itself() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    conversation.hear(MemberId(1), "Bob", "an unlikely sentence about herons", None);
+    write(&store, &mut conversation).await;
+    let copied = async {
+        let is_there = || {
+            let bytes = std::fs::read(directory.path().join("mummer.db")).expect("a file");
+            bytes.windows(6).any(|window| window == b"herons")
+        };
+        while !is_there() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), copied).await.expect("it is copied in time");
+}
+
+#[tokio::test]
+async fn much_that_has_expired_goes_in_pieces() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let asked = |number| Asked {
+        message: MessageId(number),
+        channel: CHANNEL,
+        server: PLACE.server,
+        member: MemberId(1),
+        at: number,
+    };
+    for number in 1..=2_100 {
+        store.take_in(&asked(number)).await.expect("it is written");
+        let concluded = Concluded { outcome: Outcome::Answered, took: 0, tokens: 0 };
+        store.conclude(MessageId(number), concluded).await.expect("it is written");
+    }
+    store.expire_requests(PLACE.server, 1_050).await.expect("they expire");
+    let kept = store.asked_by(MemberId(1)).await.expect("it is read");
+    assert_eq!((kept.len(), kept.first()), (1_051, Some(&MessageId(1_050))));
+    store.forget_requests(2_100).await.expect("they are forgotten");
+    assert_eq!(store.asked_by(MemberId(1)).await.expect("it is read"), [MessageId(2_100)]);
+}
+
 /// The plans of what is asked at a start, for each message and for each deletion look at no table as a whole.
 #[tokio::test]
 async fn a_start_reads_no_more_of_a_large_database_than_of_a_small_one() {
     let directory = directory();
     let store = open(&directory).await;
-    for select in
-        requests::UNDONE.into_iter().chain([requests::ACTIVE, conversations::SHOWN_IN]).chain(privacy::FORGET)
+    for select in requests::UNDONE
+        .into_iter()
+        .chain([requests::ACTIVE, conversations::SHOWN_IN, privacy::SAID_TO, privacy::EXPIRED])
+        .chain(privacy::FORGET)
     {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {select}"));
         let plan = sqlx::query(explained).fetch_all(&store.writer).await.expect("a plan");
@@ -189,7 +234,7 @@ async fn a_full_disk_leaves_what_was_there() {
         conversation.hear(MemberId(1), "Bob", &"x".repeat(4_000), None);
     }
     let changes = conversation.take_changes();
-    let error = store.write(CHANNEL, SERVER, &changes).await.expect_err("there is no room");
+    let error = store.write(PLACE, &changes).await.expect_err("there is no room");
     assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
     assert_equal(&read(&store).await, &before);
     // What could not be written is to be written still.
@@ -211,7 +256,7 @@ async fn a_database_that_somebody_else_has_locked_is_said_and_waited_for() {
     let other = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.expect("it opens");
     let locked = other.begin_with("BEGIN IMMEDIATE").await.expect("it is locked");
     sqlx::query("PRAGMA busy_timeout = 0").execute(&store.writer).await.expect("it is impatient");
-    let error = store.write(CHANNEL, SERVER, &changes).await.expect_err("it is locked");
+    let error = store.write(PLACE, &changes).await.expect_err("it is locked");
     assert!(matches!(error, StoreError::Failed { .. }), "{error:?}");
     assert!(
         store.conversation_in(CHANNEL).await.expect("it is read").is_none(),
@@ -219,7 +264,7 @@ async fn a_database_that_somebody_else_has_locked_is_said_and_waited_for() {
     );
     drop(locked);
     other.close().await;
-    store.write(CHANNEL, SERVER, &changes).await.expect("it is free");
+    store.write(PLACE, &changes).await.expect("it is free");
     assert_equal(&read(&store).await, &said);
 }
 

@@ -1,6 +1,10 @@
 //! The bot as a whole: against a fake Discord, with tiny models, through its command line. One program, so that it is
 //! linked once.
 
+use std::alloc::System;
+
+use cap::Cap;
+
 mod answering;
 mod bench;
 mod chaos;
@@ -20,3 +24,7 @@ mod privacy;
 mod stage;
 mod tiny_model;
 mod understudy;
+
+/// Counts what is allocated; it limits nothing.
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);

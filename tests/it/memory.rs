@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mummer::assistant::Place;
+use mummer::assistant::AtHand;
+use mummer::chat::Place;
 use mummer::chat::addressing::{Author, Incoming};
 use mummer::chat::history::{Conversation, TurnKind, TurnState};
 use mummer::chat::notice::{self, Notice};
@@ -13,7 +14,7 @@ use mummer::store::Store;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
-use crate::discord::{Call, ChannelId, Failure, FakeDiscord, MessageId, State};
+use crate::discord::{Call, ChannelId, Failure, FakeDiscord, MessageId, State, UserId};
 use crate::stage::{Setting, Stage};
 
 /// Generous, because a loaded machine is no error.
@@ -130,22 +131,39 @@ async fn a_message_that_comes_again_after_a_restart_is_not_answered_again() {
     stage.discord.reply_to(trigger).await;
     settled(&store, general).await;
     let (stage, _store) = restarted(stage, store, &directory).await;
-    let again = Incoming {
-        message: mummer::chat::MessageId(trigger.0),
-        channel: mummer::chat::ChannelId(general.0),
+    let again = mention(trigger.0, general, alice);
+    stage.assistant.recall(Place::from(&again)).await;
+    assert!(stage.assistant.accept(again.clone()).is_none(), "it was answered before the restart");
+    let new = Incoming { message: mummer::chat::MessageId(trigger.0 + 1_000), ..again };
+    assert!(stage.assistant.accept(new).is_some());
+}
+
+/// A message that mentions the bot, as the bot takes it in.
+fn mention(message: u64, channel: ChannelId, author: UserId) -> Incoming {
+    Incoming {
+        message: mummer::chat::MessageId(message),
+        channel: mummer::chat::ChannelId(channel.0),
         parent: None,
         server: None,
-        author: Author { id: mummer::chat::MemberId(alice.0), name: "Alice".to_owned(), automated: false },
+        author: Author { id: mummer::chat::MemberId(author.0), name: "Alice".to_owned(), automated: false },
         text: "once".to_owned(),
         mentions_bot: true,
         reply_to: None,
         posted: 0,
         edited: false,
-    };
-    stage.assistant.recall(Place::from(&again)).await;
-    assert!(stage.assistant.accept(again.clone()).is_none(), "it was answered before the restart");
-    let new = Incoming { message: mummer::chat::MessageId(trigger.0 + 1_000), ..again };
-    assert!(stage.assistant.accept(new).is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_stays_deleted_in_whatever_order_it_is_heard_of() {
+    let stage = Stage::new().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let message = mention(1, general, alice);
+    let (place, id) = (Place::from(&message), message.message);
+    stage.assistant.message_deleted(place, id).await;
+    stage.assistant.message_edited(place, id, "twice".to_owned()).await;
+    assert!(stage.assistant.accept(message).is_none());
+    assert!(stage.assistant.accept(mention(2, general, alice)).is_some());
 }
 
 #[tokio::test]
@@ -436,4 +454,53 @@ async fn a_channel_that_is_deleted_is_forgotten_on_disk_too() {
     let (stage, store) = restarted(stage, store, &directory).await;
     assert!(on_disk(&store, general).await.is_none());
     drop(stage);
+}
+
+#[tokio::test]
+async fn threads_of_a_deleted_channel_are_forgotten_too() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let stage = on_stage(FakeDiscord::start().await, &store).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let thread = stage.discord.thread(general, "aside");
+    for channel in [general, thread] {
+        let trigger = stage.discord.post(channel, alice, format!("{} hello", stage.discord.mention_bot()));
+        stage.discord.reply_to(trigger).await;
+        settled(&store, channel).await;
+    }
+    // Nobody has spoken there since the start.
+    let (stage, store) = restarted(stage, store, &directory).await;
+    assert!(on_disk(&store, thread).await.is_some());
+    stage.discord.delete_channel(general);
+    on_disk_once(&store, thread, Option::is_none).await;
+    on_disk_once(&store, general, Option::is_none).await;
+}
+
+#[tokio::test]
+async fn what_is_unused_makes_room_and_is_read_again() {
+    for at_hand in
+        [AtHand { conversations: 2, ..AtHand::default() }, AtHand { bytes: 6_000, ..AtHand::default() }]
+    {
+        let directory = tempfile::tempdir().expect("there is room");
+        let store = open(&directory).await;
+        let setting = Setting { store: Some(store.clone()), at_hand, ..Setting::default() };
+        let stage = Stage::set(FakeDiscord::start().await, setting).await;
+        let alice = stage.discord.member("Alice");
+        let rooms = ["one", "two", "three"].map(|name| stage.discord.channel(name));
+        let ask = async |room, text: &str| {
+            let asked = format!("{} {text} {}", stage.discord.mention_bot(), "and so on ".repeat(100));
+            let trigger = stage.discord.post(room, alice, asked);
+            stage.discord.reply_to(trigger).await;
+            settled(&store, room).await;
+        };
+        for room in rooms {
+            ask(room, "I keep herons").await;
+            stage.idle().await;
+        }
+        let id = |room: ChannelId| mummer::chat::ChannelId(room.0);
+        assert!(stage.assistant.conversation(id(rooms[0])).is_none(), "{at_hand:?}");
+        assert!(stage.assistant.conversation(id(rooms[2])).is_some(), "{at_hand:?}");
+        ask(rooms[0], "what do I keep?").await;
+        assert!(stage.script.prompts()[3].render().contains("I keep herons"), "{at_hand:?}");
+    }
 }

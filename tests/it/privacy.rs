@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use mummer::chat::history::{Conversation, ConversationId, Speaker};
 use mummer::chat::notice::Notice;
 use mummer::chat::settings::{Limits, RETENTION_DAYS};
-use mummer::chat::{ChannelId, MemberId, MessageId, ServerId};
+use mummer::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use mummer::generation::scripted::Step;
 use mummer::persona::PersonaId;
 use mummer::store::Store;
@@ -121,7 +121,11 @@ async fn members_get_everything_that_is_kept_of_them_and_nothing_of_others() {
     assert_eq!((&message["text"], &message["name"]), (&"I keep herons".into(), &"Alice".into()));
     assert_eq!(message["channel"], general.0.to_string());
     assert_eq!(export["requests"].as_array().map(Vec::len), Some(1));
-    assert!(!export.to_string().contains("bees"), "{export}");
+    assert_eq!(export["names"], serde_json::json!(["Alice"]));
+    let replies = export["replies"].as_array().expect("a list");
+    assert_eq!(replies.iter().map(|reply| &reply["text"]).collect::<Vec<_>>(), ["Herons?"]);
+    assert_eq!(replies[0]["answers"], message["message"]);
+    assert!(!export.to_string().to_lowercase().contains("bees"), "{export}");
 }
 
 #[tokio::test]
@@ -155,7 +159,10 @@ async fn said_in_1970(store: &Store, channel: discord::ChannelId, server: Option
     let id: ConversationId = store.new_conversation();
     let mut conversation = Conversation::new(id, 0, 1_000, persona, "Hermes");
     conversation.hear(MemberId(1), "Bob", "I keep herons", Some(MessageId(1)));
-    store.write(ours(channel), server, &conversation.take_changes()).await.expect("it is written");
+    store
+        .write(Place { channel: ours(channel), parent: None, server }, &conversation.take_changes())
+        .await
+        .expect("it is written");
 }
 
 #[tokio::test]
@@ -196,8 +203,11 @@ async fn a_server_that_was_left_is_forgotten_after_a_while() {
     tokio::time::timeout(PATIENCE, left).await.expect("it is written down");
     stage.assistant.keep_house().await.expect("it is done");
     assert_eq!(found_in(directory.path(), &["herons"]), ["herons"], "the bot may come back");
-    store.forget_servers_left(now() + 1).await.expect("it is forgotten");
-    store.leave_no_trace().await.expect("the log is emptied");
+    let (server, long_ago) = (store.servers_left(now() + 1).await.expect("it is read")[0], Some(1));
+    store.left(server, None).await.expect("it is back");
+    store.left(server, long_ago).await.expect("it was left");
+    stage.assistant.keep_house().await.expect("it is done");
+    assert_eq!(store.servers_left(now() + 1).await.expect("it is read"), []);
     assert_eq!(found_in(directory.path(), &["herons", "Herons"]), Vec::<&str>::new());
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mummer::assistant::{Assistant, Cast, Settings};
+use mummer::assistant::{Assistant, AtHand, Cast, Settings};
 use mummer::bot::{self, BotError};
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::markdown::Links;
@@ -56,6 +56,7 @@ pub(crate) struct Setting {
     pub(crate) store: Option<Store>,
     pub(crate) limits: Limits,
     pub(crate) grace: Duration,
+    pub(crate) at_hand: AtHand,
 }
 
 impl Default for Setting {
@@ -71,6 +72,7 @@ impl Default for Setting {
             store: None,
             limits: Limits::default(),
             grace: Duration::ZERO,
+            at_hand: AtHand::default(),
         }
     }
 }
@@ -149,6 +151,7 @@ impl Stage {
             store,
             limits,
             grace,
+            at_hand,
             ..
         } = setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
@@ -164,6 +167,7 @@ impl Stage {
             answer_within: Duration::from_mins(15),
             retention: None,
             leave_grace: Duration::from_hours(24),
+            at_hand,
         };
         let assistant = Assistant::new(generator, cast, settings, store);
         let preparing = Arc::clone(&assistant);

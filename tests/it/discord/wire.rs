@@ -61,6 +61,8 @@ impl Listener for CuttableListener {
             let Ok((tcp, address)) = self.tcp.accept().await else {
                 continue;
             };
+            // As servers do: a small frame does not wait until the one before it was acknowledged.
+            let _ = tcp.set_nodelay(true);
             let stream: Pin<Box<dyn Duplex>> = match &self.tls {
                 None => Box::pin(tcp),
                 Some(tls) => match tls.accept(tcp).await {
