@@ -11,6 +11,7 @@ mod line;
 mod live;
 mod privacy;
 mod settling;
+mod steering;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -30,7 +31,7 @@ use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
 use crate::chat::settings::Limits;
-use crate::chat::{ChannelId, MemberId, MessageId, Place};
+use crate::chat::{ChannelId, MemberId, MessageId};
 use crate::generation::Generator;
 use crate::persona::{Persona, SamplingWish};
 use crate::store::{Store, StoreError};
@@ -43,6 +44,7 @@ use limits::{Asking, TooMuch};
 use live::{Live, now, speaker};
 use settling::Undone;
 pub use settling::{Page, Shown};
+use steering::Progress;
 
 /// How long answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
@@ -160,11 +162,11 @@ pub struct Assistant {
     answers: TaskTracker,
 }
 
-/// A message that is being answered: where, whose, what stops it, and how it is told of a change.
+/// A message that is being answered: where, whose, how far it is, what stops it, and how it is told of a change.
 struct Running {
-    channel: ChannelId,
-    parent: Option<ChannelId>,
+    live: Arc<Live>,
     member: MemberId,
+    progress: Arc<Progress>,
     stop: CancellationToken,
     /// What the message says now, when its author has changed it.
     edit: watch::Sender<Option<String>>,
@@ -275,6 +277,9 @@ impl Assistant {
                 Ok(share) => {
                     let most = self.settings.queue_per_conversation;
                     let place = registration.live.line.take(incoming.author.id, most);
+                    if let Ok(place) = &place {
+                        registration.progress.in_line(place.number());
+                    }
                     Work::Answer { place, share }
                 }
                 Err(TooMuch(notice)) => Work::Refuse(notice),
@@ -293,16 +298,18 @@ impl Assistant {
     ) -> Option<(Registration, CancellationToken, watch::Receiver<Option<String>>)> {
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let (edit, edits) = watch::channel(None);
-        let Place { channel, parent, .. } = live.place;
+        let progress = Arc::new(Progress::default());
         match self.running.entry(message) {
             Entry::Occupied(_) => return None,
             Entry::Vacant(vacant) => {
+                let (live, progress) = (Arc::clone(&live), Arc::clone(&progress));
                 let (stop, over) = (stop.clone(), over.clone());
-                vacant.insert(Running { channel, parent, member, stop, edit, over });
+                vacant.insert(Running { live, member, progress, stop, edit, over });
             }
         }
         let assistant = Arc::clone(self);
-        let registration = Registration { assistant, live, message, over, _token: self.answers.token() };
+        let registration =
+            Registration { assistant, live, message, progress, over, _token: self.answers.token() };
         Some((registration, stop, edits))
     }
 
@@ -319,47 +326,49 @@ impl Assistant {
 
     /// A channel is gone: all answers in it and in its threads stop, and what was said there is forgotten.
     pub fn channel_gone(self: &Arc<Self>, channel: ChannelId) {
-        let threads = self.conversations.iter().filter(|live| live.place.parent == Some(channel));
-        let threads: Vec<ChannelId> = threads.map(|live| live.place.channel).collect();
-        let _one_at_a_time = self.taking_in();
-        self.stop_in(channel);
-        let mut dropped = Vec::new();
-        for channel in threads.into_iter().chain([channel]) {
-            self.hinted.remove(&channel);
-            dropped.extend(self.drop_conversation_in(channel));
-        }
+        let mut dropped = self.drop_with_threads(channel);
         // The event is not kept waiting by it, and the end of the program is.
         let assistant = Arc::clone(self);
         self.answers.spawn(async move {
+            let _nobody_reads = assistant.forgetting.write().await;
+            // Whoever was just reading it has it at hand again.
+            dropped.extend(assistant.drop_with_threads(channel));
             for live in dropped {
                 live.cease().await;
                 assistant.erase(live.place.channel).await;
             }
             assistant.erase(channel).await;
+            assistant.erase_threads(channel).await;
         });
     }
 
-    /// Deletes what was written down of a channel and its threads, for good.
-    async fn erase(&self, channel: ChannelId) {
-        let Some(store) = &self.store else { return };
-        match store.forget_channel(channel).await {
-            Ok(conversations) => {
-                for conversation in conversations {
-                    self.generator.forget(conversation.0);
-                }
-            }
-            Err(error) => {
-                tracing::error!("what was said in a channel that is gone could not be deleted: {error}");
-            }
-        }
+    /// Stops what is being answered in a channel and in its threads, and drops their conversations.
+    fn drop_with_threads(&self, channel: ChannelId) -> Vec<Arc<Live>> {
+        let _one_at_a_time = self.taking_in();
+        self.stop_in(channel);
+        let threads = self.conversations.iter().filter(|live| live.place.parent == Some(channel));
+        let mut channels: Vec<ChannelId> = threads.map(|live| live.place.channel).collect();
+        channels.push(channel);
+        let drop = |channel: ChannelId| {
+            self.hinted.remove(&channel);
+            self.undone.remove(&channel);
+            self.drop_conversation_in(channel)
+        };
+        channels.into_iter().filter_map(drop).collect()
     }
 
     /// Stops all answers in a channel and in its threads.
     fn stop_in(&self, channel: ChannelId) {
-        let is_there = |running: &Running| running.channel == channel || running.parent == Some(channel);
-        for running in self.running.iter().filter(|running| is_there(running)) {
-            running.stop.cancel();
-        }
+        self.stop_those(|running| {
+            let place = running.live.place;
+            place.channel == channel || place.parent == Some(channel)
+        });
+    }
+
+    /// Stops the answers that are as described. How many.
+    fn stop_those(&self, which: impl Fn(&Running) -> bool) -> usize {
+        let stopped = self.running.iter().filter(|running| which(running));
+        stopped.map(|running| running.stop.cancel()).count()
     }
 
     /// The conversation that a channel points to, as it stands.
@@ -461,6 +470,7 @@ struct Registration {
     assistant: Arc<Assistant>,
     live: Arc<Live>,
     message: MessageId,
+    progress: Arc<Progress>,
     /// Cancelled when it is over.
     over: CancellationToken,
     _token: TaskTrackerToken,

@@ -135,10 +135,11 @@ fn migrator() -> Migrator {
     ])
 }
 
-/// Copies the log into the file now and then. What fails is tried again, and whoever writes tells of a file that cannot be written.
+/// Copies the log into the file now and then. What fails is tried again, and is told once.
 async fn copy_the_log(copier: SqlitePool) {
     let mut ticks = tokio::time::interval(COPYING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = false;
     while !copier.is_closed() {
         ticks.tick().await;
         for _ in 0..COPIES {
@@ -147,8 +148,18 @@ async fn copy_the_log(copier: SqlitePool) {
                 let (written, kept): (i64, i64) = (row.try_get("log")?, row.try_get("checkpointed")?);
                 Ok::<_, sqlx::Error>(written == kept)
             };
-            if copy.await.unwrap_or(true) {
-                break;
+            match copy.await {
+                Ok(false) => {}
+                Ok(true) => break,
+                Err(error) => {
+                    if !told && !copier.is_closed() {
+                        tracing::warn!(
+                            "the database's log could not be copied into its file, and grows: {error}"
+                        );
+                    }
+                    told = true;
+                    break;
+                }
             }
         }
     }

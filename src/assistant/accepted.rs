@@ -1,5 +1,7 @@
 //! A message that was taken in, from its place in the line to what became of it.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -91,7 +93,7 @@ impl Accepted {
     /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece.
     pub async fn answer(self, outlet: &mut impl Outlet) {
         let Self { registration, mut incoming, asked, known, stop, edits, work } = self;
-        let (assistant, live) = (&registration.assistant, &registration.live);
+        let (assistant, live) = (Arc::clone(&registration.assistant), Arc::clone(&registration.live));
         let is_kept = !matches!(work, Work::Ignore(_));
         if is_kept && known == Known::New && !assistant.write_down(&asked).await {
             return;
@@ -100,7 +102,7 @@ impl Accepted {
         let mut delivering = Delivering::new(outlet, &registration, stop, edits);
         let share = match work {
             Work::Answer { place, share } => {
-                delivering.answer(assistant, &mut incoming, place).await;
+                delivering.answer(&assistant, &mut incoming, place).await;
                 Some(share)
             }
             Work::Refuse(notice) | Work::Ignore(notice) => {
@@ -115,7 +117,7 @@ impl Accepted {
                 None
             }
         };
-        let (outcome, tokens) = (delivering.outcome, delivering.tokens);
+        let (outcome, tokens, unreachable) = (delivering.outcome, delivering.tokens, delivering.unreachable);
         live.delete_now();
         // The registration is there until then, so that the program does not end before.
         live.save().await;
@@ -123,7 +125,11 @@ impl Accepted {
         if is_kept {
             assistant.conclude(asked.message, Concluded { outcome, took, tokens }).await;
         }
-        drop(share);
+        drop((share, registration));
+        if unreachable {
+            // Whoever settles the channel from now on does not find it running any more.
+            assistant.leave_undone(live.place);
+        }
     }
 }
 

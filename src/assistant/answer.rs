@@ -200,7 +200,16 @@ impl<O: Outlet> Delivering<'_, O> {
             Ok(ticket) => ticket,
             Err(full) => return Err(refused(full)),
         };
-        match self.while_typing(ticket.turn()).await {
+        let progress = Arc::clone(&self.progress);
+        let turn = async {
+            while let Some(queued) = ticket.queued().await {
+                progress.queued(queued);
+            }
+            ticket.turn().await
+        };
+        let turn = self.while_typing(turn).await;
+        self.progress.answering();
+        match turn {
             Ok(Ok(())) => {}
             Ok(Err(full)) => return Err(refused(full)),
             Err(stopped) => return Err(Unanswered::Stopped(stopped)),

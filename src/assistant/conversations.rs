@@ -94,7 +94,7 @@ impl Assistant {
         if let Some(live) = self.live_in(place.channel) {
             return live;
         }
-        self.make_room();
+        self.make_room(None);
         let id = conversation.id;
         let persona = self.persona_of(place);
         let weight = Weight::new(Arc::clone(&self.weight));
@@ -123,9 +123,10 @@ impl Assistant {
         let place = Place::from(incoming);
         if let Some(live) = self.live_in(place.channel) {
             live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
+            self.make_room(Some(place.channel));
             return live;
         }
-        self.make_room();
+        self.make_room(None);
         let id = match &self.store {
             Some(store) => store.new_conversation(),
             None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
@@ -148,20 +149,23 @@ impl Assistant {
         live
     }
 
-    /// Drops the conversations that were unused for the longest time, when there are too many or they take too much memory:
-    /// so many at once that this is seldom.
-    fn make_room(&self) {
+    /// Drops the conversations that were unused for the longest time, but for the one that is about to be used, when there are
+    /// too many or they take too much memory: so many at once that this is seldom, and so few that the generator can forget
+    /// each of them by itself.
+    fn make_room(&self, needed: Option<ChannelId>) {
         let most = self.settings.at_hand;
         let (mut number, mut bytes) = (self.conversations.len(), self.weight.load(Ordering::Relaxed));
         if number < most.conversations && bytes < most.bytes {
             return;
         }
-        let idle = self.conversations.iter().filter(|live| live.line.is_empty() && live.lock().is_written());
+        let idle = self.conversations.iter().filter(|live| {
+            Some(live.place.channel) != needed && live.line.is_empty() && live.lock().is_written()
+        });
         let mut idle: Vec<(u64, usize, ChannelId)> =
             idle.map(|live| (live.last_used(), live.weight(), live.place.channel)).collect();
         idle.sort_unstable();
         for (_, weight, channel) in idle {
-            if number < most.conversations - most.conversations / 8 && bytes < most.bytes - most.bytes / 8 {
+            if number < most.conversations - most.conversations / 32 && bytes < most.bytes - most.bytes / 32 {
                 break;
             }
             self.drop_conversation_in(channel);

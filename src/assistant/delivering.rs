@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::following::Change;
 use super::live::Live;
+use super::steering::Progress;
 use super::{Assistant, Delivery, Outlet, Registration};
 use crate::chat::history::{Part, Tokens, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
@@ -27,6 +28,8 @@ const BEGINNINGS_MAX: usize = 3;
 pub(super) enum Stopped {
     /// Its trigger or its channel is gone.
     Unwanted,
+    /// A member has heard enough.
+    Halted,
     /// Its trigger says something else now, and nothing of the reply is shown.
     Edited,
     /// It cannot be delivered.
@@ -52,6 +55,7 @@ pub(super) struct Delivering<'a, O> {
     outlet: &'a mut O,
     manner: Manner,
     stop: CancellationToken,
+    pub(super) progress: Arc<Progress>,
     /// What its trigger says now, when that has changed.
     pub(super) edits: watch::Receiver<Option<String>>,
     /// How often it may begin again.
@@ -69,6 +73,8 @@ pub(super) struct Delivering<'a, O> {
     pub(super) outcome: Outcome,
     /// How many tokens were generated.
     pub(super) tokens: usize,
+    /// Whether nothing gets through to Discord.
+    pub(super) unreachable: bool,
 }
 
 impl<'a, O: Outlet> Delivering<'a, O> {
@@ -87,6 +93,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             reply: blank(&persona, manner),
             manner,
             stop,
+            progress: Arc::clone(&registration.progress),
             edits,
             beginnings: BEGINNINGS_MAX,
             assistant: Arc::clone(&registration.assistant),
@@ -96,6 +103,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             delivered: String::new(),
             outcome: Outcome::Dropped,
             tokens: 0,
+            unreachable: false,
         }
     }
 
@@ -156,7 +164,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             };
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Ending::Stopped(Stopped::Unwanted),
+                () = self.stop.cancelled() => return Ending::Stopped(self.why_stopped()),
                 Ok(()) = self.edits.changed(), if generating && self.beginnings > 0 && self.outcome == Outcome::Dropped => {
                     return Ending::Stopped(Stopped::Edited);
                 }
@@ -195,7 +203,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             self.act_on_due().await?;
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(Stopped::Unwanted),
+                () = self.stop.cancelled() => return Err(self.why_stopped()),
                 () = self.assistant.closing.cancelled() => return Err(Stopped::Closing),
                 output = &mut future => return Ok(output),
                 () = until(self.reply.next_due()) => {}
@@ -207,10 +215,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     pub(super) async fn undisturbed<T>(&self, future: impl Future<Output = T>) -> Result<T, Stopped> {
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Err(Stopped::Unwanted),
+            () = self.stop.cancelled() => Err(self.why_stopped()),
             () = self.assistant.closing.cancelled() => Err(Stopped::Closing),
             output = future => Ok(output),
         }
+    }
+
+    fn why_stopped(&self) -> Stopped {
+        if self.progress.is_halted() { Stopped::Halted } else { Stopped::Unwanted }
     }
 
     /// Does what is due. What will be shown is written into the history before it is shown.
@@ -275,7 +287,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             Delivery::Failed if self.outcome == Outcome::Dropped && self.assistant.answers_later() => {
                 // Nothing gets through at present.
                 self.outcome = Outcome::Waiting;
-                self.assistant.leave_undone(self.live.place);
+                self.unreachable = true;
             }
             Delivery::Done | Delivery::Failed | Delivery::Deleted | Delivery::Gone => {}
         }

@@ -97,6 +97,14 @@ impl Line {
         Ok(PlaceInLine { in_line: InLine { line: Arc::clone(self), place }, turn: receiver })
     }
 
+    /// How many are answered before this place, the one that is being answered included.
+    pub(super) fn ahead_of(&self, place: u64) -> usize {
+        let state = self.lock();
+        let order = state.order();
+        let waiting = order.iter().position(|&index| state.waiting[index].place == place);
+        waiting.map_or(0, |waiting| waiting + usize::from(state.answered.is_some()))
+    }
+
     fn leave(&self, place: u64) {
         let mut state = self.lock();
         state.waiting.retain(|waiting| waiting.place != place);
@@ -141,6 +149,11 @@ fn claim(member: MemberId) -> Claim {
 }
 
 impl PlaceInLine {
+    /// Its number: later places have greater ones.
+    pub(super) fn number(&self) -> u64 {
+        self.in_line.place
+    }
+
     /// Waits for the turn.
     ///
     /// # Errors
@@ -183,6 +196,7 @@ mod tests {
         let speaking = now(first).expect("its turn");
         let mut second = Box::pin(second.turn());
         assert!(line.is_awaited() && (&mut second).now_or_never().is_none());
+        assert_eq!([0, 1].map(|place| line.ahead_of(place)), [0, 1]);
         drop(speaking);
         drop(second.now_or_never().expect("it is decided").expect("its turn"));
         assert!(line.is_empty() && !line.is_awaited());

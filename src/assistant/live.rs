@@ -225,7 +225,9 @@ impl Live {
 
     /// Takes out what was deleted while the reply was made.
     pub(super) fn delete_now(&self) {
-        for message in std::mem::take(&mut *lock(&self.deleted)) {
+        // The loop must not hold the one lock while it waits for the other.
+        let deleted = std::mem::take(&mut *lock(&self.deleted));
+        for message in deleted {
             self.lock().unsay(message);
         }
     }

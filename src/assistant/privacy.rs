@@ -24,8 +24,8 @@ const STOPPING_TIME: Duration = Duration::from_secs(30);
 
 const DAY: u64 = 86_400;
 
-/// So many conversations are forgotten at a time, so that nobody who reads or writes waits for long.
-const AT_A_TIME: usize = 64;
+/// So many conversations lose what has expired at a time, so that nobody who reads or writes waits for long.
+const AT_A_TIME: usize = 4;
 
 impl Assistant {
     /// Forgets a member: what they said, what was said to it, their names, and what was computed of all that. What is being
@@ -104,6 +104,12 @@ impl Assistant {
         self.opted_out.contains(&member)
     }
 
+    /// After how many days it is forgotten everywhere what was said, if it is.
+    #[must_use]
+    pub fn retention_days(&self) -> Option<u64> {
+        self.settings.retention.map(|kept| kept.as_secs() / DAY)
+    }
+
     /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read, or was
     /// forgotten since.
     pub(super) fn leave_unread(&self, incoming: &mut Incoming) {
@@ -129,6 +135,7 @@ impl Assistant {
             }
         }
         let Some(store) = &self.store else { return };
+        let _nobody_forgets = self.forgetting.read().await;
         if let Err(error) = store.left(server, has_left.then(now)).await {
             tracing::error!("that a server was left, or not, could not be written down: {error}");
         }
@@ -161,14 +168,20 @@ impl Assistant {
         self.forgotten.retain(|_, since| *since + DAY > now);
         let long_ago = now.saturating_sub(self.settings.leave_grace.as_secs());
         for server in store.servers_left(long_ago).await? {
-            for live in self.conversations_of(server) {
-                live.cease().await;
-                self.drop_conversation_in(live.place.channel);
+            loop {
+                // Nor is it said meanwhile that the bot is back, which it may be since.
+                let _nobody_reads = self.forgetting.write().await;
+                if !store.is_left(server, long_ago).await? {
+                    break;
+                }
+                for live in self.conversations_of(server) {
+                    live.cease().await;
+                    self.drop_conversation_in(live.place.channel);
+                }
+                if store.forget_some_of(server).await? {
+                    break;
+                }
             }
-            for some in store.conversations_of(Some(server)).await?.chunks(AT_A_TIME) {
-                store.forget_conversations(some).await?;
-            }
-            store.forget_server(server).await?;
         }
         let mut places: Vec<Option<ServerId>> = store.servers().await?.into_iter().map(Some).collect();
         places.push(None);

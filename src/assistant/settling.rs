@@ -137,8 +137,8 @@ impl Assistant {
             Some(settling) => Some(settling.lock().await),
             None => None,
         };
-        let undone = self.undone.get_mut(&place.channel).map(|mut undone| undone.again = false);
-        let Some(accepted) = self.compare(place, &page, undone.is_some()).await else { return Vec::new() };
+        let is_undone = self.undone.get_mut(&place.channel).map(|mut undone| undone.again = false).is_some();
+        let Some(accepted) = self.compare(place, &page, is_undone).await else { return Vec::new() };
         self.undone.remove_if(&place.channel, |_, undone| !undone.again);
         accepted
     }

@@ -1,5 +1,7 @@
 //! A message that was taken in, and what became of it.
 
+use std::time::Duration;
+
 use super::{ChannelId, MemberId, MessageId, ServerId};
 
 /// A message that was taken in.
@@ -41,4 +43,23 @@ pub struct Concluded {
     pub took: u64,
     /// How many tokens were generated.
     pub tokens: usize,
+}
+
+/// Where a message stands that is not answered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Others are answered before it where it was posted.
+    InLine {
+        /// How many, the one that is being answered included.
+        ahead: usize,
+    },
+    /// It waits for the model.
+    Queued {
+        /// How many are before it, wherever they were posted.
+        ahead: usize,
+        /// How long that takes, about.
+        wait: Option<Duration>,
+    },
+    /// It is being answered.
+    Answering,
 }

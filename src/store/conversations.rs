@@ -1,5 +1,7 @@
 //! Conversations in tables and back.
 
+use std::collections::BTreeSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
@@ -63,18 +65,42 @@ impl Store {
         self.read(channel).await.map_err(|error| self.failed(&error))
     }
 
-    /// Forgets a channel and its threads, and the conversations that nobody else points to. Returns those to which they pointed.
+    /// Forgets a channel, and the conversation that nobody else points to. Returns the one to which it pointed.
     ///
     /// # Errors
     /// A [`StoreError`].
     pub async fn forget_channel(&self, channel: ChannelId) -> Result<Vec<ConversationId>, StoreError> {
+        self.unpoint("DELETE FROM channels WHERE channel = $1 RETURNING *", channel).await
+    }
+
+    /// The same with all threads of a channel.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_threads(&self, parent: ChannelId) -> Result<Vec<ConversationId>, StoreError> {
+        let delete = "DELETE FROM channels WHERE parent = $1 AND parent <> 0 RETURNING *";
+        self.unpoint(delete, parent).await
+    }
+
+    /// Forgets the channels that `delete` deletes, and the conversations that nobody else points to.
+    async fn unpoint(
+        &self,
+        delete: &'static str,
+        channel: ChannelId,
+    ) -> Result<Vec<ConversationId>, StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let delete = "DELETE FROM channels WHERE channel = $1 OR parent = $1 AND parent <> 0 RETURNING conversation";
             let delete = sqlx::query(delete).bind(channel.0.cast_signed());
             let deleted = delete.fetch_all(&mut *writing).await?;
             let conversations = deleted.iter().map(|row| number(row, "conversation").map(ConversationId));
             let conversations: Vec<ConversationId> = conversations.collect::<Result<_, _>>()?;
+            // What waits to be answered there never will be.
+            let undone = "UPDATE requests SET outcome = 'dropped' WHERE channel = $1 AND outcome = 'waiting'";
+            let gone = deleted.iter().map(|row| row.try_get::<i64, _>("channel"));
+            let gone: BTreeSet<i64> = gone.chain([Ok(channel.0.cast_signed())]).collect::<Result<_, _>>()?;
+            for channel in gone {
+                sqlx::query(undone).bind(channel).execute(&mut *writing).await?;
+            }
             for conversation in &conversations {
                 let unused = "DELETE FROM conversations WHERE id = $1 \
                               AND NOT EXISTS (SELECT 1 FROM channels WHERE conversation = $1)";
@@ -196,8 +222,10 @@ async fn point(
     conversation: ConversationId,
 ) -> Result<(), sqlx::Error> {
     let Place { channel, parent, server } = place;
+    // What is known to be a thread stays one, also where Discord does not tell it any more.
     let upsert = "INSERT INTO channels (channel, conversation, server, parent) VALUES ($1, $2, $3, $4) \
-                  ON CONFLICT (channel) DO UPDATE SET conversation = $2, server = $3, parent = $4";
+                  ON CONFLICT (channel) DO UPDATE SET conversation = $2, server = $3, \
+                  parent = CASE WHEN $4 = 0 THEN channels.parent ELSE $4 END";
     let upsert = sqlx::query(upsert).bind(channel.0.cast_signed()).bind(conversation.0.cast_signed());
     let upsert = upsert.bind(server_column(server)).bind(parent.map_or(0, |parent| parent.0.cast_signed()));
     upsert.execute(&mut **writing).await.map(drop)

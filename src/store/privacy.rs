@@ -45,6 +45,18 @@ pub(super) const SAID_TO: &str = "SELECT turns.trigger_message, turns.said, turn
      CROSS JOIN parts WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id) \
      ORDER BY turns.said, turns.conversation, turns.id, variants.place";
 
+/// How much of a server there may be, and how much of it goes at a time.
+const FORGET_SOME: [(&str, i64); 2] = [
+    (
+        "DELETE FROM conversations WHERE id IN (SELECT conversation FROM channels WHERE server = $1 LIMIT $2)",
+        CONVERSATIONS_AT_A_TIME,
+    ),
+    (
+        "DELETE FROM requests WHERE message IN (SELECT message FROM requests WHERE server = $1 LIMIT $2)",
+        AT_A_TIME,
+    ),
+];
+
 /// What is kept of a server beside its conversations and what was asked there.
 const FORGET_SERVER: [&str; 5] = [
     "DELETE FROM channels WHERE server = $1",
@@ -59,8 +71,14 @@ pub(super) const EXPIRED: &str = "SELECT DISTINCT turns.conversation AS id FROM 
                                   WHERE channels.server = $1 AND turns.conversation = channels.conversation \
                                   AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming')";
 
+/// Forgets the names of members of whom nothing is left in a conversation.
+const FORGET_NAMES: &str = "DELETE FROM names WHERE conversation = $1 AND member IS NOT NULL AND member NOT IN \
+                            (SELECT member FROM turns WHERE conversation = $1 AND member IS NOT NULL)";
+
 /// So much is deleted at a time of what may be very much, so that whoever has something to write need not wait long.
 const AT_A_TIME: i64 = 1_000;
+/// A conversation may have a thousand turns.
+const CONVERSATIONS_AT_A_TIME: i64 = 4;
 
 impl Store {
     /// Forgets a member: what they said, what was said to that, their names and their id wherever it stands. Returns the
@@ -259,55 +277,38 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// The conversations of a server, or of direct messages.
+    /// Whether a server was left before then, and the bot is not back.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn conversations_of(
-        &self,
-        server: Option<ServerId>,
-    ) -> Result<Vec<ConversationId>, StoreError> {
-        let select = "SELECT DISTINCT conversation AS id FROM channels WHERE server = $1";
-        let select = sqlx::query(select).bind(server_column(server));
-        let read = async { conversations(&select.fetch_all(&self.reader).await?) };
-        read.await.map_err(|error| self.failed(&error))
+    pub async fn is_left(&self, server: ServerId, before: u64) -> Result<bool, StoreError> {
+        Ok(self.servers_left(before).await?.contains(&server))
     }
 
-    /// Forgets these conversations as a whole.
+    /// Forgets some of what is kept of a server. Whether it was the last of it; then it does not count as left any more.
     ///
     /// # Errors
-    /// A [`StoreError`]; then none of them is forgotten.
-    pub async fn forget_conversations(&self, gone: &[ConversationId]) -> Result<(), StoreError> {
+    /// A [`StoreError`]; then nothing of it is forgotten.
+    pub async fn forget_some_of(&self, server: ServerId) -> Result<bool, StoreError> {
         let forgetting = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            for conversation in gone {
-                let delete = sqlx::query("DELETE FROM conversations WHERE id = $1");
-                delete.bind(conversation.0.cast_signed()).execute(&mut *writing).await?;
-            }
-            writing.commit().await
-        };
-        forgetting.await.map_err(|error| self.failed(&error))
-    }
-
-    /// Forgets what is kept of a server beside its conversations, and that it was left.
-    ///
-    /// # Errors
-    /// A [`StoreError`]; then it counts as left still, and the rest can be forgotten later.
-    pub async fn forget_server(&self, server: ServerId) -> Result<(), StoreError> {
-        let requests = "DELETE FROM requests WHERE message IN \
-                        (SELECT message FROM requests WHERE server = $1 LIMIT $2)";
-        let forgetting = async {
             let id = server.0.cast_signed();
-            while sqlx::query(requests).bind(id).bind(AT_A_TIME).execute(&self.writer).await?.rows_affected()
-                > 0
-            {}
-            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            for change in FORGET_SERVER {
-                sqlx::query(change).bind(id).execute(&mut *writing).await?;
+            let mut rest = false;
+            for (change, most) in FORGET_SOME {
+                if !rest {
+                    let changed = sqlx::query(change).bind(id).bind(most).execute(&mut *writing).await?;
+                    rest = changed.rows_affected() > 0;
+                }
             }
-            writing.commit().await
+            if !rest {
+                for change in FORGET_SERVER {
+                    sqlx::query(change).bind(id).execute(&mut *writing).await?;
+                }
+            }
+            writing.commit().await?;
+            Ok(!rest)
         };
-        forgetting.await.map_err(|error| self.failed(&error))
+        forgetting.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
     /// The conversations of a server, or of direct messages, in which something was said before then.
@@ -337,6 +338,7 @@ impl Store {
                 let delete =
                     sqlx::query(delete).bind(conversation.0.cast_signed()).bind(before.cast_signed());
                 delete.execute(&mut *writing).await?;
+                sqlx::query(FORGET_NAMES).bind(conversation.0.cast_signed()).execute(&mut *writing).await?;
                 drop_empty(&mut writing, conversation).await?;
             }
             writing.commit().await
@@ -384,7 +386,8 @@ impl Store {
     /// A [`StoreError`], also when somebody reads for so long that it cannot be emptied; then it is to be tried again.
     pub async fn leave_no_trace(&self) -> Result<(), StoreError> {
         let emptied = async {
-            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await?;
+            // Where it is copied too: two at a time would not wait for each other.
+            let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.copier).await?;
             match emptied.try_get::<i64, _>(0)? {
                 0 => Ok(()),
                 _ => Err(sqlx::Error::Protocol("its log is in use and could not be emptied".to_owned())),

@@ -108,6 +108,47 @@ async fn a_channel_that_is_forgotten_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_thread_stays_one_where_it_is_not_known_any_more() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    for parent in [Some(ChannelId(9)), None] {
+        conversation.hear(MemberId(1), "Bob", "hello", None);
+        let place = Place { parent, ..PLACE };
+        store.write(place, &conversation.take_changes()).await.expect("it is written");
+    }
+    assert_eq!(store.forget_threads(ChannelId(0)).await.expect("nothing is no parent"), []);
+    assert_eq!(store.forget_threads(ChannelId(9)).await.expect("it is forgotten"), [conversation.id]);
+}
+
+#[tokio::test]
+async fn nobody_is_named_of_whom_nothing_is_left() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    for (member, name, now) in [(1, "Bob", 10), (2, "Ann", 20)] {
+        conversation.now = now;
+        conversation.hear(MemberId(member), name, "hello", None);
+    }
+    write(&store, &mut conversation).await;
+    assert_eq!(store.expired(PLACE.server, 15).await.expect("it is read"), [conversation.id]);
+    store.expire(&[conversation.id], 15).await.expect("it expires");
+    let names = read(&store).await.take_changes().head.names;
+    assert_eq!(names.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["Crake", "Ann"]);
+}
+
+#[tokio::test]
+async fn what_waits_in_a_channel_that_is_gone_waits_no_more() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let asked =
+        Asked { message: MessageId(1), channel: CHANNEL, server: PLACE.server, member: MemberId(1), at: 1 };
+    store.take_in(&asked).await.expect("it is written");
+    store.forget_channel(CHANNEL).await.expect("it is forgotten");
+    assert_eq!(store.undone().await.expect("it is read"), []);
+}
+
+#[tokio::test]
 async fn what_is_written_comes_from_the_log_into_the_file_by_itself() {
     let directory = directory();
     let store = open(&directory).await;

@@ -1,0 +1,146 @@
+//! What members do to answers and conversations: they stop them, ask where they stand, and begin anew.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Assistant;
+use crate::chat::history::{ConversationId, Speaker};
+use crate::chat::request::Standing;
+use crate::chat::{ChannelId, MemberId, Place};
+use crate::generation::Queued;
+use crate::store::StoreError;
+
+/// How far an answer is.
+#[derive(Debug, Default)]
+pub(super) struct Progress(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    step: Step,
+    /// Whether a member wants no more of it, though what it answers is still wanted.
+    halted: bool,
+}
+
+#[derive(Debug, Default)]
+enum Step {
+    /// It is taken in.
+    #[default]
+    Begun,
+    /// It has this place in the line of its conversation.
+    InLine(u64),
+    /// It waits for the generator.
+    Queued(Queued),
+    /// It is being made.
+    Answering,
+}
+
+impl Progress {
+    /// It has this place in the line of its conversation.
+    pub(super) fn in_line(&self, place: u64) {
+        self.lock().step = Step::InLine(place);
+    }
+
+    /// It waits for the generator, and stands there.
+    pub(super) fn queued(&self, queued: Queued) {
+        self.lock().step = Step::Queued(queued);
+    }
+
+    /// It is being made.
+    pub(super) fn answering(&self) {
+        self.lock().step = Step::Answering;
+    }
+
+    /// Whether a member wants no more of it.
+    pub(super) fn is_halted(&self) -> bool {
+        self.lock().halted
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Assistant {
+    /// Stops what is being answered in a channel, or waits there: of this member, or of everybody. How many answers.
+    pub fn stop(&self, channel: ChannelId, member: Option<MemberId>) -> usize {
+        self.stop_those(|running| {
+            let is_meant =
+                running.live.place.channel == channel && member.is_none_or(|member| running.member == member);
+            if is_meant {
+                running.progress.lock().halted = true;
+            }
+            is_meant
+        })
+    }
+
+    /// What is being answered of a member, or waits, and where: oldest first.
+    #[must_use]
+    pub fn standings(&self, member: MemberId) -> Vec<(ChannelId, Standing)> {
+        let theirs = self.running.iter().filter(|running| running.member == member);
+        let mut standings: Vec<_> = theirs
+            .map(|running| {
+                let standing = match running.progress.lock().step {
+                    Step::InLine(place) => Standing::InLine { ahead: running.live.line.ahead_of(place) },
+                    Step::Queued(Queued { place, wait }) => Standing::Queued { ahead: place, wait },
+                    Step::Begun | Step::Answering => Standing::Answering,
+                };
+                (*running.key(), running.live.place.channel, standing)
+            })
+            .collect();
+        standings.sort_unstable_by_key(|(message, ..)| *message);
+        standings.into_iter().map(|(_, channel, standing)| (channel, standing)).collect()
+    }
+
+    /// Whether nobody but this member has spoken in the conversation of a channel.
+    pub async fn is_theirs_alone(&self, place: Place, member: MemberId) -> bool {
+        let Some(live) = self.bring(place).await else { return true };
+        let conversation = live.lock();
+        let of_another = |speaker: &Speaker| matches!(speaker, Speaker::Member(other) if *other != member);
+        !conversation.turns().iter().any(|turn| of_another(&turn.speaker))
+    }
+
+    /// Begins the conversation of a channel anew: what is being answered there stops, and what was said there is forgotten.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then what was said may come back with the next start.
+    pub async fn reset(&self, place: Place) -> Result<(), StoreError> {
+        let _nobody_reads = self.forgetting.write().await;
+        let dropped = {
+            let _one_at_a_time = self.taking_in();
+            self.stop_those(|running| running.live.place.channel == place.channel);
+            self.drop_conversation_in(place.channel)
+        };
+        if let Some(live) = dropped {
+            live.cease().await;
+        }
+        let Some(store) = &self.store else { return Ok(()) };
+        self.forget_computed_of(store.forget_channel(place.channel).await?);
+        Ok(())
+    }
+
+    /// Deletes what was written down of a channel, for good.
+    pub(super) async fn erase(&self, channel: ChannelId) {
+        let Some(store) = &self.store else { return };
+        self.erased(store.forget_channel(channel).await);
+    }
+
+    /// Deletes what was written down of a channel's threads, for good.
+    pub(super) async fn erase_threads(&self, parent: ChannelId) {
+        let Some(store) = &self.store else { return };
+        self.erased(store.forget_threads(parent).await);
+    }
+
+    fn erased(&self, forgotten: Result<Vec<ConversationId>, StoreError>) {
+        match forgotten {
+            Ok(conversations) => self.forget_computed_of(conversations),
+            Err(error) => {
+                tracing::error!("what was said in a channel that is gone could not be deleted: {error}");
+            }
+        }
+    }
+
+    fn forget_computed_of(&self, conversations: Vec<ConversationId>) {
+        for ConversationId(id) in conversations {
+            self.generator.forget(id);
+        }
+    }
+}
