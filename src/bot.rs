@@ -2,11 +2,14 @@
 
 mod arrivals;
 mod catching_up;
+mod commands;
+mod components;
 mod events;
 mod quiet;
 mod reading;
 mod rest;
 mod sender;
+mod user;
 
 use std::sync::Arc;
 
@@ -106,7 +109,10 @@ async fn connect(
     info!(bot = me.name, shards = gateway.shards, "connecting");
 
     let handler = events::Handler::new(assistant, MemberId(me.id.get()));
-    let client = ClientBuilder::new_with_http(http, intents(message_content)).event_handler(handler).await;
+    let client = ClientBuilder::new_with_http(http, intents(message_content))
+        .framework(commands::framework(handler.clone()))
+        .event_handler(handler)
+        .await;
     let client = client.map_err(|error| BotError::Gateway(Trouble::from(&error).to_string()))?;
     // The builder asks for the address once more, and would quietly go to Discord itself if that failed.
     *client.ws_url.lock().await = gateway.url;

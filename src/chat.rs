@@ -15,6 +15,7 @@ pub mod settings;
 pub mod slots;
 pub mod split;
 pub mod template;
+pub mod text;
 
 /// Makes a number that names one thing and cannot be taken for a number that names another.
 macro_rules! id {

@@ -1,6 +1,7 @@
 //! Who the bot can be: the persona type and how it is read. Pure but for the library's directory reader.
 
 mod card;
+pub mod dice;
 mod fields;
 pub mod import;
 mod library;

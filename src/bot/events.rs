@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serenity::all::{
-    ChannelId, Context, EventHandler, Guild, GuildChannel, GuildId, Member, Message, MessageId,
+    ChannelId, Context, EventHandler, Guild, GuildChannel, GuildId, Interaction, Member, Message, MessageId,
     MessageUpdateEvent, PartialGuildChannel, Ready, ResumedEvent, Role, ShardStageUpdateEvent,
     UnavailableGuild,
 };
@@ -49,18 +49,15 @@ impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
         let server = message.guild_id;
         let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
-        if !addressing::may_be_addressed(&incoming) {
-            return;
+        if addressing::may_be_addressed(&incoming) {
+            self.take_in(&context, incoming, server).await;
         }
-        let (channel, id, place) = (incoming.channel, incoming.message, Place::from(&incoming));
-        let ready = async {
-            self.settle_first(&context, message.channel_id, server).await;
-            self.assistant.recall(place).await;
-        };
-        let accept = |incoming| self.assistant.accept(incoming);
-        let accepted = self.arrivals.in_order(channel, id, incoming, ready, accept).await;
-        if let Some(accepted) = accepted.flatten().filter(|_| !self.quiet.is_quiet(message.channel_id)) {
-            self.answer(&context, accepted, server).await;
+    }
+
+    async fn interaction_create(&self, context: Context, interaction: Interaction) {
+        // The rest is the commands' own.
+        if let Interaction::Component(interaction) = interaction {
+            self.pressed(&context, &interaction).await;
         }
     }
 
@@ -174,6 +171,21 @@ impl EventHandler for Handler {
 }
 
 impl Handler {
+    /// Takes a message in that may be addressed to the bot, and answers it.
+    pub(super) async fn take_in(&self, context: &Context, incoming: Incoming, server: Option<GuildId>) {
+        let (place, id) = (Place::from(&incoming), incoming.message);
+        let channel = ChannelId::new(place.channel.0.max(1));
+        let ready = async {
+            self.settle_first(context, channel, server).await;
+            self.assistant.recall(place).await;
+        };
+        let accept = |incoming| self.assistant.accept(incoming);
+        let accepted = self.arrivals.in_order(place.channel, id, incoming, ready, accept).await;
+        if let Some(accepted) = accepted.flatten().filter(|_| !self.quiet.is_quiet(channel)) {
+            self.answer(context, accepted, server).await;
+        }
+    }
+
     async fn deleted(
         &self,
         context: &Context,

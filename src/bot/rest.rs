@@ -39,6 +39,9 @@ pub enum Trouble {
 const UNKNOWN_CHANNEL: isize = 10_003;
 const UNKNOWN_MESSAGE: isize = 10_008;
 
+/// Discord's code for an interaction that was answered before.
+const ANSWERED_ALREADY: isize = 40_060;
+
 /// Why the same call can never succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finality {
@@ -61,6 +64,8 @@ impl std::fmt::Display for Trouble {
     }
 }
 
+impl std::error::Error for Trouble {}
+
 impl From<&serenity::Error> for Trouble {
     fn from(error: &serenity::Error) -> Self {
         match error {
@@ -81,6 +86,11 @@ impl Trouble {
             Self::NoAnswer => true,
             Self::Confused => false,
         }
+    }
+
+    /// Whether an interaction was answered before, by a try whose own answer was lost.
+    pub(super) fn is_answered_already(self) -> bool {
+        matches!(self, Self::Refused { code: ANSWERED_ALREADY, .. })
     }
 
     /// What can never be done any more because of it, if there is something.

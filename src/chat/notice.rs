@@ -1,4 +1,5 @@
-//! What the bot says of itself to members: every such sentence stands here, plain and short.
+//! What the bot says of itself where it was to answer: every such sentence stands here, plain and short. What commands
+//! answer stands in [`text`](super::text).
 
 use std::time::Duration;
 
@@ -114,7 +115,7 @@ impl std::fmt::Display for Notice {
                 "I may not write in <#{channel}>. Ask an admin of the server to let me view it and send messages there."
             ),
             Self::OptedOut => formatter.write_str(
-                "You asked me not to read what you write, so I have not. You can change that with my privacy settings.",
+                "You asked me not to read what you write, so I have not. `/privacy opt-in` changes that.",
             ),
             Self::TooLong { have, room } => write!(
                 formatter,
@@ -137,14 +138,14 @@ impl std::fmt::Display for Notice {
     }
 }
 
-fn people(count: usize) -> String {
+pub(super) fn people(count: usize) -> String {
     match count {
         1 => "1 is".to_owned(),
         count => format!("{count} are"),
     }
 }
 
-fn estimate(wait: Option<Duration>) -> String {
+pub(super) fn estimate(wait: Option<Duration>) -> String {
     match wait.map(|wait| wait.as_secs()) {
         None => String::new(),
         Some(seconds @ 0..=89) => format!(", about {} seconds", seconds.max(1)),

@@ -4,6 +4,7 @@
 use time::OffsetDateTime;
 
 use super::Card;
+use super::dice::Dice;
 
 /// Texts of a card may stand in each other, so deep and no deeper.
 const DEEPEST: usize = 4;
@@ -17,10 +18,6 @@ const LONGEST: usize = 256 << 10;
 /// Most macros of a text, those in texts that macros stand for counted too, and the longest of them, in bytes.
 const MOST_MACROS: usize = 10_000;
 const LONGEST_MACRO: usize = 16 << 10;
-
-/// Most dice, and most sides.
-const MOST_DICE: u64 = 100;
-const MOST_SIDES: u64 = 1_000_000;
 
 /// What macros stand for.
 #[derive(Debug, Clone, Copy)]
@@ -224,20 +221,10 @@ impl<'a> Expansion<'a> {
 
     /// The sum of dice `2d6+1`; a number alone is that many sides.
     fn roll(&mut self, dice: &str) -> Option<i64> {
-        let dice = dice.trim().to_ascii_lowercase();
-        let (dice, bonus) = match dice.rfind(['+', '-']) {
-            Some(at) => (dice[..at].trim(), dice[at..].replace(' ', "").parse().ok()?),
-            None => (dice.as_str(), 0),
-        };
-        let (count, sides) = dice.split_once('d').unwrap_or(("1", dice));
-        let count: u64 = if count.trim().is_empty() { 1 } else { count.trim().parse().ok()? };
-        let sides: u64 = sides.trim().parse().ok()?;
-        if !(1..=MOST_DICE).contains(&count) || !(1..=MOST_SIDES).contains(&sides) {
-            return None;
-        }
+        let dice = Dice::parse(dice)?;
         let seed = self.context.chance.passing;
-        let sum: u64 = (0..count).map(|_| self.draw(seed) % sides + 1).sum();
-        i64::try_from(sum).ok()?.checked_add(bonus)
+        let shown = dice.roll(|| self.draw(seed));
+        dice.total(&shown)
     }
 
     /// The next lot.

@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod gateway;
 mod ids;
+mod interactions;
 mod limits;
 mod message;
 mod payloads;

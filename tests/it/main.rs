@@ -9,6 +9,7 @@ mod answering;
 mod bench;
 mod chaos;
 mod cli;
+mod commands;
 mod crash;
 mod discord;
 mod engine;

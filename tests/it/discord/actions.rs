@@ -8,6 +8,8 @@ use tokio::time::Instant;
 use super::answers::Answer;
 use super::events::Event;
 use super::ids::{ChannelId, MessageId, RoleId, UserId};
+use super::interactions;
+pub(super) use super::message::File;
 use super::message::{Edit, Message, Pingable, Pings, Post, Reply};
 use super::payloads::{self, Reader};
 use super::routes::Route;
@@ -27,6 +29,7 @@ pub(super) struct Input {
     pub(super) query: String,
     /// Null when there is no body.
     pub(super) body: Value,
+    pub(super) files: Vec<File>,
 }
 
 pub(super) fn carry_out(state: &mut State, route: Route, input: &Input) -> Answer {
@@ -43,12 +46,18 @@ pub(super) fn carry_out(state: &mut State, route: Route, input: &Input) -> Answe
         Route::GetMessage(channel, message) => show_message(state, channel, message),
         Route::EditMessage(channel, message) => edit_message(state, channel, message, &input.body),
         Route::DeleteMessage(channel, message) => delete_message(state, channel, message),
+        Route::RegisterCommands => Ok(register_commands(state, &input.body)),
+        Route::Respond(interaction) => interactions::respond(state, interaction, input),
+        Route::FollowUp(interaction) => interactions::follow_up(state, interaction, input),
+        Route::GetAnswer(interaction, message) => interactions::show(state, interaction, message),
+        Route::EditAnswer(interaction, message) => interactions::edit(state, interaction, message, input),
+        Route::DeleteAnswer(interaction, message) => interactions::delete(state, interaction, message),
     };
     outcome.unwrap_or_else(|refusal| refusal)
 }
 
 /// The error is an answer as well: a refusal in Discord's words.
-type Outcome = Result<Answer, Answer>;
+pub(super) type Outcome = Result<Answer, Answer>;
 
 fn gateway_for_bot(state: &State) -> Answer {
     Answer::ok(json!({
@@ -61,6 +70,34 @@ fn gateway_for_bot(state: &State) -> Answer {
             "max_concurrency": 1,
         },
     }))
+}
+
+/// Registers all commands anew, and says how Discord would keep them.
+fn register_commands(state: &mut State, body: &Value) -> Answer {
+    state.commands = list(body);
+    let kept = (1u64..).zip(&state.commands).map(|(number, command)| {
+        let mut kept = without_blanks(command);
+        kept["id"] = json!(number.to_string());
+        kept["application_id"] = json!(state.world.bot);
+        kept["version"] = json!("1");
+        kept["type"] = json!(command["type"].as_u64().unwrap_or(1));
+        kept["default_member_permissions"] = command["default_member_permissions"].clone();
+        kept
+    });
+    Answer::ok(kept.collect())
+}
+
+/// Leaves out what says nothing.
+fn without_blanks(value: &Value) -> Value {
+    match value {
+        Value::Array(values) => values.iter().map(without_blanks).collect(),
+        Value::Object(fields) => {
+            let says_something = |value: &Value| !value.is_null() && *value != json!([]);
+            let fields = fields.iter().filter(|(_, value)| says_something(value));
+            fields.map(|(name, value)| (name.clone(), without_blanks(value))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn open_direct(state: &mut State, body: &Value) -> Outcome {
@@ -145,13 +182,9 @@ fn send_message(state: &mut State, channel: ChannelId, body: &Value) -> Outcome 
     let content = body["content"].as_str().unwrap_or_default().trim();
     let mut post = Post::new(channel, state.world.bot, content);
     post.reply = reply;
-    post.pings = pings(&body["allowed_mentions"]);
-    post.embeds = embeds(&body["embeds"]);
-    post.components = components(&body["components"]);
-    post.flags = body["flags"].as_u64().unwrap_or_default();
+    dress(&mut post, body);
     post.nonce = Some(body["nonce"].clone()).filter(|nonce| !nonce.is_null());
     post.enforce_nonce = body["enforce_nonce"] == true;
-    post.allowed_mentions = Some(body["allowed_mentions"].clone());
     if content.is_empty() && post.embeds.is_empty() && post.components.is_empty() {
         state.violations.push("an empty message".to_owned());
         return Err(Answer::empty_message());
@@ -170,6 +203,23 @@ fn edit_message(state: &mut State, channel: ChannelId, id: MessageId, body: &Val
     }
     check_form(state, body)?;
 
+    apply(state, id, body)?;
+    let event = Event::message("MESSAGE_UPDATE", &state.world, id);
+    state.announce(&event);
+    Ok(Answer::ok(message_payload(state, &state.world.messages[&id])))
+}
+
+/// Gives a message that is about to be posted what its body says beside the text.
+pub(super) fn dress(post: &mut Post, body: &Value) {
+    post.pings = pings(&body["allowed_mentions"]);
+    post.embeds = embeds(&body["embeds"]);
+    post.components = components(&body["components"]);
+    post.flags = body["flags"].as_u64().unwrap_or_default();
+    post.allowed_mentions = Some(body["allowed_mentions"].clone());
+}
+
+/// Changes a message as the body says.
+pub(super) fn apply(state: &mut State, id: MessageId, body: &Value) -> Result<(), Answer> {
     // What the body does not name stays as it is; null empties it.
     let message = &state.world.messages[&id];
     let mut edit = Edit::of_text(message, message.content());
@@ -191,11 +241,8 @@ fn edit_message(state: &mut State, channel: ChannelId, id: MessageId, body: &Val
         state.violations.push("an edit that leaves nothing".to_owned());
         return Err(Answer::empty_message());
     }
-
     state.world.edit_message(id, edit);
-    let event = Event::message("MESSAGE_UPDATE", &state.world, id);
-    state.announce(&event);
-    Ok(Answer::ok(message_payload(state, &state.world.messages[&id])))
+    Ok(())
 }
 
 fn delete_message(state: &mut State, channel: ChannelId, id: MessageId) -> Outcome {
@@ -226,7 +273,7 @@ fn check_may_send(state: &State, channel: ChannelId) -> Result<(), Answer> {
 
 /// What holds for every text that the bot shows, sent or edited. A bot that breaks a limit has a
 /// mistake in it, whatever it then makes of the refusal.
-fn check_form(state: &mut State, body: &Value) -> Result<(), Answer> {
+pub(super) fn check_form(state: &mut State, body: &Value) -> Result<(), Answer> {
     if !body["allowed_mentions"].is_object() {
         let violation = format!("allowed_mentions is missing in {body}");
         state.violations.push(violation);
@@ -280,7 +327,7 @@ fn find_message(state: &State, channel: ChannelId, id: MessageId) -> Result<&Mes
 }
 
 /// A message as REST shows it to this bot.
-fn message_payload(state: &State, message: &Message) -> Value {
+pub(super) fn message_payload(state: &State, message: &Message) -> Value {
     let reader = Reader {
         over_gateway: false,
         // Without the privilege, REST hides what the gateway hides.
@@ -289,7 +336,7 @@ fn message_payload(state: &State, message: &Message) -> Value {
     payloads::message(&state.world, message, reader)
 }
 
-fn pings(allowed: &Value) -> Pings {
+pub(super) fn pings(allowed: &Value) -> Pings {
     if !allowed.is_object() {
         // Without any word on it, everything pings.
         return Pings { everyone: true, users: Pingable::All, roles: Pingable::All, replied_user: true };
@@ -315,7 +362,7 @@ fn pings(allowed: &Value) -> Pings {
 }
 
 /// Embeds as they come back: of the type that bots can send.
-fn embeds(sent: &Value) -> Vec<Value> {
+pub(super) fn embeds(sent: &Value) -> Vec<Value> {
     let mut embeds = list(sent);
     for embed in &mut embeds {
         embed["type"] = json!("rich");
@@ -324,7 +371,7 @@ fn embeds(sent: &Value) -> Vec<Value> {
 }
 
 /// Components as they come back: each with a number, in reading order.
-fn components(sent: &Value) -> Vec<Value> {
+pub(super) fn components(sent: &Value) -> Vec<Value> {
     fn number(components: &mut [Value], last: &mut u64) {
         for component in components {
             *last += 1;

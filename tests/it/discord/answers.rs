@@ -43,6 +43,18 @@ impl Answer {
         Self::error(404, 10_008, "Unknown Message")
     }
 
+    pub(super) fn unknown_interaction() -> Self {
+        Self::error(404, 10_062, "Unknown interaction")
+    }
+
+    pub(super) fn unknown_webhook() -> Self {
+        Self::error(404, 10_015, "Unknown Webhook")
+    }
+
+    pub(super) fn answered_already() -> Self {
+        Self::error(400, 40_060, "Interaction has already been acknowledged.")
+    }
+
     pub(super) fn unknown_user() -> Self {
         Self::error(404, 10_013, "Unknown User")
     }

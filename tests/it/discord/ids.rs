@@ -70,3 +70,15 @@ id!(ChannelId, "A text channel, a thread or a direct message.");
 id!(MessageId, "A message.");
 id!(RoleId, "A role.");
 id!(EmojiId, "A custom emoji.");
+id!(InteractionId, "The use of a command, or of what an answer offers.");
+
+impl InteractionId {
+    /// The secret with which it can be answered.
+    pub(super) fn token(self) -> String {
+        format!("interaction-secret-{self}")
+    }
+
+    pub(super) fn of_token(token: &str) -> Option<Self> {
+        token.strip_prefix("interaction-secret-")?.parse().ok().map(Self)
+    }
+}

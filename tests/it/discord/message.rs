@@ -37,7 +37,18 @@ pub(crate) struct Message {
     /// The bot's latest word on who may be pinged; `None` in messages of others.
     pub(crate) allowed_mentions: Option<Value>,
     pub(crate) deleted: Option<Instant>,
+    /// Nobody else sees it.
+    pub(crate) only_for: Option<UserId>,
+    /// What is in the files that it came with.
+    pub(crate) files: Vec<File>,
     pub(super) pings: Pings,
+}
+
+/// A file that the bot has sent.
+#[derive(Clone, Debug)]
+pub(crate) struct File {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +104,10 @@ pub(crate) struct Post {
     channel: ChannelId,
     author: UserId,
     content: String,
-    kind: Option<u8>,
+    pub(super) kind: Option<u8>,
     attachments: Vec<String>,
+    pub(super) only_for: Option<UserId>,
+    pub(super) files: Vec<File>,
     pub(super) reply: Option<Reply>,
     pub(super) pings: Pings,
     pub(super) embeds: Vec<Value>,
@@ -113,6 +126,8 @@ impl Post {
             content: content.into(),
             kind: None,
             attachments: Vec::new(),
+            only_for: None,
+            files: Vec::new(),
             reply: None,
             pings: Pings::of_member(),
             embeds: Vec::new(),
@@ -167,7 +182,11 @@ impl Post {
             mentions: Vec::new(),
             mention_roles: Vec::new(),
             mention_everyone: false,
-            attachments: self.attachments,
+            attachments: self
+                .attachments
+                .into_iter()
+                .chain(self.files.iter().map(|file| file.name.clone()))
+                .collect(),
             embeds: self.embeds,
             components: self.components,
             flags: self.flags,
@@ -175,6 +194,8 @@ impl Post {
             enforce_nonce: self.enforce_nonce,
             allowed_mentions: self.allowed_mentions,
             deleted: None,
+            only_for: self.only_for,
+            files: self.files,
             pings: self.pings,
         }
     }

@@ -14,7 +14,7 @@ const SEND_MESSAGES: u64 = 1 << 11;
 const SEND_MESSAGES_IN_THREADS: u64 = 1 << 38;
 const VIEW_CHANNEL: u64 = 1 << 10;
 /// What everyone may do: view, send, link, attach, read the history, react and use threads.
-const EVERYONE_MAY: u64 =
+pub(super) const EVERYONE_MAY: u64 =
     VIEW_CHANNEL | SEND_MESSAGES | SEND_MESSAGES_IN_THREADS | 1 << 6 | 1 << 14 | 1 << 15 | 1 << 16;
 
 /// Application flag: the message content intent is switched on, for a bot on few servers.

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Response, header};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::actions::{Input, carry_out};
+use super::actions::{File, Input, carry_out};
 use super::answers::Answer;
 use super::faults::Failure;
 use super::limits::Standing;
@@ -30,10 +30,13 @@ pub(super) async fn answer(
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
     let route = Route::parse(&head.method, &path);
-    let body = match to_bytes(body, BODY_LIMIT).await {
-        Ok(bytes) if bytes.is_empty() => Some(Value::Null),
-        Ok(bytes) => serde_json::from_slice(&bytes).ok(),
-        Err(_) => None,
+    let (body, files) = match to_bytes(body, BODY_LIMIT).await {
+        Ok(bytes) if bytes.is_empty() => (Some(Value::Null), Vec::new()),
+        Ok(bytes) => match boundary(&head.headers) {
+            Some(boundary) => parts(bytes, boundary).await,
+            None => (serde_json::from_slice(&bytes).ok(), Vec::new()),
+        },
+        Err(_) => (None, Vec::new()),
     };
 
     let number = inner.change(|state| {
@@ -52,7 +55,7 @@ pub(super) async fn answer(
         (Some(_), _) if !is_authorized(route, &head.headers) => Some(Answer::unauthorized()),
         (Some(route), Some(body)) => {
             let query = head.uri.query().unwrap_or_default().to_owned();
-            respond(&inner, route, Input { query, body }).await
+            respond(&inner, route, Input { query, body, files }).await
         }
         (Some(_), None) => {
             inner.change(|state| state.object(number, "the body is not JSON"));
@@ -99,8 +102,12 @@ fn serve(state: &mut State, route: Route, input: &Input) -> Answer {
     if let Some(standing) = standing.as_ref().filter(|standing| !standing.allowed) {
         return turn_away(standing);
     }
-    if let Some(shape) = request_shape(route.call()) {
-        state.violations.extend(spec::complaints(shape, &input.body));
+    if let Some(shape) = request_shape(route.call()).or_else(|| response_shape(route, &input.body)) {
+        let parts = match &input.body {
+            Value::Array(parts) => parts.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        state.violations.extend(parts.iter().flat_map(|part| spec::complaints(shape, part)));
     }
     let answer = carry_out(state, route, input);
     if answer.status == 200 {
@@ -121,8 +128,46 @@ fn request_shape(call: Call) -> Option<Shape> {
         Call::SendMessage => Some(Shape::MessageCreateRequest),
         Call::EditMessage => Some(Shape::MessageEditRequestPartial),
         Call::OpenDirect => Some(Shape::CreatePrivateChannelRequest),
+        Call::RegisterCommands => Some(Shape::ApplicationCommandUpdateRequest),
+        Call::FollowUp => Some(Shape::IncomingWebhookRequestPartial),
+        Call::EditAnswer => Some(Shape::IncomingWebhookUpdateRequestPartial),
         _ => None,
     }
+}
+
+/// What an interaction is answered with has a shape for each kind of answer.
+fn response_shape(route: Route, body: &Value) -> Option<Shape> {
+    let Route::Respond(_) = route else { return None };
+    match body["type"].as_u64()? {
+        4 | 5 => Some(Shape::CreateMessageInteractionCallbackRequest),
+        6 | 7 => Some(Shape::UpdateMessageInteractionCallbackRequest),
+        8 => Some(Shape::ApplicationCommandAutocompleteCallbackRequest),
+        9 => Some(Shape::ModalInteractionCallbackRequest),
+        _ => None,
+    }
+}
+
+/// What separates the parts of a body that has several.
+fn boundary(headers: &HeaderMap) -> Option<String> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    multer::parse_boundary(kind).ok()
+}
+
+/// The JSON and the files of a body that has several parts.
+async fn parts(bytes: axum::body::Bytes, boundary: String) -> (Option<Value>, Vec<File>) {
+    let whole = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    let mut multipart = multer::Multipart::new(whole, boundary);
+    let (mut body, mut files) = (None, Vec::new());
+    while let Ok(Some(part)) = multipart.next_field().await {
+        let (name, file) = (part.name().map(str::to_owned), part.file_name().map(str::to_owned));
+        let Ok(bytes) = part.bytes().await else { break };
+        match (name.as_deref(), file) {
+            (Some("payload_json"), _) => body = serde_json::from_slice(&bytes).ok(),
+            (_, Some(name)) => files.push(File { name, bytes: bytes.to_vec() }),
+            _ => {}
+        }
+    }
+    (body, files)
 }
 
 /// The fake must keep to the document as well, or tests would pass against something that Discord
@@ -133,6 +178,7 @@ fn check_answer(state: &mut State, route: Route, body: &Value) {
         (Route::GatewayBot, _) => Shape::GatewayBotResponse,
         (Route::CurrentUser, _) => Shape::UserPIIResponse,
         (Route::CurrentApplication, _) => Shape::PrivateApplicationResponse,
+        (Route::RegisterCommands, _) => Shape::ApplicationCommandResponse,
         (Route::OpenDirect, _) | (Route::Channel(_), Some(1)) => Shape::PrivateChannelResponse,
         (Route::Channel(_), Some(11)) => Shape::ThreadResponse,
         (Route::Channel(_), _) => Shape::GuildChannelResponse,
@@ -149,10 +195,10 @@ fn check_answer(state: &mut State, route: Route, body: &Value) {
     }
 }
 
-/// `GET /gateway` is open to all, everything else wants the token.
+/// Most wants the bot's token.
 fn is_authorized(route: Option<Route>, headers: &HeaderMap) -> bool {
     let expected = format!("Bot {TOKEN}");
-    route == Some(Route::Gateway)
+    route.is_some_and(Route::is_open)
         || headers.get(header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == expected.as_bytes())
 }
 

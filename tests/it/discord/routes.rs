@@ -2,7 +2,8 @@
 
 use axum::http::Method;
 
-use super::ids::{ChannelId, MessageId};
+use super::BOT;
+use super::ids::{ChannelId, InteractionId, MessageId};
 
 /// A route with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,13 @@ pub(super) enum Route {
     GetMessage(ChannelId, MessageId),
     EditMessage(ChannelId, MessageId),
     DeleteMessage(ChannelId, MessageId),
+    RegisterCommands,
+    Respond(InteractionId),
+    FollowUp(InteractionId),
+    /// The message is the first answer where none is named.
+    GetAnswer(InteractionId, Option<MessageId>),
+    EditAnswer(InteractionId, Option<MessageId>),
+    DeleteAnswer(InteractionId, Option<MessageId>),
 }
 
 /// What a request asks for, without saying of which channel or message. Tests name calls by it.
@@ -36,6 +44,12 @@ pub(crate) enum Call {
     GetMessage,
     EditMessage,
     DeleteMessage,
+    RegisterCommands,
+    Respond,
+    FollowUp,
+    GetAnswer,
+    EditAnswer,
+    DeleteAnswer,
 }
 
 impl Route {
@@ -62,6 +76,31 @@ impl Route {
                     _ => return None,
                 }
             }
+            ("PUT", ["applications", application, "commands"]) if *application == BOT.to_string() => {
+                Self::RegisterCommands
+            }
+            ("POST", ["interactions", interaction, token, "callback"]) => {
+                let interaction = InteractionId(interaction.parse().ok()?);
+                (*token == interaction.token()).then_some(Self::Respond(interaction))?
+            }
+            ("POST", ["webhooks", application, token]) if *application == BOT.to_string() => {
+                Self::FollowUp(InteractionId::of_token(token)?)
+            }
+            (method, ["webhooks", application, token, "messages", message])
+                if *application == BOT.to_string() =>
+            {
+                let interaction = InteractionId::of_token(token)?;
+                let message = match *message {
+                    "@original" => None,
+                    message => Some(MessageId(message.parse().ok()?)),
+                };
+                match method {
+                    "GET" => Self::GetAnswer(interaction, message),
+                    "PATCH" => Self::EditAnswer(interaction, message),
+                    "DELETE" => Self::DeleteAnswer(interaction, message),
+                    _ => return None,
+                }
+            }
             _ => return None,
         };
         Some(route)
@@ -80,7 +119,26 @@ impl Route {
             Self::GetMessage(..) => Call::GetMessage,
             Self::EditMessage(..) => Call::EditMessage,
             Self::DeleteMessage(..) => Call::DeleteMessage,
+            Self::RegisterCommands => Call::RegisterCommands,
+            Self::Respond(_) => Call::Respond,
+            Self::FollowUp(_) => Call::FollowUp,
+            Self::GetAnswer(..) => Call::GetAnswer,
+            Self::EditAnswer(..) => Call::EditAnswer,
+            Self::DeleteAnswer(..) => Call::DeleteAnswer,
         }
+    }
+
+    /// Whether it can be called without the bot's token: the secret stands in the path.
+    pub(super) fn is_open(self) -> bool {
+        matches!(
+            self,
+            Self::Gateway
+                | Self::Respond(_)
+                | Self::FollowUp(_)
+                | Self::GetAnswer(..)
+                | Self::EditAnswer(..)
+                | Self::DeleteAnswer(..)
+        )
     }
 
     /// The channel that the call is about, which is what Discord counts calls by.
@@ -97,7 +155,13 @@ impl Route {
             | Self::GatewayBot
             | Self::CurrentUser
             | Self::CurrentApplication
-            | Self::OpenDirect => None,
+            | Self::OpenDirect
+            | Self::RegisterCommands
+            | Self::Respond(_)
+            | Self::FollowUp(_)
+            | Self::GetAnswer(..)
+            | Self::EditAnswer(..)
+            | Self::DeleteAnswer(..) => None,
         }
     }
 }

@@ -23,9 +23,17 @@ pub(super) enum Shape {
     PrivateApplicationResponse,
     GatewayResponse,
     GatewayBotResponse,
+    ApplicationCommandUpdateRequest,
+    ApplicationCommandResponse,
+    IncomingWebhookRequestPartial,
+    IncomingWebhookUpdateRequestPartial,
+    CreateMessageInteractionCallbackRequest,
+    UpdateMessageInteractionCallbackRequest,
+    ApplicationCommandAutocompleteCallbackRequest,
+    ModalInteractionCallbackRequest,
 }
 
-const SHAPES: [Shape; 11] = [
+const SHAPES: [Shape; 19] = [
     Shape::MessageCreateRequest,
     Shape::MessageEditRequestPartial,
     Shape::CreatePrivateChannelRequest,
@@ -37,6 +45,14 @@ const SHAPES: [Shape; 11] = [
     Shape::PrivateApplicationResponse,
     Shape::GatewayResponse,
     Shape::GatewayBotResponse,
+    Shape::ApplicationCommandUpdateRequest,
+    Shape::ApplicationCommandResponse,
+    Shape::IncomingWebhookRequestPartial,
+    Shape::IncomingWebhookUpdateRequestPartial,
+    Shape::CreateMessageInteractionCallbackRequest,
+    Shape::UpdateMessageInteractionCallbackRequest,
+    Shape::ApplicationCommandAutocompleteCallbackRequest,
+    Shape::ModalInteractionCallbackRequest,
 ];
 
 /// What is wrong with a value, in words; empty when it has the shape or nothing can be checked.
@@ -55,6 +71,7 @@ pub(super) fn complaints(shape: Shape, value: &Value) -> Vec<String> {
 /// The document wants an attachment's id as a string, but in a request it is the number of the
 /// file, and serenity sends it as a number. Discord takes both.
 fn is_attachment_id(path: &str) -> bool {
+    let path = path.strip_prefix("/data").unwrap_or(path);
     path.starts_with("/attachments/") && path.ends_with("/id")
 }
 

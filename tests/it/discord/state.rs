@@ -1,5 +1,6 @@
 //! Everything that the fake knows at one moment, and how it is written out when a test fails.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use axum::http::Method;
@@ -9,6 +10,8 @@ use tokio::time::Instant;
 use super::events::Event;
 use super::faults::Faults;
 use super::gateway::Gateway;
+use super::ids::InteractionId;
+use super::interactions::Interaction;
 use super::limits::Limits;
 use super::message::Message;
 use super::routes::Call;
@@ -20,6 +23,9 @@ pub(crate) struct State {
     pub(crate) gateway: Gateway,
     /// Every REST request, in the order of arrival.
     pub(crate) requests: Vec<LoggedRequest>,
+    /// The commands as the bot has registered them.
+    pub(crate) commands: Vec<Value>,
+    pub(crate) interactions: BTreeMap<InteractionId, Interaction>,
     pub(super) faults: Faults,
     pub(super) limits: Limits,
     pub(super) violations: Vec<String>,
@@ -51,6 +57,8 @@ impl State {
             world,
             gateway,
             requests: Vec::new(),
+            commands: Vec::new(),
+            interactions: BTreeMap::new(),
             faults: Faults::default(),
             limits: Limits::default(),
             violations: Vec::new(),
@@ -107,6 +115,9 @@ impl State {
         write!(f, "    {} {author}", message.id)?;
         if let Some(reply) = message.reply {
             write!(f, " (to {})", reply.to)?;
+        }
+        if let Some(user) = message.only_for {
+            write!(f, " (only for {})", self.world.users[&user].name)?;
         }
         if message.deleted.is_some() {
             write!(f, " (deleted)")?;

@@ -27,6 +27,8 @@ pub(crate) struct World {
     replies: BTreeMap<MessageId, Vec<MessageId>>,
     /// The messages of the bot that were sent with an enforced nonce.
     nonces: BTreeMap<String, MessageId>,
+    /// What members may do beside what everybody may, in Discord's bits.
+    powers: BTreeMap<UserId, u64>,
     snowflakes: Snowflakes,
 }
 
@@ -85,6 +87,7 @@ impl World {
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
             nonces: BTreeMap::new(),
+            powers: BTreeMap::new(),
             snowflakes,
         };
         world.insert_user(owner, "Owner", UserKind::Human);
@@ -96,6 +99,21 @@ impl World {
         let id = UserId(self.snowflakes.next());
         self.insert_user(id, name, kind);
         id
+    }
+
+    /// A number that nothing else has.
+    pub(super) fn number(&mut self) -> u64 {
+        self.snowflakes.next()
+    }
+
+    /// Gives a member these permissions beside those of everybody, and takes others away.
+    pub(super) fn empower(&mut self, user: UserId, permissions: u64) {
+        self.powers.insert(user, permissions);
+    }
+
+    /// What a member may do beside what everybody may.
+    pub(super) fn powers_of(&self, user: UserId) -> u64 {
+        if user == self.owner { u64::MAX >> 11 } else { self.powers.get(&user).copied().unwrap_or_default() }
     }
 
     pub(super) fn add_role(&mut self, name: &str) -> RoleId {
@@ -198,7 +216,9 @@ impl World {
 
     /// What a member sees in a channel, oldest first.
     pub(crate) fn shown(&self, channel: ChannelId) -> impl DoubleEndedIterator<Item = &Message> {
-        self.messages.values().filter(move |message| message.channel == channel && message.deleted.is_none())
+        self.messages.values().filter(move |message| {
+            message.channel == channel && message.deleted.is_none() && message.only_for.is_none()
+        })
     }
 
     /// What a member sees of the bot in a channel, oldest first.

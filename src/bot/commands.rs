@@ -1,0 +1,173 @@
+//! Slash commands: which there are, and what happens around each of them. Each has a file of its own.
+
+mod help;
+mod privacy;
+mod queue;
+mod reset;
+mod roll;
+mod say;
+mod stop;
+
+use poise::{CreateReply, FrameworkError, FrameworkOptions};
+use serenity::all::{Command as Registered, CreateActionRow, CreateButton};
+use serenity::builder::CreateCommand;
+use serenity::http::Http;
+use tracing::{error, info, warn};
+
+use super::components::Press;
+use super::events::Handler;
+use super::rest::{self, Trouble};
+use super::sender;
+use super::user::User;
+use crate::chat::text::Text;
+
+/// What commands know: the same as whoever receives events.
+pub(super) type Context<'a> = poise::ApplicationContext<'a, Handler, Problem>;
+type Command = poise::Command<Handler, Problem>;
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Problem {
+    /// Whoever used it is told this.
+    #[error("told why not")]
+    Told(Text),
+    /// Discord did not do what it was asked.
+    #[error("{0}")]
+    Discord(#[from] Trouble),
+    /// Something of ours is broken.
+    #[error("{0}")]
+    Broken(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Problem {
+    pub(super) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Broken(Box::new(error))
+    }
+}
+
+fn all() -> Vec<Command> {
+    vec![
+        help::help(),
+        privacy::privacy(),
+        queue::queue(),
+        reset::reset(),
+        roll::roll(),
+        say::say(),
+        stop::stop(),
+    ]
+}
+
+/// What carries the commands out, and makes them known to Discord when it is connected.
+pub(super) fn framework(handler: Handler) -> poise::Framework<Handler, Problem> {
+    let options = FrameworkOptions {
+        commands: all(),
+        on_error: |error| Box::pin(failed(error)),
+        command_check: Some(|context| Box::pin(async move { is_here(context).await })),
+        allowed_mentions: Some(sender::no_mentions()),
+        initialize_owners: false,
+        ..FrameworkOptions::default()
+    };
+    poise::Framework::builder()
+        .options(options)
+        .setup(move |context, _, framework| {
+            let commands = poise::builtins::create_application_commands(&framework.options().commands);
+            let http = std::sync::Arc::clone(&context.http);
+            Box::pin(async move {
+                // Those of the last start are there meanwhile, and nobody waits for this.
+                tokio::spawn(async move { register(&http, commands).await });
+                Ok(handler)
+            })
+        })
+        .build()
+}
+
+async fn register(http: &Http, commands: Vec<CreateCommand>) {
+    let registered =
+        rest::retry("register commands", || Registered::set_global_commands(http, commands.clone())).await;
+    match registered {
+        Ok(commands) => info!(commands = commands.len(), "the commands are registered"),
+        Err(trouble) => warn!(%trouble, "the commands could not be registered; those of before stay"),
+    }
+}
+
+/// A command may come from a server that has installed the commands without the bot.
+async fn is_here(context: poise::Context<'_, Handler, Problem>) -> Result<bool, Problem> {
+    let poise::Context::Application(context) = context else { return Ok(false) };
+    if User::of_command(context.interaction).is_here(context.serenity_context()) {
+        return Ok(true);
+    }
+    whisper(context, &Text::NotHere).await?;
+    Ok(false)
+}
+
+/// Says what went wrong: to whoever used the command in words, to the operator in the log.
+async fn failed(error: FrameworkError<'_, Handler, Problem>) {
+    let (context, text) = match error {
+        FrameworkError::Command { error, ctx, .. } => match error {
+            Problem::Told(text) => (ctx, text),
+            Problem::Discord(trouble) => {
+                warn!(command = %ctx.command().qualified_name, %trouble, "a command could not be answered");
+                return;
+            }
+            Problem::Broken(problem) => {
+                error!(command = %ctx.command().qualified_name, "a command failed: {problem}");
+                (ctx, Text::Broken)
+            }
+        },
+        FrameworkError::CommandPanic { ctx, .. } => {
+            error!(command = %ctx.command().qualified_name, "a command panicked");
+            (ctx, Text::Broken)
+        }
+        FrameworkError::ArgumentParse { ctx, .. } => (ctx, Text::Misunderstood),
+        FrameworkError::CommandStructureMismatch { ctx, .. } => (ctx.into(), Text::Misunderstood),
+        FrameworkError::CommandCheckFailed { error: Some(problem), ctx, .. } => {
+            warn!(command = %ctx.command().qualified_name, "a command could not be answered: {problem}");
+            return;
+        }
+        FrameworkError::UnknownInteraction { interaction, .. } => {
+            warn!(command = interaction.data.name, "a command that is not known");
+            return;
+        }
+        _ => return,
+    };
+    if let poise::Context::Application(context) = context
+        && let Err(problem) = whisper(context, &text).await
+    {
+        warn!(command = %context.command().qualified_name, "what went wrong could not be said: {problem}");
+    }
+}
+
+/// Answers so that only whoever used the command sees it.
+async fn whisper(context: Context<'_>, text: &Text) -> Result<(), Problem> {
+    reply(context, CreateReply::default().content(text.to_string()).ephemeral(true)).await
+}
+
+/// Asks whoever used the command whether it is meant, and lets them press a button.
+async fn ask(context: Context<'_>, text: &Text, press: Press) -> Result<(), Problem> {
+    let buttons: Vec<CreateButton> = [press, Press::cancel(press.asker())]
+        .map(|press| CreateButton::new(press.to_string()).label(press.label().words()).style(press.style()))
+        .into();
+    let row = CreateActionRow::Buttons(buttons);
+    let question = CreateReply::default().content(text.to_string()).ephemeral(true);
+    reply(context, question.components(vec![row])).await
+}
+
+async fn reply(context: Context<'_>, reply: CreateReply) -> Result<(), Problem> {
+    let sent = rest::retry("answer a command", || async {
+        poise::send_application_reply(context, reply.clone()).await.map(drop)
+    });
+    match sent.await {
+        // The first try has arrived, though its answer has not.
+        Err(trouble) if trouble.is_answered_already() => Ok(()),
+        other => other.map_err(Problem::Discord),
+    }
+}
+
+/// Discord waits longer for the answer, which only whoever used the command will see.
+async fn defer(context: Context<'_>) -> Result<(), Problem> {
+    let deferred = rest::retry("defer a command", || context.defer_response(true)).await;
+    match deferred {
+        Err(trouble) if trouble.is_answered_already() => Ok(()),
+        other => other.map_err(Problem::Discord),
+    }
+}

@@ -1,0 +1,79 @@
+//! `/privacy`: what the bot keeps of the asker, and what is to become of it.
+
+use poise::CreateReply;
+use serde_json::Value;
+use serenity::all::CreateAttachment;
+
+use super::super::components::Press;
+use super::super::user::User;
+use super::{Context, Problem, ask, defer, reply, whisper};
+use crate::chat::MemberId;
+use crate::chat::text::{Kept, Text};
+
+/// Decide what I keep of you.
+#[poise::command(
+    slash_command,
+    subcommands("show", "export", "forget_me", "opt_out", "opt_in"),
+    subcommand_required
+)]
+#[expect(clippy::unused_async, reason = "it has only others under it")]
+pub(super) async fn privacy(_: Context<'_>) -> Result<(), Problem> {
+    Ok(())
+}
+
+/// Tell what I keep of you.
+#[poise::command(slash_command)]
+async fn show(context: Context<'_>) -> Result<(), Problem> {
+    defer(context).await?;
+    let export = export_of(context, asker(context)).await?;
+    let count = |what: &str| export[what].as_array().map_or(0, Vec::len);
+    let kept = Kept {
+        opted_out: context.data().assistant.is_opted_out(asker(context)),
+        messages: count("messages"),
+        replies: count("replies"),
+        requests: count("requests"),
+        days: context.data().assistant.retention_days(),
+    };
+    whisper(context, &Text::Kept(kept)).await
+}
+
+/// Get everything that I keep of you as a file.
+#[poise::command(slash_command)]
+async fn export(context: Context<'_>) -> Result<(), Problem> {
+    defer(context).await?;
+    let export = export_of(context, asker(context)).await?;
+    let bytes = serde_json::to_vec_pretty(&export).map_err(Problem::broken)?;
+    if u32::try_from(bytes.len()).is_ok_and(|size| size <= context.interaction.attachment_size_limit) {
+        let file = CreateAttachment::bytes(bytes, "mummer-export.json");
+        let answer = CreateReply::default().content(Text::Exported.to_string()).ephemeral(true);
+        return reply(context, answer.attachment(file)).await;
+    }
+    Err(Problem::Told(Text::TooMuchToExport))
+}
+
+/// Have me forget you.
+#[poise::command(slash_command, rename = "forget-me")]
+async fn forget_me(context: Context<'_>) -> Result<(), Problem> {
+    ask(context, &Text::MayForget, Press::forget(asker(context))).await
+}
+
+/// Have me forget you, and read nothing more that you write.
+#[poise::command(slash_command, rename = "opt-out")]
+async fn opt_out(context: Context<'_>) -> Result<(), Problem> {
+    ask(context, &Text::MayOptOut, Press::opt_out(asker(context))).await
+}
+
+/// Have me read what you write to me.
+#[poise::command(slash_command, rename = "opt-in")]
+async fn opt_in(context: Context<'_>) -> Result<(), Problem> {
+    context.data().assistant.opt_in(asker(context)).await.map_err(Problem::broken)?;
+    whisper(context, &Text::OptedIn).await
+}
+
+fn asker(context: Context<'_>) -> MemberId {
+    User::of_command(context.interaction).id()
+}
+
+async fn export_of(context: Context<'_>, member: MemberId) -> Result<Value, Problem> {
+    context.data().assistant.export_member(member).await.map_err(Problem::broken)
+}

@@ -1,0 +1,86 @@
+//! Whoever uses a command or presses a button, and what they may do there. Discord tells it with each of them; nothing of it
+//! is remembered.
+
+use serenity::all::{
+    ChannelId, CommandInteraction, ComponentInteraction, Context, GuildId, Member, Permissions,
+    User as Account,
+};
+
+use crate::chat::addressing::Author;
+use crate::chat::{self, MemberId, Place};
+
+use super::reading;
+
+/// Whoever uses a command or presses a button.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct User<'a> {
+    account: &'a Account,
+    member: Option<&'a Member>,
+    channel: ChannelId,
+    server: Option<GuildId>,
+}
+
+impl<'a> User<'a> {
+    pub(super) fn of_command(interaction: &'a CommandInteraction) -> Self {
+        Self {
+            account: &interaction.user,
+            member: interaction.member.as_deref(),
+            channel: interaction.channel_id,
+            server: interaction.guild_id,
+        }
+    }
+
+    pub(super) fn of_press(interaction: &'a ComponentInteraction) -> Self {
+        Self {
+            account: &interaction.user,
+            member: interaction.member.as_ref(),
+            channel: interaction.channel_id,
+            server: interaction.guild_id,
+        }
+    }
+
+    pub(super) fn id(self) -> MemberId {
+        MemberId(self.account.id.get())
+    }
+
+    pub(super) fn server(self) -> Option<GuildId> {
+        self.server
+    }
+
+    /// As whom they speak there.
+    pub(super) fn author(self) -> Author {
+        Author { id: self.id(), name: self.display_name().to_owned(), automated: self.account.bot }
+    }
+
+    fn display_name(self) -> &'a str {
+        self.member.map_or_else(|| self.account.display_name(), |member| member.display_name())
+    }
+
+    /// Their name as it may stand in a message.
+    pub(super) fn name(self) -> String {
+        chat::sanitize::name(self.display_name())
+    }
+
+    /// Where they are.
+    pub(super) fn place(self, context: &Context) -> Place {
+        reading::place(context, self.channel, self.server)
+    }
+
+    /// Whether the bot itself is in the server, or they are alone with it.
+    pub(super) fn is_here(self, context: &Context) -> bool {
+        let is_known = |server: GuildId| {
+            context.cache.guild(server).is_some() || context.cache.unavailable_guilds().get(&server).is_some()
+        };
+        self.server.is_none_or(is_known)
+    }
+
+    /// Whether they may take away what others have said here.
+    pub(super) fn moderates(self) -> bool {
+        self.server.is_none() || self.may(Permissions::MANAGE_MESSAGES)
+    }
+
+    fn may(self, what: Permissions) -> bool {
+        let permissions = self.member.and_then(|member| member.permissions).unwrap_or_default();
+        permissions.intersects(what | Permissions::ADMINISTRATOR)
+    }
+}

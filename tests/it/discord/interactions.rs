@@ -1,0 +1,327 @@
+//! Interactions: members use commands and press buttons, and the bot answers. What Discord demands of the answers is checked
+//! here: in time, once, and with the secret that came with the interaction.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use serenity::model::gateway::GatewayIntents;
+use tokio::time::Instant;
+
+use super::FakeDiscord;
+use super::actions::{self, Input, Outcome};
+use super::answers::Answer;
+use super::events::Event;
+use super::ids::{ChannelId, InteractionId, MessageId, UserId};
+use super::message::{Message, Post};
+use super::payloads::{self, EVERYONE_MAY, Reader};
+use super::state::State;
+
+/// How long Discord waits for the first answer.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Message flag: only whoever used the command sees it.
+const EPHEMERAL: u64 = 1 << 6;
+
+/// The type of messages that answer a command.
+const KIND_COMMAND: u8 = 20;
+
+/// The kinds of interactions, in Discord's numbering.
+const COMMAND: u8 = 2;
+const COMPONENT: u8 = 3;
+
+/// The use of a command or of a button.
+#[derive(Clone, Debug)]
+pub(crate) struct Interaction {
+    pub(crate) channel: ChannelId,
+    pub(crate) user: UserId,
+    began: Instant,
+    /// The flags of the message that was promised.
+    promised: Option<u64>,
+    acknowledged: bool,
+    /// The message that answers first; for a button the one that it stands under, once that was changed.
+    original: Option<MessageId>,
+    /// The message that the button stands under.
+    under: Option<MessageId>,
+    /// All messages that answer, in their order.
+    answers: Vec<MessageId>,
+    /// Whether the secret is too old.
+    expired: bool,
+}
+
+/// What members do.
+impl FakeDiscord {
+    /// Uses a command, such as `privacy show`, with these options.
+    pub(crate) fn use_command(
+        &self,
+        channel: ChannelId,
+        user: UserId,
+        command: &str,
+        options: &[(&str, Value)],
+    ) -> InteractionId {
+        let mut words: Vec<&str> = command.split(' ').collect();
+        let name = words.remove(0);
+        let kind = |value: &Value| match value {
+            Value::Bool(_) => 5,
+            Value::Number(_) => 4,
+            _ => 3,
+        };
+        let mut given: Value = options
+            .iter()
+            .map(|(name, value)| json!({"name": name, "type": kind(value), "value": value}))
+            .collect();
+        for (depth, word) in words.iter().rev().enumerate() {
+            given = json!([{"name": word, "type": 1 + depth, "options": given}]);
+        }
+        let data = json!({"id": "1", "name": name, "type": 1, "options": given});
+        self.interact(COMMAND, channel, user, None, &data)
+    }
+
+    /// Presses the button with these words under a message, which need not be the presser's own.
+    pub(crate) fn press(&self, under: MessageId, user: UserId, words: &str) -> InteractionId {
+        let message = self.message(under);
+        let rows = message.components.iter().filter_map(|row| row["components"].as_array().cloned());
+        let button = rows.flatten().find(|button| button["label"] == words);
+        let button = button.unwrap_or_else(|| panic!("no button {words:?} in {:?}", message.components));
+        self.press_id(under, user, button["custom_id"].as_str().expect("a text"))
+    }
+
+    /// Presses a button with any `custom_id`, as a forger does.
+    pub(crate) fn press_id(&self, under: MessageId, user: UserId, custom_id: &str) -> InteractionId {
+        let channel = self.message(under).channel;
+        let data = json!({"custom_id": custom_id, "component_type": 2});
+        self.interact(COMPONENT, channel, user, Some(under), &data)
+    }
+
+    /// Gives a member permissions beside those of everybody.
+    pub(crate) fn empower(&self, user: UserId, permissions: serenity::model::Permissions) {
+        self.inner.change(|state| state.world.empower(user, permissions.bits()));
+    }
+
+    fn interact(
+        &self,
+        kind: u8,
+        channel: ChannelId,
+        user: UserId,
+        under: Option<MessageId>,
+        data: &Value,
+    ) -> InteractionId {
+        self.inner.change(|state| {
+            let id = InteractionId(state.world.number());
+            let payload = payload(state, (kind, id), channel, user, under, data);
+            let interaction = Interaction {
+                channel,
+                user,
+                began: Instant::now(),
+                promised: None,
+                acknowledged: false,
+                original: None,
+                under,
+                answers: Vec::new(),
+                expired: false,
+            };
+            state.interactions.insert(id, interaction);
+            state.announce(&Event::new("INTERACTION_CREATE", GatewayIntents::empty(), payload));
+            id
+        })
+    }
+
+    /// The first message that answers, as soon as there is one.
+    pub(crate) async fn answer_to(&self, interaction: InteractionId) -> Message {
+        self.answer_such_that(interaction, |_| true).await
+    }
+
+    /// The first message that answers, as soon as it is as described.
+    pub(crate) async fn answer_such_that(
+        &self,
+        interaction: InteractionId,
+        fits: impl Fn(&Message) -> bool,
+    ) -> Message {
+        let what = format!("a fitting answer to interaction {interaction}");
+        self.wait_for(&what, |state| {
+            let original = state.interactions[&interaction].original?;
+            state.world.messages.get(&original).filter(|message| fits(message)).cloned()
+        })
+        .await
+    }
+
+    /// The commands as they are registered.
+    pub(crate) async fn registered(&self) -> Vec<Value> {
+        self.wait_for("the commands to be registered", |state| {
+            (!state.commands.is_empty()).then(|| state.commands.clone())
+        })
+        .await
+    }
+}
+
+fn payload(
+    state: &State,
+    (kind, id): (u8, InteractionId),
+    channel: ChannelId,
+    user: UserId,
+    under: Option<MessageId>,
+    data: &Value,
+) -> Value {
+    let world = &state.world;
+    let mut payload = json!({
+        "id": id,
+        "application_id": world.bot,
+        "type": kind,
+        "data": data,
+        "channel_id": channel,
+        "channel": payloads::channel(world, &world.channels[&channel]),
+        "token": id.token(),
+        "version": 1,
+        "app_permissions": EVERYONE_MAY.to_string(),
+        "locale": "en-US",
+        "entitlements": [],
+        "authorizing_integration_owners": {"0": world.guild},
+        "context": 0,
+        "attachment_size_limit": 10 << 20,
+    });
+    if world.is_direct(channel) {
+        payload["user"] = payloads::user(&world.users[&user]);
+        payload["context"] = json!(1);
+    } else {
+        payload["guild_id"] = json!(world.guild);
+        payload["guild_locale"] = json!("en-US");
+        payload["channel"]["permissions"] = json!((EVERYONE_MAY | world.powers_of(user)).to_string());
+        payload["member"] = payloads::member(&world.users[&user]);
+        payload["member"]["permissions"] = json!((EVERYONE_MAY | world.powers_of(user)).to_string());
+    }
+    if let Some(under) = under {
+        let reader = Reader { over_gateway: false, reads_everything: true };
+        payload["message"] = payloads::message(world, &world.messages[&under], reader);
+    }
+    payload
+}
+
+/// The first answer.
+pub(super) fn respond(state: &mut State, id: InteractionId, input: &Input) -> Outcome {
+    let interaction = state.interactions.get(&id).ok_or_else(Answer::unknown_interaction)?.clone();
+    if interaction.acknowledged {
+        return Err(Answer::answered_already());
+    }
+    if interaction.began.elapsed() > DEADLINE {
+        state.violations.push(format!("interaction {id} was answered too late"));
+        return Err(Answer::unknown_interaction());
+    }
+    let (kind, data) = (input.body["type"].as_u64(), &input.body["data"]);
+    match kind {
+        Some(4) => {
+            post(state, id, data, input, data["flags"].as_u64().unwrap_or_default())?;
+        }
+        Some(5) => change(state, id, |it| it.promised = Some(data["flags"].as_u64().unwrap_or_default())),
+        Some(6) => change(state, id, |it| it.original = it.under),
+        Some(7) => {
+            let under = interaction.under.ok_or_else(Answer::unknown_message)?;
+            actions::check_form(state, data)?;
+            actions::apply(state, under, data)?;
+            announce_update(state, under);
+            change(state, id, |it| it.original = it.under);
+        }
+        other => state.violations.push(format!("the fake does not know answers of the type {other:?}")),
+    }
+    change(state, id, |it| it.acknowledged = true);
+    Ok(Answer::no_content())
+}
+
+/// A further answer; the first one, when that was only promised.
+pub(super) fn follow_up(state: &mut State, id: InteractionId, input: &Input) -> Outcome {
+    let interaction = live(state, id)?;
+    let flags = interaction.promised.unwrap_or_else(|| input.body["flags"].as_u64().unwrap_or_default());
+    let message = post(state, id, &input.body, input, flags)?;
+    change(state, id, |it| it.promised = None);
+    Ok(Answer::ok(actions::message_payload(state, &state.world.messages[&message])))
+}
+
+pub(super) fn show(state: &State, id: InteractionId, message: Option<MessageId>) -> Outcome {
+    let message = find(state, id, message)?;
+    Ok(Answer::ok(actions::message_payload(state, &state.world.messages[&message])))
+}
+
+pub(super) fn edit(
+    state: &mut State,
+    id: InteractionId,
+    message: Option<MessageId>,
+    input: &Input,
+) -> Outcome {
+    let interaction = live(state, id)?;
+    if let (None, None, Some(flags)) = (message, interaction.original, interaction.promised) {
+        let message = post(state, id, &input.body, input, flags)?;
+        change(state, id, |it| it.promised = None);
+        return Ok(Answer::ok(actions::message_payload(state, &state.world.messages[&message])));
+    }
+    let message = find(state, id, message)?;
+    actions::check_form(state, &input.body)?;
+    actions::apply(state, message, &input.body)?;
+    announce_update(state, message);
+    Ok(Answer::ok(actions::message_payload(state, &state.world.messages[&message])))
+}
+
+pub(super) fn delete(state: &mut State, id: InteractionId, message: Option<MessageId>) -> Outcome {
+    live(state, id)?;
+    let message = find(state, id, message)?;
+    state.world.delete_message(message);
+    Ok(Answer::no_content())
+}
+
+/// An interaction that was acknowledged, and whose secret is good still.
+fn live(state: &State, id: InteractionId) -> Result<Interaction, Answer> {
+    let interaction = state.interactions.get(&id).filter(|it| it.acknowledged && !it.expired);
+    interaction.cloned().ok_or_else(Answer::unknown_webhook)
+}
+
+fn find(state: &State, id: InteractionId, message: Option<MessageId>) -> Result<MessageId, Answer> {
+    let interaction = live(state, id)?;
+    let known = match message {
+        None => interaction.original,
+        Some(message) => Some(message).filter(|message| interaction.answers.contains(message)),
+    };
+    known.filter(|message| state.world.standing(*message).is_some()).ok_or_else(Answer::unknown_message)
+}
+
+fn post(
+    state: &mut State,
+    id: InteractionId,
+    body: &Value,
+    input: &Input,
+    flags: u64,
+) -> Result<MessageId, Answer> {
+    actions::check_form(state, body)?;
+    let interaction = state.interactions[&id].clone();
+    let content = body["content"].as_str().unwrap_or_default().trim();
+    let mut post = Post::new(interaction.channel, state.world.bot, content);
+    actions::dress(&mut post, body);
+    post.kind = Some(KIND_COMMAND);
+    post.flags = flags;
+    post.only_for = Some(interaction.user).filter(|_| flags & EPHEMERAL != 0);
+    post.files.clone_from(&input.files);
+    if content.is_empty() && post.embeds.is_empty() && post.components.is_empty() && post.files.is_empty() {
+        state.violations.push("an empty answer".to_owned());
+        return Err(Answer::empty_message());
+    }
+    let hidden = post.only_for.is_some();
+    let message = state.world.add_message(post);
+    if !hidden {
+        let event = Event::message("MESSAGE_CREATE", &state.world, message);
+        state.announce(&event);
+    }
+    change(state, id, |it| {
+        it.original.get_or_insert(message);
+        it.answers.push(message);
+    });
+    Ok(message)
+}
+
+fn announce_update(state: &mut State, message: MessageId) {
+    if state.world.messages[&message].only_for.is_none() {
+        let event = Event::message("MESSAGE_UPDATE", &state.world, message);
+        state.announce(&event);
+    }
+}
+
+fn change(state: &mut State, id: InteractionId, change: impl FnOnce(&mut Interaction)) {
+    if let Some(interaction) = state.interactions.get_mut(&id) {
+        change(interaction);
+    }
+}
