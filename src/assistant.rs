@@ -10,6 +10,7 @@ mod limits;
 mod line;
 mod live;
 mod privacy;
+mod ruling;
 mod settling;
 mod steering;
 
@@ -30,10 +31,10 @@ use crate::chat::history::{Conversation, ConversationId};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
-use crate::chat::settings::Limits;
-use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::chat::settings::{Limits, Rules};
+use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::generation::Generator;
-use crate::persona::{Persona, SamplingWish};
+use crate::persona::{Persona, PersonaId, SamplingWish};
 use crate::store::{Store, StoreError};
 
 pub use accepted::Accepted;
@@ -83,6 +84,8 @@ pub struct Cast {
     pub default: Arc<Persona>,
     /// Who answers in these channels and their threads.
     pub channels: BTreeMap<ChannelId, Arc<Persona>>,
+    /// All among whom the admins of a server may choose.
+    pub library: BTreeMap<PersonaId, Arc<Persona>>,
 }
 
 /// A persona that alone takes more tokens than there is room for.
@@ -132,6 +135,8 @@ pub struct Assistant {
     /// Memory that they take, about, in bytes.
     weight: Arc<AtomicUsize>,
     channels: DashMap<ChannelId, ConversationId>,
+    /// What is set in the servers, as far as it is known by now.
+    rules: DashMap<ServerId, Arc<Rules>>,
     /// The messages that are being answered.
     running: DashMap<MessageId, Running>,
     /// Channels in which the bot has said that it cannot read everything.
@@ -190,6 +195,7 @@ impl Assistant {
             conversations: DashMap::new(),
             weight: Arc::default(),
             channels: DashMap::new(),
+            rules: DashMap::new(),
             running: DashMap::new(),
             hinted: DashSet::new(),
             unreadable: DashSet::new(),
@@ -233,7 +239,7 @@ impl Assistant {
     /// decided by the order of these calls; the answer is made by [`Accepted::answer`].
     pub fn accept(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
         let is_ours = |message| self.said_here(incoming.channel, message);
-        if !is_addressed(&incoming, is_ours) {
+        if !is_addressed(&incoming, self.answers_in(Place::from(&incoming)), is_ours) {
             return None;
         }
         if self.closing.is_cancelled() {
@@ -404,10 +410,11 @@ impl Assistant {
         let _one_at_a_time = self.taking_in();
         {
             let mut cast = self.cast.write().unwrap_or_else(PoisonError::into_inner);
-            let Cast { default, channels } = &mut *cast;
+            let Cast { default, channels, library } = &mut *cast;
             for known in channels.values_mut().chain([default]).filter(|known| known.id == persona.id) {
                 *known = Arc::clone(persona);
             }
+            library.insert(persona.id.clone(), Arc::clone(persona));
         }
         for live in &self.conversations {
             live.adopt(persona);
@@ -415,7 +422,11 @@ impl Assistant {
         Ok(())
     }
 
-    fn fits(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
+    /// Whether a persona leaves room for a conversation.
+    ///
+    /// # Errors
+    /// [`Misfit`] when it does not.
+    pub fn fits(&self, persona: &Persona) -> Result<(), Misfit> {
         let mut conversation =
             Conversation::new(ConversationId(0), 0, now(), speaker(persona), persona.char_name());
         let greeting = conversation.hear(MemberId(0), "Somebody", "Hello.", None);

@@ -19,6 +19,7 @@ use serenity::http::{Http, HttpBuilder};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::admin::Admin;
 use crate::assistant::Assistant;
 use crate::chat::MemberId;
 pub use rest::Trouble;
@@ -74,10 +75,11 @@ pub fn http(token: &SecretString, api_base: Option<&str>) -> Http {
 pub async fn run(
     http: Http,
     assistant: Arc<Assistant>,
+    admin: Admin,
     message_content: bool,
     shutdown: CancellationToken,
 ) -> Result<(), BotError> {
-    let connecting = connect(http, Arc::clone(&assistant), message_content);
+    let connecting = connect(http, Arc::clone(&assistant), admin, message_content);
     let (mut client, shards) = tokio::select! {
         connected = connecting => connected?,
         () = shutdown.cancelled() => return Ok(()),
@@ -97,6 +99,7 @@ pub async fn run(
 async fn connect(
     http: Http,
     assistant: Arc<Assistant>,
+    admin: Admin,
     message_content: bool,
 ) -> Result<(Client, u32), BotError> {
     let address = http.proxy.clone().unwrap_or_else(|| "https://discord.com".to_owned());
@@ -108,7 +111,7 @@ async fn connect(
     let me = rest::retry("get current user", || http.get_current_user()).await.map_err(unreachable)?;
     info!(bot = me.name, shards = gateway.shards, "connecting");
 
-    let handler = events::Handler::new(assistant, MemberId(me.id.get()));
+    let handler = events::Handler::new(assistant, admin, MemberId(me.id.get()));
     let client = ClientBuilder::new_with_http(http, intents(message_content))
         .framework(commands::framework(handler.clone()))
         .event_handler(handler)

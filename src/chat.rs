@@ -49,6 +49,11 @@ id!(
     MemberId
 );
 
+id!(
+    /// A role that members of a server have.
+    RoleId
+);
+
 /// Where something is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {

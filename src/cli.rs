@@ -216,7 +216,9 @@ fn cast(config: &Config, library: &Library) -> anyhow::Result<Cast> {
     });
     let default = find_persona(library, &config.personas.default, "the setting personas.default")?;
     let default = loading::playable(config, default);
-    Ok(Cast { default, channels: channels.collect::<anyhow::Result<_>>()? })
+    let library = library.iter().map(|persona| loading::playable(config, Arc::clone(persona)));
+    let library = library.map(|persona| (persona.id.clone(), persona)).collect();
+    Ok(Cast { default, channels: channels.collect::<anyhow::Result<_>>()?, library })
 }
 
 /// What the assistant must know, from the settings.

@@ -7,7 +7,7 @@
 //!  bot::events ──Incoming──▶ assistant ──Request──▶ Generator ──Event──▶ chat::reply ──ReplyAction──▶ bot::sender
 //!  (translate)               (the conductor)         │                   (pure, clock passed in)
 //!                              │         │           └── engine: one thread that owns the model
-//!                            chat     persona
+//!                     chat  persona  store
 //! ```
 //!
 //! # Rooms
@@ -15,12 +15,14 @@
 //! | room | owns | may use |
 //! | --- | --- | --- |
 //! | [`cli`] | the command line, wiring, shutdown | all |
-//! | [`bot`] | Discord: events in, actions out | assistant, chat, persona |
-//! | [`assistant`] | the conductor; live conversations; one reply at a time in each | chat, persona, generation |
+//! | [`bot`] | Discord: events in, actions out; a file for each slash command | assistant, admin, chat, persona |
+//! | [`assistant`] | the conductor; live conversations; one reply at a time in each | chat, persona, store, generation |
+//! | [`admin`] | what admins decide in Discord, and who may | store, chat, persona |
 //! | [`chat`] | plain types and pure functions: addressing, history, budget, prompt, template, reply, split | persona |
 //! | [`persona`] | the persona type, its files, character cards, lorebooks, macros, the library | |
 //! | [`generation`] | the seam: requests, events, the [`generation::Generator`] trait | chat's prompt |
 //! | [`engine`] | the generator in this process: queue, worker, scheduler, pages and prefix tree, model, tokenizer, sampling; the built-in model | generation |
+//! | [`store`] | what survives a restart, in one `SQLite` file | types of chat and persona |
 //! | [`config`] | settings, read and checked | types of chat and persona |
 //! | [`telemetry`] | the log | |
 //!
@@ -39,6 +41,7 @@
 //! 9. Nobody is pinged, and no link hides where it leads.
 //! 10. Neither the token nor message text is logged.
 
+pub mod admin;
 pub mod assistant;
 pub mod bot;
 pub mod chat;

@@ -1,7 +1,6 @@
 //! Which conversations are at hand: they are found, read, begun and dropped here.
 
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rand_chacha::ChaCha8Rng;
@@ -12,7 +11,6 @@ use super::live::{Live, Memory, TAKEN_MAX, Weight};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Conversation, ConversationId};
 use crate::chat::{ChannelId, MessageId, Place, sanitize};
-use crate::persona::Persona;
 
 /// Most of the conversations that are at hand; beyond it those that were unused for the longest time are dropped. Where
 /// nothing is written down they are lost then.
@@ -181,12 +179,6 @@ impl Assistant {
         let live = self.conversations.remove(&id).map(|(_, live)| live);
         self.generator.forget(id.0);
         live
-    }
-
-    fn persona_of(&self, place: Place) -> Arc<Persona> {
-        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-        let own = cast.channels.get(&place.channel).or_else(|| cast.channels.get(&place.parent?));
-        Arc::clone(own.unwrap_or(&cast.default))
     }
 
     /// Where the conversation of a channel is written down.

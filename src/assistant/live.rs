@@ -247,16 +247,31 @@ impl Live {
         Arc::clone(&lock(&self.persona))
     }
 
+    /// From the next reply on this persona speaks here.
+    pub(super) fn play(&self, persona: &Arc<Persona>) {
+        let mut current = lock(&self.persona);
+        if current.id != persona.id {
+            *current = Arc::clone(persona);
+            drop(current);
+            self.name_persona(persona);
+        }
+    }
+
     /// If it is this persona that speaks here, then from the next reply on in this version.
     pub(super) fn adopt(&self, persona: &Arc<Persona>) {
         let mut current = lock(&self.persona);
         if current.id == persona.id {
             *current = Arc::clone(persona);
             drop(current);
-            let mut conversation = self.lock();
-            conversation.name_of(&speaker(persona), persona.char_name());
-            conversation.cut.examples_dropped = 0;
+            self.name_persona(persona);
         }
+    }
+
+    /// Its name is taken by it, and all of its examples are there.
+    fn name_persona(&self, persona: &Persona) {
+        let mut conversation = self.lock();
+        conversation.name_of(&speaker(persona), persona.char_name());
+        conversation.cut.examples_dropped = 0;
     }
 }
 

@@ -12,8 +12,7 @@ use super::Assistant;
 use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{ConversationId, TurnState};
-use crate::chat::settings::RETENTION_DAYS;
-use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
+use crate::chat::{MemberId, MessageId, ServerId};
 use crate::store::{Store, StoreError};
 
 /// For how long it is kept who asked when, where nothing shorter is set.
@@ -104,10 +103,16 @@ impl Assistant {
         self.opted_out.contains(&member)
     }
 
-    /// After how many days it is forgotten everywhere what was said, if it is.
+    /// After how many days it is forgotten what was said in a server, or in direct messages, if it is.
     #[must_use]
-    pub fn retention_days(&self) -> Option<u64> {
-        self.settings.retention.map(|kept| kept.as_secs() / DAY)
+    pub fn retention_days(&self, server: Option<ServerId>) -> Option<u64> {
+        self.retention(server).map(|kept| kept.as_secs() / DAY)
+    }
+
+    /// For how long it is kept what was said: what the server wants, or the operator when that is shorter.
+    fn retention(&self, server: Option<ServerId>) -> Option<Duration> {
+        let own = server.and_then(|server| self.rules.get(&server)?.retention());
+        [own, self.settings.retention].into_iter().flatten().min()
     }
 
     /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read, or was
@@ -179,6 +184,7 @@ impl Assistant {
                     self.drop_conversation_in(live.place.channel);
                 }
                 if store.forget_some_of(server).await? {
+                    self.rules.remove(&server);
                     break;
                 }
             }
@@ -186,11 +192,10 @@ impl Assistant {
         let mut places: Vec<Option<ServerId>> = store.servers().await?.into_iter().map(Some).collect();
         places.push(None);
         for server in places {
-            let own = match server {
-                Some(server) => retention(&store.settings_of(server).await?),
-                None => None,
-            };
-            let Some(kept) = [own, self.settings.retention].into_iter().flatten().min() else { continue };
+            if let Some(server) = server {
+                self.learn(server).await;
+            }
+            let Some(kept) = self.retention(server) else { continue };
             self.expire(store, server, now.saturating_sub(kept.as_secs())).await?;
         }
         store.forget_requests(now.saturating_sub(REQUESTS_KEPT.as_secs())).await?;
@@ -253,10 +258,4 @@ impl Assistant {
         let there = self.conversations.iter().filter(|live| live.place.server == Some(server));
         there.map(|live| Arc::clone(&*live)).collect()
     }
-}
-
-/// For how long a server wants it to be kept what was said.
-fn retention(settings: &[(Option<ChannelId>, String, Value)]) -> Option<Duration> {
-    let of_server = settings.iter().find(|(channel, name, _)| channel.is_none() && name == RETENTION_DAYS);
-    of_server.and_then(|(_, _, days)| days.as_u64()).map(|days| Duration::from_secs(days.saturating_mul(DAY)))
 }

@@ -245,7 +245,9 @@ impl Assistant {
 
     /// Takes a message in that the last process has taken in and not answered.
     fn accept_again(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
-        if self.closing.is_cancelled() || !is_addressed(&incoming, |_| true) {
+        if self.closing.is_cancelled()
+            || !is_addressed(&incoming, self.answers_in(Place::from(&incoming)), |_| true)
+        {
             return None;
         }
         let _one_at_a_time = self.taking_in();

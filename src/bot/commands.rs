@@ -1,11 +1,14 @@
 //! Slash commands: which there are, and what happens around each of them. Each has a file of its own.
 
+mod audit;
 mod help;
+mod persona;
 mod privacy;
 mod queue;
 mod reset;
 mod roll;
 mod say;
+mod settings;
 mod stop;
 
 use poise::{CreateReply, FrameworkError, FrameworkOptions};
@@ -19,6 +22,7 @@ use super::events::Handler;
 use super::rest::{self, Trouble};
 use super::sender;
 use super::user::User;
+use crate::admin::{Actor, Refusal};
 use crate::chat::text::Text;
 
 /// What commands know: the same as whoever receives events.
@@ -45,14 +49,29 @@ impl Problem {
     }
 }
 
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotAdmin => Self::Told(Text::NotAdmin),
+            Refusal::NotManager => Self::Told(Text::NotManager),
+            Refusal::WholeServer => Self::Told(Text::WholeServer),
+            Refusal::NotKept => Self::Told(Text::NotKept),
+            Refusal::Store(error) => Self::broken(error),
+        }
+    }
+}
+
 fn all() -> Vec<Command> {
     vec![
+        audit::audit(),
         help::help(),
+        persona::persona(),
         privacy::privacy(),
         queue::queue(),
         reset::reset(),
         roll::roll(),
         say::say(),
+        settings::settings(),
         stop::stop(),
     ]
 }
@@ -135,6 +154,11 @@ async fn failed(error: FrameworkError<'_, Handler, Problem>) {
     {
         warn!(command = %context.command().qualified_name, "what went wrong could not be said: {problem}");
     }
+}
+
+/// As whom they decide something, which is only for servers.
+fn actor(context: Context<'_>) -> Result<Actor, Problem> {
+    User::of_command(context.interaction).actor().ok_or(Problem::Told(Text::ServersOnly))
 }
 
 /// Answers so that only whoever used the command sees it.

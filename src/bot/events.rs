@@ -14,6 +14,7 @@ use tracing::{debug, info};
 use super::arrivals::Arrivals;
 use super::quiet::Quiet;
 use super::reading;
+use crate::admin::Admin;
 use crate::assistant::Assistant;
 use crate::chat::addressing::{self, Incoming};
 use crate::chat::{self, MemberId, Place, ServerId};
@@ -25,6 +26,7 @@ const READERS: usize = 4;
 #[derive(Clone)]
 pub(super) struct Handler {
     pub(super) assistant: Arc<Assistant>,
+    pub(super) admin: Admin,
     pub(super) me: MemberId,
     pub(super) quiet: Arc<Quiet>,
     arrivals: Arc<Arrivals<Incoming>>,
@@ -33,9 +35,10 @@ pub(super) struct Handler {
 }
 
 impl Handler {
-    pub(super) fn new(assistant: Arc<Assistant>, me: MemberId) -> Self {
+    pub(super) fn new(assistant: Arc<Assistant>, admin: Admin, me: MemberId) -> Self {
         Self {
             assistant,
+            admin,
             me,
             quiet: Arc::default(),
             arrivals: Arc::new(Arrivals::new()),
@@ -49,7 +52,10 @@ impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
         let server = message.guild_id;
         let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
-        if addressing::may_be_addressed(&incoming) {
+        if let Some(server) = incoming.server {
+            self.assistant.learn(server).await;
+        }
+        if addressing::may_be_addressed(&incoming, self.assistant.answers_in(Place::from(&incoming))) {
             self.take_in(&context, incoming, server).await;
         }
     }
@@ -138,6 +144,7 @@ impl EventHandler for Handler {
     async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {
         self.quiet.forget_server(guild.id);
         self.assistant.left(ServerId(guild.id.get()), false).await;
+        self.assistant.learn(ServerId(guild.id.get())).await;
         self.catch_up(&context, Some(guild.id)).await;
     }
 

@@ -6,8 +6,9 @@ use serenity::all::{
     User as Account,
 };
 
+use crate::admin::Actor;
 use crate::chat::addressing::Author;
-use crate::chat::{self, MemberId, Place};
+use crate::chat::{self, MemberId, Place, RoleId, ServerId};
 
 use super::reading;
 
@@ -72,6 +73,17 @@ impl<'a> User<'a> {
             context.cache.guild(server).is_some() || context.cache.unavailable_guilds().get(&server).is_some()
         };
         self.server.is_none_or(is_known)
+    }
+
+    /// As whom they decide something in a server.
+    pub(super) fn actor(self) -> Option<Actor> {
+        let roles = self.member.into_iter().flat_map(|member| &member.roles);
+        Some(Actor {
+            member: self.id(),
+            server: ServerId(self.server?.get()),
+            manages: self.may(Permissions::MANAGE_GUILD),
+            roles: roles.map(|role| RoleId(role.get())).collect(),
+        })
     }
 
     /// Whether they may take away what others have said here.

@@ -1,6 +1,7 @@
 //! What a message is to the bot: whether it is addressed, and how it reads.
 
-use super::{ChannelId, MemberId, MessageId, Place, ServerId};
+use super::settings::Answers;
+use super::{ChannelId, MemberId, MessageId, Place, ServerId, sanitize};
 
 /// A message as it came in, in our own terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +59,15 @@ pub struct RepliedTo {
 }
 
 /// Whether the bot should answer: a mention, a reply to one of its messages (`is_ours` knows them by id), or a
-/// direct message. Programs are never answered, so that nothing loops.
+/// direct message; where the server wants it everything that can be read, or nothing. Programs are never answered, so that
+/// nothing loops.
 #[must_use]
-pub fn is_addressed(incoming: &Incoming, is_ours: impl Fn(MessageId) -> bool) -> bool {
-    if incoming.author.automated {
+pub fn is_addressed(incoming: &Incoming, answers: Answers, is_ours: impl Fn(MessageId) -> bool) -> bool {
+    if !may_be_addressed(incoming, answers) {
         return false;
+    }
+    if answers == Answers::Everything {
+        return true;
     }
     let direct = incoming.server.is_none();
     direct || incoming.mentions_bot || incoming.reply_to.as_ref().is_some_and(|reply| is_ours(reply.message))
@@ -70,9 +75,16 @@ pub fn is_addressed(incoming: &Incoming, is_ours: impl Fn(MessageId) -> bool) ->
 
 /// Whether a message may be addressed to the bot, as far as it says itself.
 #[must_use]
-pub fn may_be_addressed(incoming: &Incoming) -> bool {
-    !incoming.author.automated
-        && (incoming.server.is_none() || incoming.mentions_bot || incoming.reply_to.is_some())
+pub fn may_be_addressed(incoming: &Incoming, answers: Answers) -> bool {
+    let speaks_to_somebody = incoming.mentions_bot || incoming.reply_to.is_some();
+    let may = match answers {
+        _ if incoming.server.is_none() => true,
+        Answers::Nothing => false,
+        Answers::Mentions => speaks_to_somebody,
+        // What cannot be read is not worth an answer.
+        Answers::Everything => speaks_to_somebody || !sanitize::is_blank(&incoming.text),
+    };
+    may && !incoming.author.automated
 }
 
 /// What the marks in a message's text stand for.
@@ -227,11 +239,19 @@ mod tests {
     #[test]
     fn mentions_replies_and_direct_messages_are_addressed() {
         let ours = |message: MessageId| message.0 == 50;
-        assert!(!is_addressed(&incoming(), ours));
-        assert!(is_addressed(&Incoming { mentions_bot: true, ..incoming() }, ours));
-        assert!(is_addressed(&Incoming { server: None, ..incoming() }, ours));
-        assert!(is_addressed(&Incoming { reply_to: Some(reply_to(50)), ..incoming() }, ours));
-        assert!(!is_addressed(&Incoming { reply_to: Some(reply_to(51)), ..incoming() }, ours));
+        assert!(!is_addressed(&incoming(), Answers::Mentions, ours));
+        assert!(is_addressed(&Incoming { mentions_bot: true, ..incoming() }, Answers::Mentions, ours));
+        assert!(is_addressed(&Incoming { server: None, ..incoming() }, Answers::Mentions, ours));
+        assert!(is_addressed(
+            &Incoming { reply_to: Some(reply_to(50)), ..incoming() },
+            Answers::Mentions,
+            ours
+        ));
+        assert!(!is_addressed(
+            &Incoming { reply_to: Some(reply_to(51)), ..incoming() },
+            Answers::Mentions,
+            ours
+        ));
     }
 
     #[test]
@@ -239,6 +259,6 @@ mod tests {
         let author = Author { automated: true, ..incoming().author };
         let loud =
             Incoming { author, mentions_bot: true, server: None, reply_to: Some(reply_to(50)), ..incoming() };
-        assert!(!is_addressed(&loud, |_| true));
+        assert!(!is_addressed(&loud, Answers::Mentions, |_| true));
     }
 }

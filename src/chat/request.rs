@@ -45,6 +45,19 @@ pub struct Concluded {
     pub tokens: usize,
 }
 
+/// A message that was taken in some time, without what it said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// Where it was posted.
+    pub channel: ChannelId,
+    /// Who posted it; `None` when that member was forgotten.
+    pub member: Option<MemberId>,
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// What became of it.
+    pub concluded: Concluded,
+}
+
 /// Where a message stands that is not answered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {

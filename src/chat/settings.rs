@@ -1,10 +1,11 @@
 //! What the admins of a server decide, as records: its settings, its personas in their versions, and its audit list.
 
+mod rules;
+
 use super::MemberId;
 use crate::persona::PersonaId;
 
-/// Name of the setting of a server that says for how many days it is kept what was said there.
-pub const RETENTION_DAYS: &str = "retention_days";
+pub use rules::{Answers, Rules, Setting};
 
 /// How much may be asked. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,9 +2,11 @@
 
 use std::fmt::{Display, Formatter, Result, Write as _};
 
-use super::ChannelId;
 use super::notice::{estimate, people};
-use super::request::Standing;
+use super::request::{Concluded, Outcome, Past, Standing};
+use super::settings::{Decision, Setting};
+use super::{ChannelId, MemberId};
+use crate::persona::PersonaId;
 use crate::persona::dice::Dice;
 
 /// Characters that a message may have, by Discord's documentation.
@@ -65,6 +67,60 @@ pub enum Text {
     OptedOut,
     /// A member is read.
     OptedIn,
+    /// What is set in a server, and where (`None` everywhere).
+    Settings(Vec<(Option<ChannelId>, Setting, String)>),
+    /// Something is set now.
+    Set {
+        /// What.
+        setting: Setting,
+        /// To what; `None` when it was taken back.
+        value: Option<String>,
+        /// Where; `None` is everywhere.
+        channel: Option<ChannelId>,
+    },
+    /// There is no such setting.
+    NoSetting,
+    /// The setting has no such value.
+    NoValue(Setting),
+    /// The setting holds in the whole server.
+    WholeServer,
+    /// The persona leaves no room for a conversation.
+    TooLarge,
+    /// What was decided and asked lately.
+    Audit {
+        /// By admins.
+        decisions: Vec<Decision>,
+        /// By members.
+        requests: Vec<Past>,
+    },
+    /// Who can be played, and who is played here.
+    Personas {
+        /// Ids and names.
+        all: Vec<(PersonaId, String)>,
+        /// Who answers here.
+        here: PersonaId,
+    },
+    /// A persona introduces itself.
+    Persona {
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: PersonaId,
+        /// Who made it.
+        creator: String,
+        /// What they say of it.
+        notes: String,
+    },
+    /// There is no such persona.
+    NoPersona,
+    /// It takes a server.
+    ServersOnly,
+    /// It takes an admin.
+    NotAdmin,
+    /// It takes somebody who may manage the server.
+    NotManager,
+    /// Nothing is written down, so nothing can be set.
+    NotKept,
     /// It is being done.
     Working,
     /// Nothing was done.
@@ -133,6 +189,30 @@ impl Display for Text {
             Self::Stopped(count) => return write!(formatter, "I have stopped {count} answers."),
             Self::Standings(standings) => return standing(formatter, standings),
             Self::Kept(kept) => return kept.fmt(formatter),
+            Self::Settings(set) => return settings(formatter, set),
+            Self::Set { setting, value, channel } => {
+                let place = Where(*channel);
+                return match value {
+                    Some(value) => write!(formatter, "`{}` is {value} now {place}.", setting.name()),
+                    None => write!(formatter, "`{}` is not set any more {place}.", setting.name()),
+                };
+            }
+            Self::NoSetting => return no_setting(formatter),
+            Self::NoValue(setting) => what_it_takes(*setting),
+            Self::WholeServer => "That holds in the whole server. Leave the channel away.",
+            Self::TooLarge => "That persona leaves my model no room for a conversation. Choose another one.",
+            Self::Audit { decisions, requests } => return audit(formatter, decisions, requests),
+            Self::Personas { all, here } => return personas(formatter, all, here),
+            Self::Persona { name, id, creator, notes } => {
+                return persona(formatter, name, id, creator, notes);
+            }
+            Self::NoPersona => "There is no such persona. `/persona list` tells whom I can play.",
+            Self::ServersOnly => "That is for servers. Use it in one.",
+            Self::NotAdmin => {
+                "That is for those who may manage this server, and for the roles that they have named as `admin_roles`."
+            }
+            Self::NotManager => "Only those who may manage this server say who is an admin.",
+            Self::NotKept => "I keep nothing here, so nothing can be set. Whoever runs me can change that.",
             Self::NoDice => {
                 "Write dice like `2d6+1` or `d20`: up to 100 of them, with up to 1,000,000 sides."
             }
@@ -177,16 +257,9 @@ impl Display for Text {
 }
 
 fn help(formatter: &mut Formatter<'_>, commands: &[(String, String)]) -> Result {
-    let mut text =
-        String::from("Mention me, reply to me, or write to me directly, and I answer. And there is:");
-    for (name, what) in commands {
-        let line = format!("\n`/{name}` {what}");
-        if text.len() + line.len() > MESSAGE_MAX {
-            break;
-        }
-        text += &line;
-    }
-    formatter.write_str(&text)
+    let intro = "Mention me, reply to me, or write to me directly, and I answer. And there is:".to_owned();
+    let lines = commands.iter().map(|(name, what)| format!("`/{name}` {what}"));
+    formatter.write_str(&as_many_as_fit(intro, lines))
 }
 
 fn rolled(formatter: &mut Formatter<'_>, who: &str, dice: &Dice, shown: &[u64], total: i64) -> Result {
@@ -208,6 +281,115 @@ fn rolled(formatter: &mut Formatter<'_>, who: &str, dice: &Dice, shown: &[u64], 
     } else {
         write!(formatter, "{sum} = **{total}**")
     }
+}
+
+/// In one channel, or everywhere.
+struct Where(Option<ChannelId>);
+
+impl Display for Where {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        match self.0 {
+            Some(channel) => write!(formatter, "in <#{channel}> and its threads"),
+            None => formatter.write_str("in the whole server"),
+        }
+    }
+}
+
+fn settings(formatter: &mut Formatter<'_>, set: &[(Option<ChannelId>, Setting, String)]) -> Result {
+    if set.is_empty() {
+        return formatter.write_str("Nothing is set. `/settings set` changes that.");
+    }
+    let lines = set
+        .iter()
+        .map(|(channel, setting, value)| format!("`{}` is {value} {}.", setting.name(), Where(*channel)));
+    formatter.write_str(&as_many_as_fit(String::new(), lines))
+}
+
+fn no_setting(formatter: &mut Formatter<'_>) -> Result {
+    let names = Setting::ALL.map(|setting| format!("`{}`", setting.name()));
+    write!(formatter, "There is no such setting. There are {}.", names.join(", "))
+}
+
+fn what_it_takes(setting: Setting) -> &'static str {
+    match setting {
+        Setting::AdminRoles => "Name up to 25 roles: `@Moderators @Helpers`.",
+        Setting::Answers => {
+            "I can answer `mentions` of me and replies to me, `everything` that is written, or `nothing`."
+        }
+        Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
+        Setting::RetentionDays => "Give a number of days from 1 to 3650.",
+    }
+}
+
+fn audit(formatter: &mut Formatter<'_>, decisions: &[Decision], requests: &[Past]) -> Result {
+    let who =
+        |member: &Option<MemberId>| member.map_or("Somebody".to_owned(), |member| format!("<@{member}>"));
+    let decided = decisions.iter().map(|decision| {
+        let Decision { at, member, what, about } = decision;
+        format!("<t:{at}:f> {} {what} {about}", who(member))
+    });
+    let asked = requests.iter().map(|past| {
+        let Past { channel, member, at, concluded: Concluded { outcome, took, tokens } } = past;
+        let became = match outcome {
+            Outcome::Waiting => "waits".to_owned(),
+            Outcome::Answered => {
+                format!("answered in {}.{} s, {tokens} tokens", took / 1_000, took % 1_000 / 100)
+            }
+            Outcome::Told => "told why not".to_owned(),
+            Outcome::Refused => "refused".to_owned(),
+            Outcome::Dropped => "dropped".to_owned(),
+        };
+        format!("<t:{at}:f> {} in <#{channel}>: {became}", who(member))
+    });
+    let nothing = |lines: &[String]| lines.is_empty().then(|| "Nothing.".to_owned());
+    let (decided, asked): (Vec<String>, Vec<String>) = (decided.collect(), asked.collect());
+    let (none_decided, none_asked) = (nothing(&decided), nothing(&asked));
+    let text = as_many_as_fit("**Decided lately**".to_owned(), decided.into_iter().chain(none_decided));
+    let asked = asked.into_iter().chain(none_asked);
+    formatter.write_str(&as_many_as_fit(format!("{text}\n**Asked lately**"), asked))
+}
+
+fn personas(formatter: &mut Formatter<'_>, all: &[(PersonaId, String)], here: &PersonaId) -> Result {
+    let lines = all.iter().map(|(id, name)| {
+        let mark = if id == here { " (answers here)" } else { "" };
+        format!("{name} `{id}`{mark}")
+    });
+    formatter.write_str(&as_many_as_fit("I can play:".to_owned(), lines))
+}
+
+fn persona(formatter: &mut Formatter<'_>, name: &str, id: &PersonaId, creator: &str, notes: &str) -> Result {
+    write!(formatter, "**{name}** `{id}`")?;
+    if !creator.trim().is_empty() {
+        let creator: String = creator.trim().chars().take(100).collect();
+        write!(formatter, " by {creator}")?;
+    }
+    let notes: String = notes.trim().chars().take(1_000).collect();
+    if notes.is_empty() { Ok(()) } else { write!(formatter, "\n{notes}") }
+}
+
+/// Adds lines as long as they fit into a message, and says how many do not.
+fn as_many_as_fit(mut text: String, lines: impl Iterator<Item = String>) -> String {
+    const ROOM: usize = MESSAGE_MAX - 50;
+    let mut left_out = 0;
+    let mut length = text.chars().count();
+    for line in lines {
+        let longer = length + line.chars().count() + 1;
+        if longer > ROOM || left_out > 0 {
+            left_out += 1;
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += &line;
+        length = longer;
+    }
+    if left_out > 0 {
+        text += "\n… and ";
+        text += &left_out.to_string();
+        text += " more";
+    }
+    text
 }
 
 fn standing(formatter: &mut Formatter<'_>, standings: &[(ChannelId, Standing)]) -> Result {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{Broken, assistant_settings, cast, library, loading, refuse_misfit};
+use crate::admin::Admin;
 use crate::assistant::Assistant;
 use crate::bot;
 use crate::config::Config;
@@ -64,7 +65,9 @@ pub(super) fn run(config: &Config, dry_run: bool) -> anyhow::Result<ExitCode> {
         }
         let refreshing = tokio::spawn(refresh(library, Arc::clone(&assistant), config.clone()));
         let keeping_house = tokio::spawn(keep_house(Arc::clone(&assistant)));
-        let ended = bot::run(http, assistant, config.discord.message_content, shutdown).await;
+        let ended =
+            bot::run(http, assistant, Admin::new(store.clone()), config.discord.message_content, shutdown)
+                .await;
         signals.abort();
         refreshing.abort();
         keeping_house.abort();

@@ -63,6 +63,16 @@ pub struct Card {
     pub original: Option<Map<String, Value>>,
 }
 
+impl Card {
+    /// What the card that it was imported from says for readers in a field like `creator`; nothing where it was not imported.
+    #[must_use]
+    pub fn told(&self, field: &str) -> &str {
+        let Some(original) = &self.original else { return "" };
+        let data = original.get("data").and_then(Value::as_object).unwrap_or(original);
+        data.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
 /// A note in the transcript: SillyTavern's depth prompt, an author's note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

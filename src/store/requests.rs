@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::conversations::{meaning, number, optional, signed, word};
 use super::{Store, StoreError};
-use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::request::{Asked, Concluded, Outcome, Past};
 use crate::chat::{ChannelId, MemberId, MessageId, ServerId};
 
 /// How outcomes are written.
@@ -132,6 +132,34 @@ impl Store {
         let read = async {
             let rows = select.fetch_all(&self.reader).await?;
             rows.iter().map(|row| number(row, "message").map(MessageId)).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// What was asked in a server last, newest first, and no more than `limit`.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn requests_of(&self, of: ServerId, limit: u32) -> Result<Vec<Past>, StoreError> {
+        let select = sqlx::query(
+            "SELECT * FROM requests WHERE server = $1 ORDER BY asked DESC, message DESC LIMIT $2",
+        );
+        let select = select.bind(of.0.cast_signed()).bind(i64::from(limit));
+        let past = |row: &SqliteRow| {
+            Ok(Past {
+                channel: ChannelId(number(row, "channel")?),
+                member: optional(row, "member")?.map(MemberId),
+                at: number(row, "asked")?,
+                concluded: Concluded {
+                    outcome: meaning(&OUTCOMES, row.try_get("outcome")?, "outcome")?,
+                    took: number(row, "took")?,
+                    tokens: usize::try_from(number(row, "tokens")?).unwrap_or(usize::MAX),
+                },
+            })
+        };
+        let read = async {
+            let rows = select.fetch_all(&self.reader).await?;
+            rows.iter().map(past).collect::<Result<_, sqlx::Error>>()
         };
         read.await.map_err(|error| self.failed(&error))
     }

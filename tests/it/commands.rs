@@ -327,7 +327,10 @@ async fn everybody_may_do_what_is_theirs() {
     let (general, bob) = (discord.channel("general"), discord.member("Bob"));
     talk(&stage, &store, general, bob, "I keep bees").await;
     let commands: &[(&str, &[(&str, &str)])] = &[
+        ("audit", &[]),
         ("help", &[]),
+        ("persona list", &[]),
+        ("persona show", &[("persona", "hermes")]),
         ("privacy show", &[]),
         ("privacy export", &[]),
         ("privacy forget-me", &[]),
@@ -337,6 +340,9 @@ async fn everybody_may_do_what_is_theirs() {
         ("reset", &[]),
         ("roll", &[("dice", "d6")]),
         ("say", &[("text", "hello")]),
+        ("settings show", &[]),
+        ("settings set", &[("setting", "retention_days"), ("value", "30")]),
+        ("settings reset", &[("setting", "retention_days")]),
         ("stop", &[]),
     ];
     let covered: Vec<String> = commands.iter().map(|(name, _)| (*name).to_owned()).collect();
@@ -353,8 +359,16 @@ async fn everybody_may_do_what_is_theirs() {
             let options: Vec<(&str, Value)> =
                 options.iter().map(|(name, value)| (*name, json!(value))).collect();
             let answer = discord.answer_to(discord.use_command(channel, user, command, &options)).await;
-            let refused = answer.content() == Text::OthersHaveSpoken.to_string();
-            assert_eq!(refused, who == Who::Member && *command == "reset", "{who:?} {command}");
+            let for_admins = *command == "audit" || command.starts_with("settings");
+            let expected = match who {
+                Who::Member if *command == "reset" => Some(Text::OthersHaveSpoken),
+                Who::Member | Who::Moderator if for_admins => Some(Text::NotAdmin),
+                Who::Alone if for_admins => Some(Text::ServersOnly),
+                Who::Member | Who::Moderator | Who::Admin | Who::Alone => None,
+            };
+            let refusals = [Text::OthersHaveSpoken, Text::NotAdmin, Text::ServersOnly];
+            let refused = refusals.into_iter().find(|text| answer.content() == text.to_string());
+            assert_eq!(refused, expected, "{who:?} {command}");
             let for_all = ["roll", "say"].contains(command);
             assert_eq!(is_whispered(&answer), !for_all, "{who:?} {command}: {}", answer.content());
             stage.idle().await;

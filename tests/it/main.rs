@@ -5,6 +5,7 @@ use std::alloc::System;
 
 use cap::Cap;
 
+mod admin;
 mod answering;
 mod bench;
 mod chaos;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mummer::admin::Admin;
 use mummer::assistant::{Assistant, AtHand, Cast, Settings};
 use mummer::bot::{self, BotError};
 use mummer::chat::history::{Conversation, Turn, TurnKind};
@@ -155,7 +156,9 @@ impl Stage {
             ..
         } = setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
-        let cast = Cast { default: find(persona), channels: channels.collect() };
+        let all = library.iter().map(|persona| (persona.id.clone(), Arc::clone(persona)));
+        let cast = Cast { default: find(persona), channels: channels.collect(), library: all.collect() };
+        let admin = Admin::new(store.clone());
         let settings = Settings {
             sampling: SamplingWish::default(),
             manner,
@@ -176,7 +179,7 @@ impl Stage {
         let (running, stop) = (Arc::clone(&assistant), shutdown.clone());
         let bot = runtime.spawn(async move {
             preparing.prepare().await.expect("the database is read");
-            bot::run(http, running, message_content, stop).await
+            bot::run(http, running, admin, message_content, stop).await
         });
         Self { discord, script, assistant, shutdown, bot, runtime }
     }

@@ -27,12 +27,13 @@ async fn show(context: Context<'_>) -> Result<(), Problem> {
     defer(context).await?;
     let export = export_of(context, asker(context)).await?;
     let count = |what: &str| export[what].as_array().map_or(0, Vec::len);
+    let user = User::of_command(context.interaction);
     let kept = Kept {
         opted_out: context.data().assistant.is_opted_out(asker(context)),
         messages: count("messages"),
         replies: count("replies"),
         requests: count("requests"),
-        days: context.data().assistant.retention_days(),
+        days: context.data().assistant.retention_days(user.place(context.serenity_context()).server),
     };
     whisper(context, &Text::Kept(kept)).await
 }

@@ -28,6 +28,7 @@ const KIND_COMMAND: u8 = 20;
 /// The kinds of interactions, in Discord's numbering.
 const COMMAND: u8 = 2;
 const COMPONENT: u8 = 3;
+const AUTOCOMPLETE: u8 = 4;
 
 /// The use of a command or of a button.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Interaction {
     under: Option<MessageId>,
     /// All messages that answer, in their order.
     answers: Vec<MessageId>,
+    /// What was offered for the option that is being written.
+    offered: Option<Vec<String>>,
     /// Whether the secret is too old.
     expired: bool,
 }
@@ -55,25 +58,24 @@ impl FakeDiscord {
         &self,
         channel: ChannelId,
         user: UserId,
-        command: &str,
+        command_name: &str,
         options: &[(&str, Value)],
     ) -> InteractionId {
-        let mut words: Vec<&str> = command.split(' ').collect();
-        let name = words.remove(0);
-        let kind = |value: &Value| match value {
-            Value::Bool(_) => 5,
-            Value::Number(_) => 4,
-            _ => 3,
-        };
-        let mut given: Value = options
-            .iter()
-            .map(|(name, value)| json!({"name": name, "type": kind(value), "value": value}))
-            .collect();
-        for (depth, word) in words.iter().rev().enumerate() {
-            given = json!([{"name": word, "type": 1 + depth, "options": given}]);
-        }
-        let data = json!({"id": "1", "name": name, "type": 1, "options": given});
+        let data = self.inner.look(|state| command(state, command_name, options, None));
         self.interact(COMMAND, channel, user, None, &data)
+    }
+
+    /// Types into an option of a command, and returns what is offered.
+    pub(crate) async fn offered(
+        &self,
+        (channel, user): (ChannelId, UserId),
+        command_name: &str,
+        options: &[(&str, Value)],
+        typed_into: &str,
+    ) -> Vec<String> {
+        let data = self.inner.look(|state| command(state, command_name, options, Some(typed_into)));
+        let id = self.interact(AUTOCOMPLETE, channel, user, None, &data);
+        self.wait_for("something to be offered", |state| state.interactions[&id].offered.clone()).await
     }
 
     /// Presses the button with these words under a message, which need not be the presser's own.
@@ -117,6 +119,7 @@ impl FakeDiscord {
                 original: None,
                 under,
                 answers: Vec::new(),
+                offered: None,
                 expired: false,
             };
             state.interactions.insert(id, interaction);
@@ -151,6 +154,38 @@ impl FakeDiscord {
         })
         .await
     }
+}
+
+/// What is said of a command, such as `privacy show`, and its options. A channel is given as `{"channel": id}`.
+fn command(state: &State, command: &str, options: &[(&str, Value)], typed_into: Option<&str>) -> Value {
+    let mut words: Vec<&str> = command.split(' ').collect();
+    let name = words.remove(0);
+    let mut resolved = json!({});
+    let mut option = |name: &str, value: &Value| {
+        let mut option = match value {
+            Value::Object(fields) => {
+                let id = fields["channel"].as_u64().expect("an id");
+                let channel = payloads::channel(&state.world, &state.world.channels[&ChannelId(id)]);
+                resolved["channels"][id.to_string()] = json!({
+                    "id": id.to_string(),
+                    "name": channel["name"],
+                    "type": channel["type"],
+                    "permissions": EVERYONE_MAY.to_string(),
+                });
+                json!({"name": name, "type": 7, "value": id.to_string()})
+            }
+            value => json!({"name": name, "type": 3, "value": value}),
+        };
+        if typed_into == Some(name) {
+            option["focused"] = json!(true);
+        }
+        option
+    };
+    let mut given: Value = options.iter().map(|(name, value)| option(name, value)).collect();
+    for (depth, word) in words.iter().rev().enumerate() {
+        given = json!([{"name": word, "type": 1 + depth, "options": given}]);
+    }
+    json!({"id": "1", "name": name, "type": 1, "options": given, "resolved": resolved})
 }
 
 fn payload(
@@ -211,6 +246,12 @@ pub(super) fn respond(state: &mut State, id: InteractionId, input: &Input) -> Ou
             post(state, id, data, input, data["flags"].as_u64().unwrap_or_default())?;
         }
         Some(5) => change(state, id, |it| it.promised = Some(data["flags"].as_u64().unwrap_or_default())),
+        Some(8) => {
+            let choices = data["choices"].as_array().cloned().unwrap_or_default();
+            let offered = choices.iter().filter_map(|choice| choice["value"].as_str().map(str::to_owned));
+            let offered = offered.collect();
+            change(state, id, |it| it.offered = Some(offered));
+        }
         Some(6) => change(state, id, |it| it.original = it.under),
         Some(7) => {
             let under = interaction.under.ok_or_else(Answer::unknown_message)?;

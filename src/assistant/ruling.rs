@@ -1,0 +1,83 @@
+//! What servers have set, as far as it decides who answers what.
+
+use std::sync::{Arc, PoisonError};
+
+use super::Assistant;
+use crate::chat::settings::{Answers, Rules};
+use crate::chat::{Place, ServerId};
+use crate::persona::{Persona, PersonaId};
+
+impl Assistant {
+    /// Has at hand what is set in a server. To be called before anything is taken in there.
+    pub async fn learn(&self, server: ServerId) {
+        if !self.rules.contains_key(&server) {
+            self.learn_anew(server).await;
+        }
+    }
+
+    /// Something was set in a server: it holds from the next reply on.
+    pub async fn rules_changed(&self, server: ServerId) {
+        self.learn_anew(server).await;
+        // A conversation that begins now begins by the new rules too.
+        let _one_at_a_time = self.taking_in();
+        for live in self.conversations.iter().filter(|live| live.place.server == Some(server)) {
+            live.play(&self.persona_of(live.place));
+        }
+    }
+
+    async fn learn_anew(&self, server: ServerId) {
+        let Some(store) = &self.store else { return };
+        match store.settings_of(server).await {
+            Ok(written) => {
+                self.rules.insert(server, Arc::new(Rules::new(written)));
+            }
+            Err(error) => {
+                tracing::error!("what a server has set could not be read, and holds as it was: {error}");
+            }
+        }
+    }
+
+    /// Which messages are answered in a place.
+    #[must_use]
+    pub fn answers_in(&self, place: Place) -> Answers {
+        self.rules_of(place).map_or(Answers::default(), |rules| rules.answers(place))
+    }
+
+    /// All personas that can be played: their ids and names.
+    #[must_use]
+    pub fn personas(&self) -> Vec<(PersonaId, String)> {
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
+        cast.library.values().map(|persona| (persona.id.clone(), persona.card.name.clone())).collect()
+    }
+
+    /// The persona with this id or name, if it can be played.
+    #[must_use]
+    pub fn persona_named(&self, wanted: &str) -> Option<Arc<Persona>> {
+        let wanted = wanted.trim().to_lowercase();
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = cast.library.values();
+        let by_id = cast.library.values().find(|persona| persona.id.0.to_lowercase() == wanted);
+        by_id
+            .or_else(|| all.find(|persona| persona.card.name.trim().to_lowercase() == wanted))
+            .map(Arc::clone)
+    }
+
+    /// Who answers in a place.
+    #[must_use]
+    pub fn who_answers(&self, place: Place) -> Arc<Persona> {
+        self.live_in(place.channel).map_or_else(|| self.persona_of(place), |live| live.persona())
+    }
+
+    /// Who answers in a place from its next conversation on: whom its server has chosen, else whom the operator has.
+    pub(super) fn persona_of(&self, place: Place) -> Arc<Persona> {
+        let chosen = self.rules_of(place).and_then(|rules| rules.persona(place));
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
+        let chosen = chosen.and_then(|id| cast.library.get(&id));
+        let own = || cast.channels.get(&place.channel).or_else(|| cast.channels.get(&place.parent?));
+        Arc::clone(chosen.or_else(own).unwrap_or(&cast.default))
+    }
+
+    fn rules_of(&self, place: Place) -> Option<Arc<Rules>> {
+        self.rules.get(&place.server?).map(|rules| Arc::clone(&*rules))
+    }
+}

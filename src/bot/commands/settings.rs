@@ -1,0 +1,106 @@
+//! `/settings`: what admins decide for their server.
+
+use serenity::all::{
+    AutocompleteChoice, ChannelId, CreateAutocompleteResponse, ResolvedOption, ResolvedValue,
+};
+
+use super::persona;
+use super::{Context, Problem, actor, whisper};
+use crate::chat;
+use crate::chat::settings::Setting;
+use crate::chat::text::Text;
+
+/// See and change what holds in this server, for admins.
+#[poise::command(slash_command, subcommands("show", "set", "reset"), subcommand_required)]
+#[expect(clippy::unused_async, reason = "it has only others under it")]
+pub(super) async fn settings(_: Context<'_>) -> Result<(), Problem> {
+    Ok(())
+}
+
+/// Tell what is set.
+#[poise::command(slash_command)]
+async fn show(context: Context<'_>) -> Result<(), Problem> {
+    let rules = context.data().admin.rules(&actor(context)?).await?;
+    let set = rules.iter().map(|(channel, setting, value)| (channel, setting, setting.show(value)));
+    whisper(context, &Text::Settings(set.collect())).await
+}
+
+/// Set what holds in the server, or in one channel and its threads.
+#[poise::command(slash_command)]
+async fn set(
+    context: Context<'_>,
+    #[description = "What"]
+    #[autocomplete = "names"]
+    setting: String,
+    #[description = "To what"]
+    #[autocomplete = "values"]
+    #[max_length = 1_000]
+    value: String,
+    #[description = "Where; without it everywhere"] channel: Option<ChannelId>,
+) -> Result<(), Problem> {
+    let actor = actor(context)?;
+    let handler = context.data();
+    // Whoever may not is told so first.
+    handler.admin.rules(&actor).await?;
+    let setting = Setting::parse(&setting).ok_or(Problem::Told(Text::NoSetting))?;
+    let assistant = &handler.assistant;
+    let find = |wanted: &str| assistant.persona_named(wanted).map(|persona| persona.id.clone());
+    let value = setting.read(&value, find).ok_or(Problem::Told(Text::NoValue(setting)))?;
+    if setting == Setting::Persona
+        && let Some(persona) = value.as_str().and_then(|id| assistant.persona_named(id))
+        && assistant.fits(&persona).is_err()
+    {
+        return Err(Problem::Told(Text::TooLarge));
+    }
+    let channel = channel.map(|channel| chat::ChannelId(channel.get()));
+    handler.admin.set(&actor, channel, setting, Some(&value)).await?;
+    assistant.rules_changed(actor.server).await;
+    whisper(context, &Text::Set { setting, value: Some(setting.show(&value)), channel }).await
+}
+
+/// Take back what was set.
+#[poise::command(slash_command)]
+async fn reset(
+    context: Context<'_>,
+    #[description = "What"]
+    #[autocomplete = "names"]
+    setting: String,
+    #[description = "Where; without it everywhere"] channel: Option<ChannelId>,
+) -> Result<(), Problem> {
+    let actor = actor(context)?;
+    let handler = context.data();
+    handler.admin.rules(&actor).await?;
+    let setting = Setting::parse(&setting).ok_or(Problem::Told(Text::NoSetting))?;
+    let channel = channel.map(|channel| chat::ChannelId(channel.get()));
+    handler.admin.set(&actor, channel, setting, None).await?;
+    handler.assistant.rules_changed(actor.server).await;
+    whisper(context, &Text::Set { setting, value: None, channel }).await
+}
+
+#[expect(clippy::unused_async, reason = "poise waits for it")]
+async fn names(_: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
+    let names = Setting::ALL.map(Setting::name).into_iter().filter(|name| name.contains(partial.trim()));
+    offered(names)
+}
+
+#[expect(clippy::unused_async, reason = "poise waits for it")]
+async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
+    let chosen = context.args.iter().find_map(|option| match option {
+        ResolvedOption { name: "setting", value: ResolvedValue::String(setting), .. } => {
+            Setting::parse(setting)
+        }
+        _ => None,
+    });
+    match chosen {
+        Some(Setting::Persona) => {
+            CreateAutocompleteResponse::new().set_choices(persona::alike(context, partial))
+        }
+        Some(setting) => offered(setting.choices().filter(|choice| choice.contains(partial.trim()))),
+        None => CreateAutocompleteResponse::new(),
+    }
+}
+
+fn offered(words: impl Iterator<Item = &'static str>) -> CreateAutocompleteResponse {
+    let choices = words.map(|word| AutocompleteChoice::new(word, word)).collect();
+    CreateAutocompleteResponse::new().set_choices(choices)
+}
