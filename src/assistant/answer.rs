@@ -12,7 +12,7 @@ use super::live::{now, speaker};
 use super::{Assistant, Outlet};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, TooLong};
-use crate::chat::history::{Origin, Part, Turn, TurnId, TurnState, Variant};
+use crate::chat::history::{Origin, Part, Took, Turn, TurnId, TurnState, Variant};
 use crate::chat::notice::{self, Notice};
 use crate::chat::request::Outcome;
 use crate::chat::{sanitize, slots};
@@ -248,6 +248,7 @@ impl<O: Outlet> Delivering<'_, O> {
                     prompt_tokens: fitted.tokens,
                     cached_tokens: 0,
                     new_tokens: 0,
+                    took: Took::default(),
                     explanation: fitted.explanation,
                 });
             }

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
@@ -12,12 +13,12 @@ use super::following::Change;
 use super::live::Live;
 use super::steering::Progress;
 use super::{Assistant, Delivery, Outlet, Registration};
-use crate::chat::history::{Part, Tokens, Turn, TurnId, TurnState};
+use crate::chat::history::{Part, Tokens, Took, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::request::Outcome;
 use crate::chat::{MessageId, sanitize, split};
-use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation};
+use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation, Timings};
 use crate::persona::Persona;
 
 /// So often an answer begins again because its trigger was changed.
@@ -367,6 +368,9 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             origin.prompt_tokens = finished.usage.prompt_tokens;
             origin.cached_tokens = finished.usage.cached_tokens;
             origin.new_tokens = finished.usage.new_tokens;
+            let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let Timings { queued, prefill, decode, .. } = finished.timings;
+            origin.took = Took { queued: ms(queued), prefill: ms(prefill), decode: ms(decode) };
             // The ids stand for the text only as long as it is exactly what the model wrote.
             let verbatim =
                 reply.verbatim().filter(|_| variant.text == reply.text() && !finished.ids.is_empty());

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Assistant;
-use crate::chat::history::{ConversationId, Speaker};
+use crate::chat::history::{ConversationId, Origin, Speaker, Turn};
 use crate::chat::request::Standing;
-use crate::chat::{ChannelId, MemberId, Place};
+use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::generation::Queued;
 use crate::store::StoreError;
 
@@ -88,6 +88,20 @@ impl Assistant {
             .collect();
         standings.sort_unstable_by_key(|(message, ..)| *message);
         standings.into_iter().map(|(_, channel, standing)| (channel, standing)).collect()
+    }
+
+    /// As whom a reply was said that is shown in a message, or the last one in the channel, and how it was made. `None` when it
+    /// is no reply, or was not generated.
+    pub async fn origin_of(&self, place: Place, message: Option<MessageId>) -> Option<(String, Origin)> {
+        let live = self.bring(place).await?;
+        let conversation = live.lock();
+        let generated = |turn: &&Turn| turn.shown().origin.is_some();
+        let turn = match message {
+            Some(message) => conversation.turn_of(message),
+            None => conversation.turns().iter().rfind(generated),
+        };
+        let turn = turn?;
+        Some((turn.name.clone(), turn.shown().origin.clone()?))
     }
 
     /// Whether nobody but this member has spoken in the conversation of a channel.

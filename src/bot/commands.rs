@@ -10,6 +10,7 @@ mod roll;
 mod say;
 mod settings;
 mod stop;
+mod why;
 
 use poise::{CreateReply, FrameworkError, FrameworkOptions};
 use serenity::all::{Command as Registered, CreateActionRow, CreateButton};
@@ -73,6 +74,8 @@ fn all() -> Vec<Command> {
         say::say(),
         settings::settings(),
         stop::stop(),
+        why::why(),
+        why::why_this_reply(),
     ]
 }
 

@@ -190,8 +190,22 @@ pub struct Origin {
     pub cached_tokens: usize,
     /// Tokens of the reply.
     pub new_tokens: usize,
+    /// How long its parts took.
+    #[serde(default)]
+    pub took: Took,
     /// What went into the prompt.
     pub explanation: Explanation,
+}
+
+/// How long the parts of a generation took, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Took {
+    /// Until it began.
+    pub queued: u64,
+    /// Until its prompt was read.
+    pub prefill: u64,
+    /// Until it was written.
+    pub decode: u64,
 }
 
 impl Conversation {

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write as _};
 
+use super::history::Origin;
 use super::notice::{estimate, people};
 use super::request::{Concluded, Outcome, Past, Standing};
 use super::settings::{Decision, Setting};
@@ -113,6 +114,17 @@ pub enum Text {
     },
     /// There is no such persona.
     NoPersona,
+    /// How a reply was made.
+    Why {
+        /// As whom it was said.
+        name: String,
+        /// How.
+        origin: Box<Origin>,
+        /// Whether the reader may know what the persona's lorebook has to do with it.
+        in_full: bool,
+    },
+    /// Nothing is known of how it was made.
+    NoWhy,
     /// It takes a server.
     ServersOnly,
     /// It takes an admin.
@@ -206,6 +218,8 @@ impl Display for Text {
             Self::Persona { name, id, creator, notes } => {
                 return persona(formatter, name, id, creator, notes);
             }
+            Self::Why { name, origin, in_full } => return why(formatter, name, origin, *in_full),
+            Self::NoWhy => "That is no reply that I have generated, or I do not remember it any more.",
             Self::NoPersona => "There is no such persona. `/persona list` tells whom I can play.",
             Self::ServersOnly => "That is for servers. Use it in one.",
             Self::NotAdmin => {
@@ -365,6 +379,48 @@ fn persona(formatter: &mut Formatter<'_>, name: &str, id: &PersonaId, creator: &
     }
     let notes: String = notes.trim().chars().take(1_000).collect();
     if notes.is_empty() { Ok(()) } else { write!(formatter, "\n{notes}") }
+}
+
+fn why(formatter: &mut Formatter<'_>, name: &str, origin: &Origin, in_full: bool) -> Result {
+    let Origin { model, seed, sampling, prompt_tokens, cached_tokens, new_tokens, took, explanation } =
+        origin;
+    let model: String = model.chars().take(60).collect();
+    let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+    let dropped = match explanation.turns_dropped {
+        0 => String::new(),
+        dropped => format!("; {} left out", counted(dropped, "earlier turn", "earlier turns")),
+    };
+    let read = seconds(took.prefill);
+    let mut lines = vec![
+        format!("model `{model}`, seed `{seed}`"),
+        format!("{prompt_tokens} tokens of prompt, {cached_tokens} of them read before, in {read}"),
+        format!("{} tokens of it what was said{dropped}", explanation.history_tokens),
+        format!(
+            "{new_tokens} tokens of reply in {}{}",
+            seconds(took.decode),
+            speed(*new_tokens, took.decode)
+        ),
+        format!("{} of waiting before", seconds(took.queued)),
+    ];
+    let wished = serde_json::to_value(sampling).unwrap_or_default();
+    let wished = wished.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let wished: Vec<String> = wished.map(|(name, value)| format!("{name} {value}")).collect();
+    if !wished.is_empty() {
+        lines.push(format!("sampling: {}", wished.join(", ")));
+    }
+    if in_full {
+        // Its names come from cards, and must not end the block.
+        lines.push(format!("```\n{}```", explanation.to_string().replace('`', "'")));
+    } else if !explanation.lore.is_empty() {
+        lines.push(format!("{} of the lorebook", counted(explanation.lore.len(), "entry", "entries")));
+    }
+    formatter.write_str(&as_many_as_fit(format!("**{name}** said that with"), lines.into_iter()))
+}
+
+/// Tokens a second, where there is something to divide by.
+fn speed(tokens: usize, ms: u64) -> String {
+    let tenths = u64::try_from(tokens).unwrap_or(u64::MAX).saturating_mul(10_000).checked_div(ms);
+    tenths.map_or(String::new(), |tenths| format!(", {}.{} a second", tenths / 10, tenths % 10))
 }
 
 /// Adds lines as long as they fit into a message, and says how many do not.

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::chat::history::{Conversation, ConversationId, Origin, Part, Speaker, Tokens, TurnState, Variant};
+use crate::chat::history::{
+    Conversation, ConversationId, Origin, Part, Speaker, Tokens, Took, TurnState, Variant,
+};
 use crate::chat::request::{Asked, Concluded, Outcome};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::persona::PersonaId;
@@ -70,6 +72,7 @@ async fn a_conversation_is_what_it_was() {
         prompt_tokens: 1,
         cached_tokens: 2,
         new_tokens: 3,
+        took: Took { queued: 1, prefill: 2, decode: u64::MAX },
         explanation: crate::chat::explanation::Explanation { tokens: 9, ..Default::default() },
     };
     let tokens = Tokens { model: "m".to_owned(), ids: vec![0, 1, u32::MAX], leading_space: true };

@@ -55,7 +55,7 @@ fn is_whispered(message: &Message) -> bool {
 /// The names of all commands that can be used.
 fn names(commands: &[Value]) -> Vec<String> {
     let mut names = Vec::new();
-    for command in commands {
+    for command in commands.iter().filter(|command| command["type"] != 3) {
         let name = command["name"].as_str().expect("a name").to_owned();
         let options = command["options"].as_array().cloned().unwrap_or_default();
         let under: Vec<Value> = options.into_iter().filter(|option| option["type"] == 1).collect();
@@ -310,6 +310,32 @@ async fn what_was_said_through_a_command_survives_a_restart() {
     assert!(stage.prompt(0).contains("Alice: I keep herons"), "{}", stage.prompt(0));
 }
 
+#[tokio::test]
+async fn a_reply_is_explained_and_its_lore_to_admins_alone() {
+    let (directory, store, stage) = began().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let nothing = answer(&stage, general, alice, "why").await;
+    assert_eq!(nothing.content(), Text::NoWhy.to_string());
+    stage.script.then_say("Herons are patient.");
+    let trigger = stage.discord.post(general, alice, format!("{} herons?", stage.discord.mention_bot()));
+    let reply = stage.discord.reply_to(trigger).await;
+    talk(&stage, &store, general, alice, "and bees?").await;
+    let (stage, _store) = restarted(stage, store, &directory).await;
+    let whole = stage.discord.use_on_message(reply.id, alice, "Why this reply?");
+    let told = stage.discord.answer_to(whole).await;
+    assert!(is_whispered(&told));
+    for expected in ["**Hermes** said that with", "model `", "seed `", "1 tokens of reply", "read before"] {
+        assert!(told.content().contains(expected), "{expected} in {}", told.content());
+    }
+    assert!(!told.content().contains("```") && !told.content().contains("herons?"), "{}", told.content());
+    let theirs = stage.discord.use_on_message(trigger, alice, "Why this reply?");
+    assert_eq!(stage.discord.answer_to(theirs).await.content(), Text::NoWhy.to_string());
+    let admin = stage.discord.member("Admin");
+    stage.discord.empower(admin, Permissions::MANAGE_GUILD);
+    let told = answer(&stage, general, admin, "why").await;
+    assert!(told.content().contains("```") && told.content().contains("description"), "{}", told.content());
+}
+
 /// Everybody who may meet the bot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Who {
@@ -344,6 +370,7 @@ async fn everybody_may_do_what_is_theirs() {
         ("settings set", &[("setting", "retention_days"), ("value", "30")]),
         ("settings reset", &[("setting", "retention_days")]),
         ("stop", &[]),
+        ("why", &[]),
     ];
     let covered: Vec<String> = commands.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(covered, names(&discord.registered().await), "a command that nobody has tried");

@@ -13,7 +13,8 @@ pub(super) async fn help(context: Context<'_>) -> Result<(), Problem> {
 
 /// The commands that can be used: those that have others under them cannot.
 fn list(commands: &[Command], listed: &mut Vec<(String, String)>) {
-    for command in commands {
+    // What stands in menus is found there.
+    for command in commands.iter().filter(|command| command.slash_action.is_some()) {
         if command.subcommands.is_empty() {
             let what = command.description.as_deref().unwrap_or_default().to_owned();
             listed.push((command.qualified_name.to_string(), what));

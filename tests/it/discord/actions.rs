@@ -80,6 +80,7 @@ fn register_commands(state: &mut State, body: &Value) -> Answer {
         kept["id"] = json!(number.to_string());
         kept["application_id"] = json!(state.world.bot);
         kept["version"] = json!("1");
+        kept["description"] = json!(command["description"].as_str().unwrap_or_default());
         kept["type"] = json!(command["type"].as_u64().unwrap_or(1));
         kept["default_member_permissions"] = command["default_member_permissions"].clone();
         kept

@@ -65,6 +65,23 @@ impl FakeDiscord {
         self.interact(COMMAND, channel, user, None, &data)
     }
 
+    /// Uses a command on a message.
+    pub(crate) fn use_on_message(&self, message: MessageId, user: UserId, command: &str) -> InteractionId {
+        let channel = self.message(message).channel;
+        let data = self.inner.look(|state| {
+            let reader = Reader { over_gateway: false, reads_everything: true };
+            let payload = payloads::message(&state.world, &state.world.messages[&message], reader);
+            json!({
+                "id": "1",
+                "name": command,
+                "type": 3,
+                "target_id": message,
+                "resolved": {"messages": {message.to_string(): payload}},
+            })
+        });
+        self.interact(COMMAND, channel, user, None, &data)
+    }
+
     /// Types into an option of a command, and returns what is offered.
     pub(crate) async fn offered(
         &self,
