@@ -256,6 +256,17 @@ impl Assistant {
         self.begin_answer(incoming, live, Known::New)
     }
 
+    /// Takes a question in that belongs to no conversation: the persona knows nothing of what was said in the channel, and
+    /// nothing of it is remembered there.
+    pub fn accept_alone(self: &Arc<Self>, incoming: Incoming, persona: Arc<Persona>) -> Option<Accepted> {
+        if self.closing.is_cancelled() {
+            return None;
+        }
+        let place = Place::from(&incoming);
+        let live = Arc::new(self.begin(self.new_conversation(), persona, place, None));
+        self.begin_answer(incoming, live, Known::New)
+    }
+
     /// Gives a message its place in the line of its conversation. Whoever calls takes in one at a time.
     fn begin_answer(
         self: &Arc<Self>,

@@ -257,10 +257,12 @@ impl<O: Outlet> Delivering<'_, O> {
         };
         let ending = self.deliver(Some(ticket.start(request))).await;
         self.conclude(&ending, &heard, meta.request);
-        if matches!(ending, Ending::Generated(Event::Finished(_))) {
+        let id = self.live.lock().id;
+        let goes_on = assistant.conversations.contains_key(&id);
+        if matches!(ending, Ending::Generated(Event::Finished(_))) && goes_on {
             self.look_ahead(assistant, room.prompt).await;
         }
-        if self.live.is_stale() || !assistant.conversations.contains_key(&self.live.lock().id) {
+        if self.live.is_stale() || !assistant.conversations.contains_key(&id) {
             // It was dropped meanwhile, or somebody was forgotten, and what was computed for it since must go too.
             generator.forget(meta.conversation);
         }

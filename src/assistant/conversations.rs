@@ -11,6 +11,7 @@ use super::live::{Live, Memory, TAKEN_MAX, Weight};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Conversation, ConversationId};
 use crate::chat::{ChannelId, MessageId, Place, sanitize};
+use crate::persona::Persona;
 
 /// Most of the conversations that are at hand; beyond it those that were unused for the longest time are dropped. Where
 /// nothing is written down they are lost then.
@@ -125,18 +126,31 @@ impl Assistant {
             return live;
         }
         self.make_room(None);
-        let id = match &self.store {
-            Some(store) => store.new_conversation(),
-            None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
-        };
-        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
-        let weight = Weight::new(Arc::clone(&self.weight));
-        let live = Live::new(id, seed, self.persona_of(place), place, weight, self.memory(place.channel));
+        let id = self.new_conversation();
+        let live = self.begin(id, self.persona_of(place), place, self.memory(place.channel));
         if incoming.server.is_none() {
             // Where two are alone, the persona's texts speak of the one who is there.
             live.lock().user = Some(sanitize::name(&incoming.author.name));
         }
         self.keep(id, live)
+    }
+
+    pub(super) fn new_conversation(&self) -> ConversationId {
+        match &self.store {
+            Some(store) => store.new_conversation(),
+            None => ConversationId(self.next_conversation.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn begin(
+        &self,
+        id: ConversationId,
+        persona: Arc<Persona>,
+        place: Place,
+        memory: Option<Memory>,
+    ) -> Live {
+        let seed = self.settings.seed.unwrap_or_else(|| ChaCha8Rng::from_os_rng().next_u64());
+        Live::new(id, seed, persona, place, Weight::new(Arc::clone(&self.weight)), memory)
     }
 
     fn keep(&self, id: ConversationId, live: Live) -> Arc<Live> {

@@ -1,5 +1,6 @@
 //! Slash commands: which there are, and what happens around each of them. Each has a file of its own.
 
+mod ask;
 mod audit;
 mod help;
 mod persona;
@@ -13,18 +14,21 @@ mod stop;
 mod why;
 
 use poise::{CreateReply, FrameworkError, FrameworkOptions};
-use serenity::all::{Command as Registered, CreateActionRow, CreateButton};
+use serenity::all::{Command as Registered, CreateActionRow, CreateButton, GuildId};
 use serenity::builder::CreateCommand;
 use serenity::http::Http;
 use tracing::{error, info, warn};
 
 use super::components::Press;
 use super::events::Handler;
+use super::reading;
 use super::rest::{self, Trouble};
 use super::sender;
 use super::user::User;
 use crate::admin::{Actor, Refusal};
+use crate::chat::addressing::Incoming;
 use crate::chat::text::Text;
+use crate::chat::{self, sanitize};
 
 /// What commands know: the same as whoever receives events.
 pub(super) type Context<'a> = poise::ApplicationContext<'a, Handler, Problem>;
@@ -64,6 +68,7 @@ impl From<Refusal> for Problem {
 
 fn all() -> Vec<Command> {
     vec![
+        ask::ask(),
         audit::audit(),
         help::help(),
         persona::persona(),
@@ -169,8 +174,45 @@ async fn whisper(context: Context<'_>, text: &Text) -> Result<(), Problem> {
     reply(context, CreateReply::default().content(text.to_string()).ephemeral(true)).await
 }
 
+/// Shows for all what somebody says through the bot, and returns it as a message of theirs.
+async fn speak(
+    context: Context<'_>,
+    text: &str,
+    show: impl FnOnce(String, String) -> Text,
+) -> Result<(Incoming, Option<GuildId>), Problem> {
+    if sanitize::is_blank(text) {
+        return Err(Problem::Told(Text::NothingSaid));
+    }
+    let user = User::of_command(context.interaction);
+    let handler = context.data();
+    if handler.assistant.is_opted_out(user.id()) {
+        return Err(Problem::Told(Text::NotRead));
+    }
+    let shown = CreateReply::default().content(show(user.name(), text.to_owned()).to_string());
+    let shown = rest::retry("show what is said", || async {
+        poise::send_application_reply(context, shown.clone()).await
+    });
+    let shown = shown.await?;
+    let message = rest::retry("find what is said", || shown.message()).await?;
+    let serenity = context.serenity_context();
+    let place = user.place(serenity);
+    let incoming = Incoming {
+        message: chat::MessageId(message.id.get()),
+        channel: place.channel,
+        parent: place.parent,
+        server: place.server,
+        author: user.author(),
+        text: reading::text(serenity, text, &[], &[], user.server(), handler.me),
+        mentions_bot: true,
+        reply_to: None,
+        posted: reading::posted(&message),
+        edited: false,
+    };
+    Ok((incoming, user.server()))
+}
+
 /// Asks whoever used the command whether it is meant, and lets them press a button.
-async fn ask(context: Context<'_>, text: &Text, press: Press) -> Result<(), Problem> {
+async fn confirm(context: Context<'_>, text: &Text, press: Press) -> Result<(), Problem> {
     let buttons: Vec<CreateButton> = [press, Press::cancel(press.asker())]
         .map(|press| CreateButton::new(press.to_string()).label(press.label().words()).style(press.style()))
         .into();

@@ -38,6 +38,15 @@ pub enum Text {
         /// What.
         text: String,
     },
+    /// What a member asks a persona by itself.
+    Asked {
+        /// Who.
+        who: String,
+        /// Whom.
+        whom: String,
+        /// What.
+        text: String,
+    },
     /// There is nothing in it.
     NothingSaid,
     /// Its author does not want to be read.
@@ -196,6 +205,7 @@ impl Display for Text {
             Self::Help(commands) => return help(formatter, commands),
             Self::Rolled { who, dice, shown, total } => return rolled(formatter, who, dice, shown, *total),
             Self::Said { who, text } => return write!(formatter, "**{who}:** {text}"),
+            Self::Asked { who, whom, text } => return write!(formatter, "**{who}** asks **{whom}:** {text}"),
             Self::Stopped(0) => "Nothing of yours is being answered here.",
             Self::Stopped(1) => "I have stopped.",
             Self::Stopped(count) => return write!(formatter, "I have stopped {count} answers."),

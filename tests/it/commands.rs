@@ -298,6 +298,29 @@ async fn whoever_cannot_be_read_speaks_through_a_command() {
 }
 
 #[tokio::test]
+async fn a_question_by_itself_knows_nothing_and_leaves_nothing() {
+    let (_directory, store, stage) = began().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    talk(&stage, &store, general, alice, "I keep herons").await;
+    stage.script.then_say("Ask the sea.");
+    let question = [("question", json!("what do I keep?")), ("persona", json!("crake"))];
+    let asked = stage.discord.answer_to(stage.discord.use_command(general, alice, "ask", &question)).await;
+    assert!(asked.content().starts_with("**Alice** asks **"), "{}", asked.content());
+    assert!(asked.content().ends_with(":** what do I keep?"), "{}", asked.content());
+    assert_eq!(stage.discord.reply_to(asked.id).await.content(), "Ask the sea.");
+    stage.idle().await;
+    let prompt = stage.prompt(1);
+    assert!(prompt.contains("Crake") && !prompt.contains("herons"), "{prompt}");
+    assert_eq!(stage.script.forgotten().len(), 1, "nothing that was computed for it is kept");
+    talk(&stage, &store, general, alice, "well?").await;
+    let prompt = stage.prompt(2);
+    assert!(prompt.contains("I keep herons") && !prompt.contains("Ask the sea"), "{prompt}");
+    let nobody = [("question", json!("why?")), ("persona", json!("nobody"))];
+    let refused = stage.discord.answer_to(stage.discord.use_command(general, alice, "ask", &nobody)).await;
+    assert_eq!(refused.content(), Text::NoPersona.to_string());
+}
+
+#[tokio::test]
 async fn what_was_said_through_a_command_survives_a_restart() {
     let (directory, store, stage) = began().await;
     let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
@@ -353,6 +376,7 @@ async fn everybody_may_do_what_is_theirs() {
     let (general, bob) = (discord.channel("general"), discord.member("Bob"));
     talk(&stage, &store, general, bob, "I keep bees").await;
     let commands: &[(&str, &[(&str, &str)])] = &[
+        ("ask", &[("question", "why?")]),
         ("audit", &[]),
         ("help", &[]),
         ("persona list", &[]),
@@ -396,7 +420,7 @@ async fn everybody_may_do_what_is_theirs() {
             let refusals = [Text::OthersHaveSpoken, Text::NotAdmin, Text::ServersOnly];
             let refused = refusals.into_iter().find(|text| answer.content() == text.to_string());
             assert_eq!(refused, expected, "{who:?} {command}");
-            let for_all = ["roll", "say"].contains(command);
+            let for_all = ["ask", "roll", "say"].contains(command);
             assert_eq!(is_whispered(&answer), !for_all, "{who:?} {command}: {}", answer.content());
             stage.idle().await;
         }

@@ -42,8 +42,7 @@ async fn show(
 }
 
 /// The personas that are named somehow like that.
-#[expect(clippy::unused_async, reason = "poise waits for it")]
-async fn names(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
+pub(super) async fn names(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     CreateAutocompleteResponse::new().set_choices(alike(context, partial))
 }
 

@@ -3,7 +3,7 @@
 use super::super::components::Press;
 use super::super::events::Handler;
 use super::super::user::User;
-use super::{Context, Problem, ask};
+use super::{Context, Problem, confirm};
 use crate::chat::Place;
 use crate::chat::text::Text;
 
@@ -12,7 +12,7 @@ use crate::chat::text::Text;
 pub(super) async fn reset(context: Context<'_>) -> Result<(), Problem> {
     let user = User::of_command(context.interaction);
     context.data().may_reset(user, user.place(context.serenity_context())).await?;
-    ask(context, &Text::MayReset, Press::reset(user.id())).await
+    confirm(context, &Text::MayReset, Press::reset(user.id())).await
 }
 
 impl Handler {

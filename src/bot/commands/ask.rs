@@ -1,0 +1,40 @@
+//! `/ask`: a question by itself, outside of the channel's conversation.
+
+use std::sync::Arc;
+
+use super::super::user::User;
+use super::persona::names;
+use super::{Context, Problem, speak};
+use crate::chat::text::Text;
+
+/// Ask me something by itself: I know nothing of what was said here, and remember nothing of it.
+#[poise::command(slash_command)]
+pub(super) async fn ask(
+    context: Context<'_>,
+    #[description = "What you want to know"]
+    #[max_length = 1_800]
+    question: String,
+    #[description = "Whom you ask; without it who answers here"]
+    #[autocomplete = "names"]
+    #[max_length = 100]
+    persona: Option<String>,
+) -> Result<(), Problem> {
+    let handler = context.data();
+    let assistant = &handler.assistant;
+    let persona = match persona {
+        Some(wanted) => assistant.persona_named(&wanted).ok_or(Problem::Told(Text::NoPersona))?,
+        None => {
+            assistant.who_answers(User::of_command(context.interaction).place(context.serenity_context()))
+        }
+    };
+    if assistant.fits(&persona).is_err() {
+        return Err(Problem::Told(Text::TooLarge));
+    }
+    let whom = persona.char_name().to_owned();
+    let asked = |who, text| Text::Asked { who, whom, text };
+    let (incoming, server) = speak(context, &question, asked).await?;
+    if let Some(accepted) = assistant.accept_alone(incoming, Arc::clone(&persona)) {
+        handler.answer(context.serenity_context(), accepted, server).await;
+    }
+    Ok(())
+}
