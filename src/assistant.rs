@@ -14,7 +14,7 @@ mod ruling;
 mod settling;
 mod steering;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -61,6 +61,10 @@ pub struct Settings {
     pub queue_per_conversation: usize,
     /// Whether messages that do not mention the bot can be read.
     pub reads_everything: bool,
+    /// Whether direct messages are answered.
+    pub direct_messages: bool,
+    /// The servers in which anything is answered; none stands for all.
+    pub servers: BTreeSet<ServerId>,
     /// Seed of everything random; `None` draws one for each conversation.
     pub seed: Option<u64>,
     /// How much may be asked.

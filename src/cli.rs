@@ -228,6 +228,8 @@ fn assistant_settings(config: &Config) -> Settings {
         manner: Manner::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
         reads_everything: config.discord.message_content,
+        direct_messages: config.discord.direct_messages,
+        servers: config.discord.servers.clone(),
         seed: None,
         limits: config.limits,
         grace: config.generation.closing,

@@ -1,6 +1,6 @@
 //! Settings: what was written (`RawConfig`) becomes what is meant ([`Config`]), checked and filled with defaults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use config::{Environment, File, FileFormat};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::chat::ChannelId;
 use crate::chat::settings::Limits;
+use crate::chat::{ChannelId, ServerId};
 use crate::persona::{SamplingWish, located};
 
 /// The defaults, with a comment for every setting.
@@ -110,6 +110,10 @@ pub struct Discord {
     pub api_base: Option<String>,
     /// Whether to ask for the Message Content intent.
     pub message_content: bool,
+    /// Whether direct messages are answered.
+    pub direct_messages: bool,
+    /// The servers in which anything is answered; none stands for all.
+    pub servers: BTreeSet<ServerId>,
     /// Messages that came while the bot was away are answered when they are not older.
     pub answer_within: Duration,
     /// Personas of channels.
@@ -213,6 +217,8 @@ struct RawDiscord {
     token_file: String,
     api_base: String,
     message_content: bool,
+    direct_messages: bool,
+    servers: String,
     answer_within_minutes: u64,
     channels: BTreeMap<String, RawChannel>,
 }
@@ -366,6 +372,16 @@ impl RawConfig {
                            it into a file of its own";
             return value(message.to_owned());
         }
+        let mut servers = BTreeSet::new();
+        for id in self.discord.servers.split([',', ' ']).filter(|id| !id.is_empty()) {
+            let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
+                return value(format!(
+                    "discord.servers has {id:?}, which is no server: use the servers' numbers (Copy Server ID in Discord) \
+                     with commas between them"
+                ));
+            };
+            servers.insert(ServerId(number));
+        }
         let mut channels = BTreeMap::new();
         for (id, channel) in self.discord.channels {
             let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
@@ -399,6 +415,8 @@ impl RawConfig {
                 token_file: some_path(&self.discord.token_file),
                 api_base,
                 message_content: self.discord.message_content,
+                direct_messages: self.discord.direct_messages,
+                servers,
                 answer_within: minutes(self.discord.answer_within_minutes),
                 channels,
             },
@@ -522,6 +540,7 @@ mod tests {
         check("", &[("MUMMER__MODLE__PATH", "x")], &["MUMMER__", "modle"]);
         check("[log]\nlevel = 'loud'\n", &[], &["log.level", "loud", "debug"]);
         check("[discord]\napi_base = 'localhost'\n", &[], &["discord.api_base", "http://"]);
+        check("[discord]\nservers = '12, here'\n", &[], &["discord.servers", "here", "number"]);
         check("[discord.channels.general]\npersona = 'x'\n", &[], &["discord.channels.general", "number"]);
         check("[generation]\nqueue = 0\n", &[], &["generation.queue", "1 to"]);
         check("[model]\ncache_tokens = 100000000\n", &[], &["model.cache_tokens", "0 to"]);

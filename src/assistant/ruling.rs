@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::Assistant;
+use super::{Assistant, Settings};
 use crate::chat::settings::{Answers, Rules};
 use crate::chat::{Place, ServerId};
 use crate::persona::{Persona, PersonaId};
@@ -37,9 +37,17 @@ impl Assistant {
         }
     }
 
-    /// Which messages are answered in a place.
+    /// Which messages are answered in a place: what its server has set, where the operator lets anything be answered.
     #[must_use]
     pub fn answers_in(&self, place: Place) -> Answers {
+        let Settings { direct_messages, servers, .. } = &self.settings;
+        let is_served = match place.server {
+            None => *direct_messages,
+            Some(server) => servers.is_empty() || servers.contains(&server),
+        };
+        if !is_served {
+            return Answers::Nothing;
+        }
         self.rules_of(place).map_or(Answers::default(), |rules| rules.answers(place))
     }
 

@@ -27,6 +27,7 @@ use super::sender;
 use super::user::User;
 use crate::admin::{Actor, Refusal};
 use crate::chat::addressing::Incoming;
+use crate::chat::settings::Answers;
 use crate::chat::text::Text;
 use crate::chat::{self, sanitize};
 
@@ -188,14 +189,20 @@ async fn speak(
     if handler.assistant.is_opted_out(user.id()) {
         return Err(Problem::Told(Text::NotRead));
     }
+    let serenity = context.serenity_context();
+    let place = user.place(serenity);
+    if let Some(server) = place.server {
+        handler.assistant.learn(server).await;
+    }
+    if handler.assistant.answers_in(place) == Answers::Nothing {
+        return Err(Problem::Told(Text::NotAnswered));
+    }
     let shown = CreateReply::default().content(show(user.name(), text.to_owned()).to_string());
     let shown = rest::retry("show what is said", || async {
         poise::send_application_reply(context, shown.clone()).await
     });
     let shown = shown.await?;
     let message = rest::retry("find what is said", || shown.message()).await?;
-    let serenity = context.serenity_context();
-    let place = user.place(serenity);
     let incoming = Incoming {
         message: chat::MessageId(message.id.get()),
         channel: place.channel,

@@ -78,8 +78,8 @@ pub fn is_addressed(incoming: &Incoming, answers: Answers, is_ours: impl Fn(Mess
 pub fn may_be_addressed(incoming: &Incoming, answers: Answers) -> bool {
     let speaks_to_somebody = incoming.mentions_bot || incoming.reply_to.is_some();
     let may = match answers {
-        _ if incoming.server.is_none() => true,
         Answers::Nothing => false,
+        _ if incoming.server.is_none() => true,
         Answers::Mentions => speaks_to_somebody,
         // What cannot be read is not worth an answer.
         Answers::Everything => speaks_to_somebody || !sanitize::is_blank(&incoming.text),

@@ -51,6 +51,8 @@ pub enum Text {
     NothingSaid,
     /// Its author does not want to be read.
     NotRead,
+    /// Nothing is answered here.
+    NotAnswered,
     /// So many answers were stopped.
     Stopped(usize),
     /// Where a member's messages stand.
@@ -240,6 +242,7 @@ impl Display for Text {
             Self::NoDice => {
                 "Write dice like `2d6+1` or `d20`: up to 100 of them, with up to 1,000,000 sides."
             }
+            Self::NotAnswered => "I am not to answer here. Try another channel, or ask an admin.",
             Self::NotRead => "You asked me not to read what you write. `/privacy opt-in` changes that.",
             Self::NothingSaid => "There is nothing in it. Write what you want to say.",
             Self::MayReset => {

@@ -214,6 +214,33 @@ async fn personas_are_listed_and_introduced() {
 }
 
 #[tokio::test]
+async fn the_operator_says_where_anything_is_answered() {
+    let scene = Scene {
+        direct_messages: false,
+        servers: [mummer::chat::ServerId(1)].into(),
+        message_content: true,
+        ..Scene::default()
+    };
+    let stage = Stage::set(FakeDiscord::start().await, scene).await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let alone = stage.discord.direct(alice);
+    for place in [general, alone] {
+        let ignored = stage.discord.post(place, alice, format!("{} hello", stage.discord.mention_bot()));
+        for command in ["say", "ask"] {
+            let option = if command == "say" { "text" } else { "question" };
+            let used = stage.discord.use_command(place, alice, command, &[(option, json!("hello"))]);
+            assert_eq!(stage.discord.answer_to(used).await.content(), Text::NotAnswered.to_string());
+        }
+        stage.discord.assert_no_reply(ignored);
+        // What is kept of them can be asked for everywhere.
+        let kept =
+            stage.discord.answer_to(stage.discord.use_command(place, alice, "privacy show", &[])).await;
+        assert!(kept.content().contains("I keep"), "{}", kept.content());
+    }
+    assert_eq!(stage.script.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn without_a_database_nothing_can_be_set() {
     let stage = Stage::new().await;
     let admin = admin(&stage);

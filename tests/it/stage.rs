@@ -1,13 +1,14 @@
 //! A bot on a stage: the real Discord room and assistant, connected to the fake Discord, with a generator of the
 //! test's choice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mummer::admin::Admin;
 use mummer::assistant::{Assistant, AtHand, Cast, Settings};
 use mummer::bot::{self, BotError};
+use mummer::chat::ServerId;
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::markdown::Links;
 use mummer::chat::reply::Manner;
@@ -58,6 +59,8 @@ pub(crate) struct Setting {
     pub(crate) limits: Limits,
     pub(crate) grace: Duration,
     pub(crate) at_hand: AtHand,
+    pub(crate) direct_messages: bool,
+    pub(crate) servers: BTreeSet<ServerId>,
 }
 
 impl Default for Setting {
@@ -74,6 +77,8 @@ impl Default for Setting {
             limits: Limits::default(),
             grace: Duration::ZERO,
             at_hand: AtHand::default(),
+            direct_messages: true,
+            servers: BTreeSet::new(),
         }
     }
 }
@@ -153,6 +158,8 @@ impl Stage {
             limits,
             grace,
             at_hand,
+            direct_messages,
+            servers,
             ..
         } = setting;
         let channels = channels.into_iter().map(|(id, name)| (mummer::chat::ChannelId(id.0), find(name)));
@@ -164,6 +171,8 @@ impl Stage {
             manner,
             queue_per_conversation,
             reads_everything: message_content,
+            direct_messages,
+            servers,
             seed: Some(7),
             limits,
             grace,
