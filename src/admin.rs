@@ -10,7 +10,7 @@ use crate::chat::settings::{Decision, Rules, Setting};
 use crate::chat::{ChannelId, MemberId, RoleId, ServerId};
 use crate::store::{Store, StoreError};
 
-/// Most lines of each audit list that are shown: they fit into a message.
+/// Most lines of each audit list that are shown.
 const LINES_SHOWN: u32 = 8;
 
 /// Whoever wants to decide something in a server, with what Discord says of them.
@@ -87,14 +87,13 @@ impl Admin {
         if channel.is_some() && !setting.holds_in_channels() {
             return Err(Refusal::WholeServer);
         }
-        store.set(actor.server, channel, setting.name(), value).await?;
         let what = if value.is_some() { "set" } else { "reset" };
         let place = channel.map_or(String::new(), |channel| format!(" in <#{channel}>"));
+        let written = value;
         let value = value.map_or(String::new(), |value| format!(" to {}", setting.show(value)));
         let about = format!("{}{value}{place}", setting.name());
         let decision = Decision { at: now(), member: Some(actor.member), what: what.to_owned(), about };
-        store.note(actor.server, &decision).await?;
-        Ok(())
+        Ok(store.set(actor.server, channel, (setting.name(), written), &decision).await?)
     }
 
     /// What was decided and what was asked last, newest first.

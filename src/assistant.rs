@@ -31,7 +31,7 @@ use crate::chat::history::{Conversation, ConversationId};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
-use crate::chat::settings::{Limits, Rules};
+use crate::chat::settings::{Answers, Limits, Rules};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::generation::Generator;
 use crate::persona::{Persona, PersonaId, SamplingWish};
@@ -141,6 +141,8 @@ pub struct Assistant {
     channels: DashMap<ChannelId, ConversationId>,
     /// What is set in the servers, as far as it is known by now.
     rules: DashMap<ServerId, Arc<Rules>>,
+    /// One who reads what is set at a time, so that nothing older takes the place of it.
+    learning: tokio::sync::Mutex<()>,
     /// The messages that are being answered.
     running: DashMap<MessageId, Running>,
     /// Channels in which the bot has said that it cannot read everything.
@@ -200,6 +202,7 @@ impl Assistant {
             weight: Arc::default(),
             channels: DashMap::new(),
             rules: DashMap::new(),
+            learning: tokio::sync::Mutex::default(),
             running: DashMap::new(),
             hinted: DashSet::new(),
             unreadable: DashSet::new(),
@@ -246,6 +249,7 @@ impl Assistant {
         if !is_addressed(&incoming, self.answers_in(Place::from(&incoming)), is_ours) {
             return None;
         }
+        let is_spoken_to = self.is_spoken_to(&incoming);
         if self.closing.is_cancelled() {
             self.leave_to_the_next(&incoming);
             return None;
@@ -257,7 +261,12 @@ impl Assistant {
         if !live.take(incoming.message) {
             return None;
         }
-        self.begin_answer(incoming, live, Known::New)
+        self.begin_answer(incoming, live, Known::New, is_spoken_to)
+    }
+
+    /// Whether a message is meant for the bot, also where it answers everything.
+    fn is_spoken_to(&self, incoming: &Incoming) -> bool {
+        is_addressed(incoming, Answers::Mentions, |message| self.said_here(incoming.channel, message))
     }
 
     /// Takes a question in that belongs to no conversation: the persona knows nothing of what was said in the channel, and
@@ -268,7 +277,7 @@ impl Assistant {
         }
         let place = Place::from(&incoming);
         let live = Arc::new(self.begin(self.new_conversation(), persona, place, None));
-        self.begin_answer(incoming, live, Known::New)
+        self.begin_answer(incoming, live, Known::New, true)
     }
 
     /// Gives a message its place in the line of its conversation. Whoever calls takes in one at a time.
@@ -277,6 +286,7 @@ impl Assistant {
         mut incoming: Incoming,
         live: Arc<Live>,
         known: Known,
+        is_spoken_to: bool,
     ) -> Option<Accepted> {
         match self.change_of(incoming.message) {
             Some(Change::Deleted) => return None,
@@ -287,7 +297,8 @@ impl Assistant {
         let (registration, stop, edits) = self.register(incoming.message, incoming.author.id, live)?;
         self.leave_unread(&mut incoming);
         let work = if self.opted_out.contains(&incoming.author.id) {
-            Work::Ignore(self.asking.may_tell(asked.member, self.steady_now()).then_some(Notice::OptedOut))
+            let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
+            Work::Ignore(may_tell.then_some(Notice::OptedOut))
         } else {
             let length = incoming.text.chars().count();
             let admitted = match known {
@@ -301,9 +312,13 @@ impl Assistant {
                     if let Ok(place) = &place {
                         registration.progress.in_line(place.number());
                     }
-                    Work::Answer { place, share }
+                    match place {
+                        // Whoever speaks to others need not hear why there is no answer.
+                        Err(_) if !is_spoken_to => Work::Refuse(None),
+                        place => Work::Answer { place, share },
+                    }
                 }
-                Err(TooMuch(notice)) => Work::Refuse(notice),
+                Err(TooMuch(notice)) => Work::Refuse(notice.filter(|_| is_spoken_to)),
             }
         };
         Some(Accepted { registration, incoming, asked, known, stop, edits, work })
@@ -360,6 +375,7 @@ impl Assistant {
             }
             assistant.erase(channel).await;
             assistant.erase_threads(channel).await;
+            assistant.forget_rules_of(channel).await;
         });
     }
 

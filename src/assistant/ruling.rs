@@ -4,37 +4,55 @@ use std::sync::{Arc, PoisonError};
 
 use super::{Assistant, Settings};
 use crate::chat::settings::{Answers, Rules};
-use crate::chat::{Place, ServerId};
+use crate::chat::{ChannelId, Place, ServerId};
 use crate::persona::{Persona, PersonaId};
+use crate::store::StoreError;
 
 impl Assistant {
     /// Has at hand what is set in a server. To be called before anything is taken in there.
     pub async fn learn(&self, server: ServerId) {
-        if !self.rules.contains_key(&server) {
-            self.learn_anew(server).await;
+        if self.rules.contains_key(&server) {
+            return;
+        }
+        if let Err(error) = self.learn_anew(server).await {
+            tracing::error!("what a server has set could not be read, and does not hold: {error}");
         }
     }
 
     /// Something was set in a server: it holds from the next reply on.
-    pub async fn rules_changed(&self, server: ServerId) {
-        self.learn_anew(server).await;
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then it holds from the next start on.
+    pub async fn rules_changed(&self, server: ServerId) -> Result<(), StoreError> {
+        self.learn_anew(server).await?;
         // A conversation that begins now begins by the new rules too.
         let _one_at_a_time = self.taking_in();
         for live in self.conversations.iter().filter(|live| live.place.server == Some(server)) {
             live.play(&self.persona_of(live.place));
         }
+        Ok(())
     }
 
-    async fn learn_anew(&self, server: ServerId) {
+    async fn learn_anew(&self, server: ServerId) -> Result<(), StoreError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let _one_at_a_time = self.learning.lock().await;
+        let written = store.settings_of(server).await?;
+        self.rules.insert(server, Arc::new(Rules::new(written)));
+        Ok(())
+    }
+
+    /// What was set for a channel that is gone holds nowhere.
+    pub(super) async fn forget_rules_of(&self, channel: ChannelId) {
         let Some(store) = &self.store else { return };
-        match store.settings_of(server).await {
-            Ok(written) => {
-                self.rules.insert(server, Arc::new(Rules::new(written)));
-            }
-            Err(error) => {
-                tracing::error!("what a server has set could not be read, and holds as it was: {error}");
-            }
+        if let Err(error) = store.forget_settings_of(channel).await {
+            tracing::error!("what was set for a channel that is gone could not be deleted: {error}");
         }
+    }
+
+    /// Whether the bot can read what is not said to it.
+    #[must_use]
+    pub fn reads_everything(&self) -> bool {
+        self.settings.reads_everything
     }
 
     /// Which messages are answered in a place: what its server has set, where the operator lets anything be answered.

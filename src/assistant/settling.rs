@@ -233,7 +233,8 @@ impl Assistant {
         for incoming in &page.others {
             let again = matches!(left.get(&incoming.message), Some(Left::Answer));
             let known = requests.iter().any(|(message, _)| *message == incoming.message);
-            let missed = !known && self.is_fresh(incoming);
+            // Where everything is answered, what others said to each other meanwhile is left alone.
+            let missed = !known && self.is_fresh(incoming) && self.is_spoken_to(incoming);
             if again {
                 taken_up.extend(self.accept_again(incoming.clone()));
             } else if missed {
@@ -254,7 +255,7 @@ impl Assistant {
         let live = self.conversation_of(&incoming);
         // The second of two that look at the channel at the same time finds it running.
         live.take(incoming.message);
-        self.begin_answer(incoming, live, Known::WrittenDown)
+        self.begin_answer(incoming, live, Known::WrittenDown, true)
     }
 
     /// Lets a reply that was cut off be brought to an end when its turn comes.

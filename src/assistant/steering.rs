@@ -104,9 +104,18 @@ impl Assistant {
         Some((turn.name.clone(), turn.shown().origin.clone()?))
     }
 
-    /// Whether nobody but this member has spoken in the conversation of a channel.
+    /// Whether nobody but this member has spoken in the conversation of a channel, or waits to be answered there. What cannot
+    /// be read belongs to nobody alone.
     pub async fn is_theirs_alone(&self, place: Place, member: MemberId) -> bool {
-        let Some(live) = self.bring(place).await else { return true };
+        let live = self.bring(place).await;
+        let others_wait = || {
+            let mut there = self.running.iter().filter(|running| running.live.place.channel == place.channel);
+            there.any(|running| running.member != member)
+        };
+        if self.unreadable.contains(&place.channel) || others_wait() {
+            return false;
+        }
+        let Some(live) = live else { return true };
         let conversation = live.lock();
         let of_another = |speaker: &Speaker| matches!(speaker, Speaker::Member(other) if *other != member);
         !conversation.turns().iter().any(|turn| of_another(&turn.speaker))

@@ -120,8 +120,13 @@ impl Handler {
         messages.reverse();
         let is_own = |message: &&Message| message.author.id.get() == self.me.0;
         let own = messages.iter().filter(is_own).map(shown).collect();
-        let others = messages.iter().filter(|message| !is_own(message));
-        let others = others.filter_map(|message| reading::incoming(context, message, server, self.me));
+        let others = messages.iter().filter_map(|message| {
+            if is_own(&message) {
+                reading::said_through(context, message, server, self.me)
+            } else {
+                reading::incoming(context, message, server, self.me)
+            }
+        });
         Ok(Page { from, known, others: others.collect(), own })
     }
 }

@@ -13,6 +13,8 @@ mod settings;
 mod stop;
 mod why;
 
+use std::sync::atomic::Ordering;
+
 use poise::{CreateReply, FrameworkError, FrameworkOptions};
 use serenity::all::{Command as Registered, CreateActionRow, CreateButton, GuildId};
 use serenity::builder::CreateCommand;
@@ -194,22 +196,22 @@ async fn speak(
     if let Some(server) = place.server {
         handler.assistant.learn(server).await;
     }
-    if handler.assistant.answers_in(place) == Answers::Nothing {
+    let channel = context.interaction.channel_id;
+    if handler.assistant.answers_in(place) == Answers::Nothing || handler.quiet.is_quiet(channel) {
         return Err(Problem::Told(Text::NotAnswered));
     }
-    let shown = CreateReply::default().content(show(user.name(), text.to_owned()).to_string());
-    let shown = rest::retry("show what is said", || async {
-        poise::send_application_reply(context, shown.clone()).await
-    });
-    let shown = shown.await?;
-    let message = rest::retry("find what is said", || shown.message()).await?;
+    // One line, so that nobody can put another one under another name.
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    reply(context, CreateReply::default().content(show(user.name(), text.clone()).to_string())).await?;
+    let shown = rest::retry("find what is said", || context.interaction.get_response(&serenity.http));
+    let message = shown.await.map_err(Problem::broken)?;
     let incoming = Incoming {
         message: chat::MessageId(message.id.get()),
         channel: place.channel,
         parent: place.parent,
         server: place.server,
         author: user.author(),
-        text: reading::text(serenity, text, &[], &[], user.server(), handler.me),
+        text: reading::text(serenity, &text, &[], &[], user.server(), handler.me),
         mentions_bot: true,
         reply_to: None,
         posted: reading::posted(&message),
@@ -232,18 +234,21 @@ async fn reply(context: Context<'_>, reply: CreateReply) -> Result<(), Problem> 
     let sent = rest::retry("answer a command", || async {
         poise::send_application_reply(context, reply.clone()).await.map(drop)
     });
-    match sent.await {
-        // The first try has arrived, though its answer has not.
-        Err(trouble) if trouble.is_answered_already() => Ok(()),
-        other => other.map_err(Problem::Discord),
-    }
+    arrived(context, sent.await)
 }
 
 /// Discord waits longer for the answer, which only whoever used the command will see.
 async fn defer(context: Context<'_>) -> Result<(), Problem> {
-    let deferred = rest::retry("defer a command", || context.defer_response(true)).await;
-    match deferred {
-        Err(trouble) if trouble.is_answered_already() => Ok(()),
+    arrived(context, rest::retry("defer a command", || context.defer_response(true)).await)
+}
+
+/// A try whose own answer was lost has arrived, though nobody said so; what comes after it is a further answer.
+fn arrived(context: Context<'_>, sent: Result<(), Trouble>) -> Result<(), Problem> {
+    match sent {
+        Err(trouble) if trouble.is_answered_already() => {
+            context.has_sent_initial_response.store(true, Ordering::SeqCst);
+            Ok(())
+        }
         other => other.map_err(Problem::Discord),
     }
 }

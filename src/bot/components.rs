@@ -128,8 +128,7 @@ impl Handler {
         let assistant = &self.assistant;
         match what {
             What::Reset => {
-                let place = user.place(context);
-                self.may_reset(user, place).await?;
+                let place = self.may_reset(context, user).await?;
                 assistant.reset(place).await.map_err(Problem::broken)?;
                 Ok(Text::Reset)
             }

@@ -1,6 +1,8 @@
 //! Discord's messages in our own words.
 
-use serenity::all::{Attachment, ChannelId, Context, GuildId, Message, MessageType, User};
+use serenity::all::{
+    Attachment, ChannelId, Context, GuildId, Message, MessageInteractionMetadata, MessageType, User,
+};
 
 use crate::chat::addressing::{self, Author, Incoming, RepliedTo};
 use crate::chat::{self, MemberId, Place, ServerId};
@@ -82,6 +84,14 @@ fn replied_to(
         let message = chat::MessageId(id.get());
         return Some(RepliedTo { message, author: None, by_bot: false, text: String::new() });
     };
+    if let Some(user) = speaks_through(replied, me) {
+        // Their own words, whoever has posted them.
+        let author = Author { name: display_name(context, server, user), ..of_user(user) };
+        let words = chat::text::said(&replied.content).unwrap_or_default();
+        let text = text(context, words, &[], &[], server, me);
+        let message = chat::MessageId(replied.id.get());
+        return Some(RepliedTo { message, author: Some(author), by_bot: false, text });
+    }
     let nick = known_nick(context, server, &replied.author);
     Some(RepliedTo {
         message: chat::MessageId(replied.id.get()),
@@ -89,6 +99,49 @@ fn replied_to(
         by_bot: replied.author.id.get() == me.0,
         text: text(context, &replied.content, &replied.mentions, &replied.attachments, server, me),
     })
+}
+
+/// The member who has used the command that a message of the bot's answers.
+fn speaks_through(message: &Message, me: MemberId) -> Option<&User> {
+    if message.author.id.get() != me.0 {
+        return None;
+    }
+    match message.interaction_metadata.as_deref()? {
+        MessageInteractionMetadata::Command(command) => Some(&command.user),
+        _ => None,
+    }
+}
+
+/// What a member has said through the bot, as a message of theirs; `None` when the message is something else.
+pub(super) fn said_through(
+    context: &Context,
+    message: &Message,
+    server: Option<GuildId>,
+    me: MemberId,
+) -> Option<Incoming> {
+    let user = speaks_through(message, me)?;
+    let words = chat::text::said(&message.content)?;
+    let place = place(context, message.channel_id, server);
+    Some(Incoming {
+        message: chat::MessageId(message.id.get()),
+        channel: place.channel,
+        parent: place.parent,
+        server: place.server,
+        author: Author { name: display_name(context, server, user), ..of_user(user) },
+        text: text(context, words, &[], &[], server, me),
+        mentions_bot: true,
+        reply_to: None,
+        posted: posted(message),
+        edited: false,
+    })
+}
+
+fn of_user(user: &User) -> Author {
+    Author { id: MemberId(user.id.get()), name: user.display_name().to_owned(), automated: user.bot }
+}
+
+fn display_name(context: &Context, server: Option<GuildId>, user: &User) -> String {
+    known_nick(context, server, user).unwrap_or_else(|| user.display_name().to_owned())
 }
 
 fn author(message: &Message, nick: Option<&str>) -> Author {

@@ -44,6 +44,10 @@ impl<'a> User<'a> {
         MemberId(self.account.id.get())
     }
 
+    pub(super) fn channel(self) -> ChannelId {
+        self.channel
+    }
+
     pub(super) fn server(self) -> Option<GuildId> {
         self.server
     }
@@ -57,9 +61,9 @@ impl<'a> User<'a> {
         self.member.map_or_else(|| self.account.display_name(), |member| member.display_name())
     }
 
-    /// Their name as it may stand in a message.
+    /// Their name as it may stand in a message: as it is, and as nothing else.
     pub(super) fn name(self) -> String {
-        chat::sanitize::name(self.display_name())
+        chat::markdown::escaped(&chat::sanitize::name(self.display_name()))
     }
 
     /// Where they are.

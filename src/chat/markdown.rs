@@ -29,6 +29,19 @@ pub struct Code<'a> {
     pub language: &'a str,
 }
 
+/// The text so that Discord shows it as it is: no mark in it means anything.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '\\' | '*' | '_' | '~' | '|' | '`' | '<' | '>' | '[' | ']' | '#') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
 /// All code in the text, in order. An inline mark that is never closed is no code.
 #[must_use]
 pub fn code(text: &str) -> Vec<Code<'_>> {

@@ -69,6 +69,8 @@ pub enum Text {
     Exported,
     /// Everything that is kept does not fit into a file.
     TooMuchToExport,
+    /// Nothing is written down at all.
+    NothingWritten,
     /// Whether a member is really to be forgotten.
     MayForget,
     /// A member was forgotten.
@@ -89,6 +91,8 @@ pub enum Text {
         value: Option<String>,
         /// Where; `None` is everywhere.
         channel: Option<ChannelId>,
+        /// What keeps it from holding as it was set.
+        limit: Option<Limit>,
     },
     /// There is no such setting.
     NoSetting,
@@ -160,6 +164,15 @@ pub enum Text {
     Broken,
 }
 
+/// What keeps a setting from holding as it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The bot cannot read what is not said to it.
+    CannotRead,
+    /// The operator keeps what was said for so many days only.
+    KeptFor(u64),
+}
+
 /// What is kept of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
@@ -171,7 +184,9 @@ pub struct Kept {
     pub replies: usize,
     /// Notes that they have asked something.
     pub requests: usize,
-    /// After how many days it goes by itself.
+    /// Whether all that is written is read where they ask.
+    pub everything: bool,
+    /// After how many days it goes by itself where they ask.
     pub days: Option<u64>,
 }
 
@@ -208,17 +223,26 @@ impl Display for Text {
             Self::Rolled { who, dice, shown, total } => return rolled(formatter, who, dice, shown, *total),
             Self::Said { who, text } => return write!(formatter, "**{who}:** {text}"),
             Self::Asked { who, whom, text } => return write!(formatter, "**{who}** asks **{whom}:** {text}"),
-            Self::Stopped(0) => "Nothing of yours is being answered here.",
+            Self::Stopped(0) => "There is nothing here that you could stop.",
             Self::Stopped(1) => "I have stopped.",
             Self::Stopped(count) => return write!(formatter, "I have stopped {count} answers."),
             Self::Standings(standings) => return standing(formatter, standings),
             Self::Kept(kept) => return kept.fmt(formatter),
             Self::Settings(set) => return settings(formatter, set),
-            Self::Set { setting, value, channel } => {
+            Self::Set { setting, value, channel, limit } => {
                 let place = Where(*channel);
-                return match value {
-                    Some(value) => write!(formatter, "`{}` is {value} now {place}.", setting.name()),
-                    None => write!(formatter, "`{}` is not set any more {place}.", setting.name()),
+                match value {
+                    Some(value) => write!(formatter, "`{}` is {value} now {place}.", setting.name())?,
+                    None => write!(formatter, "`{}` is not set any more {place}.", setting.name())?,
+                }
+                return match limit {
+                    None => Ok(()),
+                    Some(Limit::CannotRead) => formatter.write_str(
+                        " But I cannot read what is not said to me, until whoever runs me switches Message Content on.",
+                    ),
+                    Some(Limit::KeptFor(days)) => {
+                        write!(formatter, " But whoever runs me keeps it for {} at most.", counted_u64(*days, "day", "days"))
+                    }
                 };
             }
             Self::NoSetting => return no_setting(formatter),
@@ -256,9 +280,11 @@ impl Display for Text {
             Self::TooMuchToExport => {
                 "I keep more of you than fits into a file here. Ask whoever runs me to send it to you."
             }
+            Self::NothingWritten => "I write nothing down. What was said I remember until I am switched off.",
             Self::MayForget => {
                 "I would forget what you wrote to me, what I answered, and your name, everywhere and for good. \
-                 Messages in Discord stay until you delete them. Shall I?"
+                 Messages in Discord stay until they are deleted there; those of `/say` and `/ask` moderators can delete. \
+                 Shall I?"
             }
             Self::Forgotten => "I have forgotten you.",
             Self::MayOptOut => {
@@ -465,30 +491,34 @@ fn standing(formatter: &mut Formatter<'_>, standings: &[(ChannelId, Standing)]) 
     if standings.is_empty() {
         return formatter.write_str("Nothing of yours waits or is being answered.");
     }
-    for (index, (channel, standing)) in standings.iter().enumerate() {
-        if index > 0 {
-            formatter.write_char('\n')?;
+    let lines = standings.iter().map(|(channel, standing)| match *standing {
+        Standing::Answering | Standing::InLine { ahead: 0 } => format!("<#{channel}>: I am answering."),
+        Standing::InLine { ahead } => format!("<#{channel}>: {} before you here.", people(ahead)),
+        Standing::Queued { ahead, wait } => {
+            format!("<#{channel}>: {} before you{}.", people(ahead), estimate(wait))
         }
-        write!(formatter, "<#{channel}>: ")?;
-        match *standing {
-            Standing::Answering => formatter.write_str("I am answering.")?,
-            Standing::InLine { ahead } => write!(formatter, "{} before you here.", people(ahead))?,
-            Standing::Queued { ahead, wait } => {
-                write!(formatter, "{} before you{}.", people(ahead), estimate(wait))?;
-            }
-        }
-    }
-    Ok(())
+    });
+    formatter.write_str(&as_many_as_fit(String::new(), lines))
+}
+
+/// What a member said through the bot, from what the bot has shown of it; `None` when it shows something else.
+#[must_use]
+pub fn said(shown: &str) -> Option<&str> {
+    let (who, text) = shown.strip_prefix("**")?.split_once(":** ")?;
+    // A name has no such marks, for they are escaped.
+    (!who.contains("** asks **")).then_some(text)
 }
 
 impl Display for Kept {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
-        let Self { opted_out, messages, replies, requests, days } = *self;
+        let Self { opted_out, messages, replies, requests, everything, days } = *self;
         if opted_out {
             formatter.write_str("I do not read what you write. `/privacy opt-in` changes that.\n")?;
         } else {
-            formatter.write_str(
-                "I read what you write to me, and nothing else. `/privacy opt-out` changes that.\n",
+            let what = if everything { "everything that is written here" } else { "what you write to me" };
+            writeln!(
+                formatter,
+                "I read {what}, and what somebody replies to who writes to me. `/privacy opt-out` changes that for you.",
             )?;
         }
         writeln!(
@@ -500,10 +530,13 @@ impl Display for Kept {
         )?;
         match days {
             Some(days) => {
-                write!(formatter, "What was said goes by itself after {}.", counted_u64(days, "day", "days"))
+                write!(
+                    formatter,
+                    "What is said here goes by itself after {}.",
+                    counted_u64(days, "day", "days")
+                )
             }
-            None => formatter
-                .write_str("It stays until you or the server's admins want it gone: `/privacy forget-me`."),
+            None => formatter.write_str("It stays until you want it gone: `/privacy forget-me`."),
         }
     }
 }
@@ -544,6 +577,17 @@ mod tests {
         let expected =
             "<#1>: I am answering.\n<#2>: 1 is before you here.\n<#3>: 2 are before you, about 40 seconds.";
         assert_eq!(text.to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_said_through_the_bot_is_found_again() {
+        for who in ["Ada", r"x\*\*", "a: b"] {
+            let shown = Text::Said { who: who.replace(':', ""), text: "well:** yes".to_owned() }.to_string();
+            assert_eq!(said(&shown), Some("well:** yes"), "{shown}");
+        }
+        let asked = Text::Asked { who: "Ada".to_owned(), whom: "Crake".to_owned(), text: "well?".to_owned() };
+        assert_eq!(said(&asked.to_string()), None);
+        assert_eq!(said("Ada rolls 1d6: **3**"), None);
     }
 
     #[test]

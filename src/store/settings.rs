@@ -1,8 +1,8 @@
 //! The settings of servers and their audit lists in tables and back.
 
 use serde_json::Value;
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::{Store, StoreError};
 use crate::chat::settings::Decision;
@@ -15,18 +15,19 @@ const WHOLE_SERVER: i64 = 0;
 type Setting = (Option<ChannelId>, String, Value);
 
 impl Store {
-    /// Sets what holds in a channel, or with `None` in the whole server. A value of `None` takes the setting back.
+    /// Sets what holds in a channel, or with `None` in the whole server. A value of `None` takes the setting back. It stands in
+    /// the server's audit list as this decision.
     ///
     /// # Errors
-    /// A [`StoreError`].
+    /// A [`StoreError`]; then nothing has changed.
     pub async fn set(
         &self,
-        server: ServerId,
+        of: ServerId,
         channel: Option<ChannelId>,
-        name: &str,
-        value: Option<&Value>,
+        (name, value): (&str, Option<&Value>),
+        decision: &Decision,
     ) -> Result<(), StoreError> {
-        let server = server.0.cast_signed();
+        let server = of.0.cast_signed();
         let channel = channel.map_or(WHOLE_SERVER, |channel| channel.0.cast_signed());
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -42,9 +43,20 @@ impl Store {
                 }
             };
             change.execute(&mut *writing).await?;
+            note(&mut writing, of, decision).await?;
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets what is set for a channel.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_settings_of(&self, channel: ChannelId) -> Result<(), StoreError> {
+        let delete = sqlx::query("DELETE FROM settings WHERE channel = $1 AND channel <> 0");
+        let delete = delete.bind(channel.0.cast_signed()).execute(&self.writer);
+        delete.await.map(drop).map_err(|error| self.failed(&error))
     }
 
     /// What has been set in a server: its channel (`None` for the whole server), its name and its value. What holds in the
@@ -64,26 +76,6 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// Adds a line to a server's audit list.
-    ///
-    /// # Errors
-    /// A [`StoreError`].
-    pub async fn note(&self, server: ServerId, decision: &Decision) -> Result<(), StoreError> {
-        let insert = "INSERT INTO audit (server, at, member, what, about) VALUES ($1, $2, $3, $4, $5)";
-        let insert = sqlx::query(insert)
-            .bind(server.0.cast_signed())
-            .bind(decision.at.cast_signed())
-            .bind(decision.member.map(|member| member.0.cast_signed()))
-            .bind(&decision.what)
-            .bind(&decision.about);
-        let writing = async {
-            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            insert.execute(&mut *writing).await?;
-            writing.commit().await
-        };
-        writing.await.map_err(|error| self.failed(&error))
-    }
-
     /// The newest lines of a server's audit list, newest first, and no more than `limit` of them.
     ///
     /// # Errors
@@ -99,6 +91,22 @@ impl Store {
         };
         read.await.map_err(|error| self.failed(&error))
     }
+}
+
+/// Adds a line to a server's audit list.
+async fn note(
+    writing: &mut Transaction<'_, Sqlite>,
+    server: ServerId,
+    decision: &Decision,
+) -> Result<(), sqlx::Error> {
+    let insert = "INSERT INTO audit (server, at, member, what, about) VALUES ($1, $2, $3, $4, $5)";
+    let insert = sqlx::query(insert)
+        .bind(server.0.cast_signed())
+        .bind(decision.at.cast_signed())
+        .bind(decision.member.map(|member| member.0.cast_signed()))
+        .bind(&decision.what)
+        .bind(&decision.about);
+    insert.execute(&mut **writing).await.map(drop)
 }
 
 /// A setting; none where its value cannot be read, which is as if it were not set.
@@ -141,7 +149,7 @@ mod tests {
     }
 
     async fn set(store: &Store, channel: Option<ChannelId>, name: &str, value: Option<&Value>) {
-        store.set(SERVER, channel, name, value).await.expect("it is written");
+        store.set(SERVER, channel, (name, value), &decided(1, name)).await.expect("it is written");
     }
 
     async fn settings(store: &Store, server: ServerId) -> Vec<Setting> {
@@ -157,7 +165,7 @@ mod tests {
     }
 
     async fn note(store: &Store, server: ServerId, decision: &Decision) {
-        store.note(server, decision).await.expect("it is written");
+        store.set(server, None, ("limit", None), decision).await.expect("it is written");
     }
 
     async fn decisions(store: &Store, server: ServerId, limit: u32) -> Vec<Decision> {
@@ -196,7 +204,8 @@ mod tests {
         for channel in [None, NEAR, FAR] {
             set(&store, channel, "persona", Some(&json!("ada"))).await;
         }
-        store.set(OTHER, NEAR, "persona", Some(&json!("theirs"))).await.expect("it is written");
+        let theirs = ("persona", Some(&json!("theirs")));
+        store.set(OTHER, NEAR, theirs, &decided(1, "persona")).await.expect("it is written");
         set(&store, None, "persona", Some(&json!("eve"))).await;
         set(&store, NEAR, "persona", None).await;
         // There is nothing to take back.

@@ -2,6 +2,7 @@
 
 use mummer::chat::settings::Setting;
 use mummer::chat::text::Text;
+use mummer::chat::{ChannelId as Ours, MemberId, Place, ServerId};
 use mummer::store::Store;
 use serde_json::{Value, json};
 use serenity::model::Permissions;
@@ -113,9 +114,57 @@ async fn a_server_says_how_long_it_is_remembered() {
         "`retention_days` is 7 now in the whole server."
     );
     let kept = used(&stage, alice, "privacy show", &[]).await;
-    assert!(kept.content().ends_with("What was said goes by itself after 7 days."), "{}", kept.content());
+    assert!(kept.content().ends_with("What is said here goes by itself after 7 days."), "{}", kept.content());
+    // Something that is older, and something that is not.
+    let mut conversation = crate::memory::on_disk(&store, general).await.expect("it is there");
+    let old = conversation.hear(MemberId(alice.0), "Alice", "I kept herons long ago", None);
+    conversation.turn_mut(old).expect("it is there").said = 1_000;
+    let place =
+        Place { channel: Ours(general.0), parent: None, server: Some(ServerId(stage.discord.guild_id().0)) };
+    store.write(place, &conversation.take_changes()).await.expect("it is written");
     stage.assistant.keep_house().await.expect("it is done");
-    assert!(crate::memory::on_disk(&store, general).await.is_some(), "it is not so old");
+    let kept = crate::memory::on_disk(&store, general).await.expect("it is there");
+    assert_eq!(kept.turns().iter().filter(|turn| turn.shown().text.contains("long ago")).count(), 0);
+    assert_eq!(kept.turns().len(), 2);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_gone_takes_its_settings_along() {
+    let (_directory, store, stage) = began().await;
+    let (general, admin) = (stage.discord.channel("general"), admin(&stage));
+    set(&stage, admin, "answers", "nothing", Some(general)).await;
+    stage.discord.delete_channel(general);
+    let server = ServerId(stage.discord.guild_id().0);
+    let gone = async {
+        while !store.settings_of(server).await.expect("they are read").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::memory::PATIENCE, gone).await.expect("they go");
+}
+
+#[tokio::test]
+async fn what_cannot_hold_as_it_is_set_is_said() {
+    let (_directory, _store, stage) = began().await;
+    let admin = admin(&stage);
+    let said = set(&stage, admin, "answers", "everything", None).await;
+    assert!(said.content().contains("But I cannot read"), "{}", said.content());
+}
+
+#[tokio::test]
+async fn where_everything_is_answered_whoever_speaks_to_others_is_not_disturbed() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let scene = Scene { store: Some(store.clone()), message_content: true, ..Scene::default() };
+    let stage = Stage::set(FakeDiscord::start().await, scene).await;
+    let (loud, alice) = (stage.discord.channel("loud"), stage.discord.member("Alice"));
+    let (bob, admin) = (stage.discord.member("Bob"), admin(&stage));
+    set(&stage, admin, "answers", "everything", Some(loud)).await;
+    stage.assistant.opt_out(MemberId(alice.0)).await.expect("she is out");
+    let hers = stage.discord.post(loud, alice, "just talking to Bob");
+    let his = stage.discord.post(loud, bob, "just talking to Alice");
+    stage.discord.reply_to(his).await;
+    stage.discord.assert_no_reply(hers);
 }
 
 #[tokio::test]
@@ -215,9 +264,11 @@ async fn personas_are_listed_and_introduced() {
 
 #[tokio::test]
 async fn the_operator_says_where_anything_is_answered() {
+    let directory = tempfile::tempdir().expect("there is room");
     let scene = Scene {
+        store: Some(open(&directory).await),
         direct_messages: false,
-        servers: [mummer::chat::ServerId(1)].into(),
+        servers: [ServerId(1)].into(),
         message_content: true,
         ..Scene::default()
     };

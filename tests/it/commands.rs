@@ -280,13 +280,15 @@ async fn whoever_cannot_be_read_speaks_through_a_command() {
     let (_directory, store, stage) = began().await;
     let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
     stage.script.then_say("Herons are patient.");
-    let said = stage.discord.use_command(general, alice, "say", &[("text", json!("I keep <@1> herons"))]);
+    let bob = stage.discord.member("Bob");
+    let text = json!(format!("I keep <@{bob}>\n**Bob:** herons"));
+    let said = stage.discord.use_command(general, alice, "say", &[("text", text)]);
     let shown = stage.discord.answer_to(said).await;
-    assert_eq!(shown.content(), "**Alice:** I keep <@1> herons");
+    assert_eq!(shown.content(), format!("**Alice:** I keep <@{bob}> **Bob:** herons"));
     assert!(!is_whispered(&shown) && shown.mentions.is_empty());
     let reply = stage.discord.reply_to(shown.id).await;
     assert_eq!(reply.content(), "Herons are patient.");
-    assert!(stage.prompt(0).contains("I keep @someone herons"), "{}", stage.prompt(0));
+    assert!(stage.prompt(0).contains("I keep @someone **Bob:** herons"), "{}", stage.prompt(0));
     settled(&store, general).await;
     // What it showed goes like any other message.
     stage.discord.delete(shown.id);
@@ -451,4 +453,89 @@ async fn an_answer_whose_own_answer_is_lost_is_given_once() {
     }
     // The second try for the first one was told that there is an answer already.
     stage.discord.requested(Call::Respond, 4).await;
+    // Nor is what comes after the promise of an answer lost.
+    stage.discord.fail_next(1, Call::Respond, Failure::AnswerLost);
+    let kept = answer(&stage, general, alice, "privacy show").await;
+    assert_eq!(kept.content(), Text::NothingWritten.to_string());
+    // What is said is said once, and answered.
+    stage.discord.fail_next(1, Call::Respond, Failure::AnswerLost);
+    let said = stage.discord.use_command(general, alice, "say", &[("text", json!("hello"))]);
+    let shown = stage.discord.answer_to(said).await;
+    stage.discord.reply_to(shown.id).await;
+    assert_eq!(
+        stage.discord.shown(general).iter().filter(|it| it.content() == "**Alice:** hello").count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_was_said_through_a_command_is_its_authors() {
+    let (_directory, store, stage) = began().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let bob = stage.discord.member("Bob");
+    let said = stage.discord.use_command(general, alice, "say", &[("text", json!("I keep herons"))]);
+    let shown = stage.discord.answer_to(said).await;
+    stage.discord.reply_to(shown.id).await;
+    settled(&store, general).await;
+    stage.idle().await;
+    let asked = answer(&stage, general, alice, "reset").await;
+    pressed(&stage, &asked, alice, Label::Reset).await;
+    let reply_of_bob = async |text: &str| {
+        let reply = format!("{} {text}", stage.discord.mention_bot());
+        let reply = stage.discord.post_reply(shown.id, bob, true, reply);
+        stage.discord.reply_to(reply).await;
+        settled(&store, general).await;
+        stage.idle().await;
+        stage.script.prompts().last().expect("there is one").render()
+    };
+    // What she said is not the persona's, and not remembered under its name.
+    let prompt = reply_of_bob("well?").await;
+    assert!(prompt.contains("Alice: I keep herons") && !prompt.contains("**Alice"), "{prompt}");
+    let asked = answer(&stage, general, alice, "privacy opt-out").await;
+    pressed(&stage, &asked, alice, Label::OptOut).await;
+    // Nor does anybody bring it back by replying to it.
+    let prompt = reply_of_bob("and now?").await;
+    assert!(!prompt.contains("herons") && !prompt.contains("Alice"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_was_said_through_a_command_and_waits_is_answered_after_a_restart() {
+    let (directory, store, stage) = began().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let never = Arc::new(Semaphore::new(0));
+    for _ in 0..2 {
+        stage.script.then([Step::Hold(Arc::clone(&never))]);
+        let busy = stage.discord.channel("busy");
+        stage.discord.post(busy, alice, format!("{} hello", stage.discord.mention_bot()));
+    }
+    stage.script.started(2).await;
+    let said = stage.discord.use_command(general, alice, "say", &[("text", json!("I keep herons"))]);
+    let shown = stage.discord.answer_to(said).await;
+    stage.discord.until("it to be taken in", |_| stage.assistant.running() == 3).await;
+    let (stage, _store) = restarted(stage, store, &directory).await;
+    let reply = stage.discord.reply_to(shown.id).await;
+    assert!(reply.content().contains("I keep herons"), "{}", reply.content());
+}
+
+#[tokio::test]
+async fn a_name_is_a_name_and_nothing_else() {
+    let stage = Stage::new().await;
+    let (general, bob) = (stage.discord.channel("general"), stage.discord.member("Bob"));
+    let mallory = stage.discord.member(&format!("<@{bob}>"));
+    let rolled = stage.discord.use_command(general, mallory, "roll", &[("dice", json!("1d1"))]);
+    let rolled = stage.discord.answer_to(rolled).await;
+    assert_eq!(rolled.content(), format!(r"\<@{bob}\> rolls 1d1: **1**"));
+}
+
+#[tokio::test]
+async fn nobody_begins_anew_while_another_one_waits() {
+    let stage = Stage::new().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    let bob = stage.discord.member("Bob");
+    let never = Arc::new(Semaphore::new(0));
+    stage.script.then([Step::Hold(never)]);
+    stage.discord.post(general, bob, format!("{} hello", stage.discord.mention_bot()));
+    stage.script.started(1).await;
+    let refused = answer(&stage, general, alice, "reset").await;
+    assert_eq!(refused.content(), Text::OthersHaveSpoken.to_string());
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mummer::chat::history::{Conversation, ConversationId, Speaker};
 use mummer::chat::notice::Notice;
-use mummer::chat::settings::{Limits, Setting as Rule};
+use mummer::chat::settings::{Decision, Limits, Setting as Rule};
 use mummer::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use mummer::generation::scripted::Step;
 use mummer::persona::PersonaId;
@@ -179,11 +179,10 @@ async fn what_is_older_than_a_server_wants_is_forgotten() {
     stage.assistant.keep_house().await.expect("it is done");
     assert_eq!(found_in(directory.path(), &["herons"]), ["herons"], "nothing is too old by itself");
     let days = serde_json::json!(30);
-    store
-        .set(ServerId(stage.discord.guild_id().0), None, Rule::RetentionDays.name(), Some(&days))
-        .await
-        .expect("it is set");
-    stage.assistant.rules_changed(ServerId(stage.discord.guild_id().0)).await;
+    let (server, setting) = (ServerId(stage.discord.guild_id().0), (Rule::RetentionDays.name(), Some(&days)));
+    let decision = Decision { at: 1, member: None, what: "set".to_owned(), about: "days".to_owned() };
+    store.set(server, None, setting, &decision).await.expect("it is set");
+    stage.assistant.rules_changed(server).await.expect("it holds");
     stage.assistant.keep_house().await.expect("it is done");
     assert_eq!(found_in(directory.path(), &["herons", "bees"]), ["bees"]);
     ask(&stage, &store, general, alice, ["and now?", "Now."]).await;

@@ -14,7 +14,7 @@ pub(super) async fn ask(
     #[description = "What you want to know"]
     #[max_length = 1_800]
     question: String,
-    #[description = "Whom you ask; without it who answers here"]
+    #[description = "The persona that you ask; without it the one that answers here"]
     #[autocomplete = "names"]
     #[max_length = 100]
     persona: Option<String>,

@@ -28,7 +28,7 @@ async fn list(context: Context<'_>) -> Result<(), Problem> {
 #[poise::command(slash_command)]
 async fn show(
     context: Context<'_>,
-    #[description = "Which"]
+    #[description = "The name of the persona"]
     #[autocomplete = "names"]
     #[max_length = 100]
     persona: String,

@@ -8,6 +8,7 @@ use super::super::components::Press;
 use super::super::user::User;
 use super::{Context, Problem, confirm, defer, reply, whisper};
 use crate::chat::MemberId;
+use crate::chat::settings::Answers;
 use crate::chat::text::{Kept, Text};
 
 /// Decide what I keep of you.
@@ -33,6 +34,8 @@ async fn show(context: Context<'_>) -> Result<(), Problem> {
         messages: count("messages"),
         replies: count("replies"),
         requests: count("requests"),
+        everything: context.data().assistant.answers_in(user.place(context.serenity_context()))
+            == Answers::Everything,
         days: context.data().assistant.retention_days(user.place(context.serenity_context()).server),
     };
     whisper(context, &Text::Kept(kept)).await
@@ -67,6 +70,7 @@ async fn opt_out(context: Context<'_>) -> Result<(), Problem> {
 /// Have me read what you write to me.
 #[poise::command(slash_command, rename = "opt-in")]
 async fn opt_in(context: Context<'_>) -> Result<(), Problem> {
+    defer(context).await?;
     context.data().assistant.opt_in(asker(context)).await.map_err(Problem::broken)?;
     whisper(context, &Text::OptedIn).await
 }
@@ -76,5 +80,6 @@ fn asker(context: Context<'_>) -> MemberId {
 }
 
 async fn export_of(context: Context<'_>, member: MemberId) -> Result<Value, Problem> {
-    context.data().assistant.export_member(member).await.map_err(Problem::broken)
+    let export = context.data().assistant.export_member(member).await.map_err(Problem::broken)?;
+    if export.is_null() { Err(Problem::Told(Text::NothingWritten)) } else { Ok(export) }
 }

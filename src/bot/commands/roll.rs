@@ -13,7 +13,7 @@ use crate::persona::dice::Dice;
 #[poise::command(slash_command)]
 pub(super) async fn roll(
     context: Context<'_>,
-    #[description = "Which, like 2d6+1 or d20"]
+    #[description = "The dice, like 2d6+1 or d20"]
     #[max_length = 40]
     dice: String,
 ) -> Result<(), Problem> {

@@ -5,10 +5,10 @@ use serenity::all::{
 };
 
 use super::persona;
-use super::{Context, Problem, actor, whisper};
+use super::{Context, Problem, actor, defer, whisper};
 use crate::chat;
-use crate::chat::settings::Setting;
-use crate::chat::text::Text;
+use crate::chat::settings::{Answers, Setting};
+use crate::chat::text::{Limit, Text};
 
 /// See and change what holds in this server, for admins.
 #[poise::command(slash_command, subcommands("show", "set", "reset"), subcommand_required)]
@@ -20,7 +20,9 @@ pub(super) async fn settings(_: Context<'_>) -> Result<(), Problem> {
 /// Tell what is set.
 #[poise::command(slash_command)]
 async fn show(context: Context<'_>) -> Result<(), Problem> {
-    let rules = context.data().admin.rules(&actor(context)?).await?;
+    let actor = actor(context)?;
+    defer(context).await?;
+    let rules = context.data().admin.rules(&actor).await?;
     let set = rules.iter().map(|(channel, setting, value)| (channel, setting, setting.show(value)));
     whisper(context, &Text::Settings(set.collect())).await
 }
@@ -29,16 +31,19 @@ async fn show(context: Context<'_>) -> Result<(), Problem> {
 #[poise::command(slash_command)]
 async fn set(
     context: Context<'_>,
-    #[description = "What"]
+    #[description = "The name of the setting"]
     #[autocomplete = "names"]
     setting: String,
-    #[description = "To what"]
+    #[description = "Its new value"]
     #[autocomplete = "values"]
     #[max_length = 1_000]
     value: String,
-    #[description = "Where; without it everywhere"] channel: Option<ChannelId>,
+    #[description = "The channel in which it holds; without it the whole server"]
+    #[channel_types("Text", "News", "Voice", "Forum", "PublicThread", "PrivateThread", "NewsThread")]
+    channel: Option<ChannelId>,
 ) -> Result<(), Problem> {
     let actor = actor(context)?;
+    defer(context).await?;
     let handler = context.data();
     // Whoever may not is told so first.
     handler.admin.rules(&actor).await?;
@@ -54,27 +59,40 @@ async fn set(
     }
     let channel = channel.map(|channel| chat::ChannelId(channel.get()));
     handler.admin.set(&actor, channel, setting, Some(&value)).await?;
-    assistant.rules_changed(actor.server).await;
-    whisper(context, &Text::Set { setting, value: Some(setting.show(&value)), channel }).await
+    assistant.rules_changed(actor.server).await.map_err(Problem::broken)?;
+    let everything = value == Answers::Everything.word();
+    let limit = match (setting, value.as_u64()) {
+        (Setting::Answers, _) if everything && !assistant.reads_everything() => Some(Limit::CannotRead),
+        (Setting::RetentionDays, Some(wanted)) => {
+            let kept = assistant.retention_days(Some(actor.server)).filter(|kept| *kept < wanted);
+            kept.map(Limit::KeptFor)
+        }
+        _ => None,
+    };
+    let value = Some(setting.show(&value));
+    whisper(context, &Text::Set { setting, value, channel, limit }).await
 }
 
 /// Take back what was set.
 #[poise::command(slash_command)]
 async fn reset(
     context: Context<'_>,
-    #[description = "What"]
+    #[description = "The name of the setting"]
     #[autocomplete = "names"]
     setting: String,
-    #[description = "Where; without it everywhere"] channel: Option<ChannelId>,
+    #[description = "The channel in which it holds; without it the whole server"]
+    #[channel_types("Text", "News", "Voice", "Forum", "PublicThread", "PrivateThread", "NewsThread")]
+    channel: Option<ChannelId>,
 ) -> Result<(), Problem> {
     let actor = actor(context)?;
+    defer(context).await?;
     let handler = context.data();
     handler.admin.rules(&actor).await?;
     let setting = Setting::parse(&setting).ok_or(Problem::Told(Text::NoSetting))?;
     let channel = channel.map(|channel| chat::ChannelId(channel.get()));
     handler.admin.set(&actor, channel, setting, None).await?;
-    handler.assistant.rules_changed(actor.server).await;
-    whisper(context, &Text::Set { setting, value: None, channel }).await
+    handler.assistant.rules_changed(actor.server).await.map_err(Problem::broken)?;
+    whisper(context, &Text::Set { setting, value: None, channel, limit: None }).await
 }
 
 #[expect(clippy::unused_async, reason = "poise waits for it")]

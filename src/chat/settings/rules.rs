@@ -45,6 +45,14 @@ pub enum Answers {
 const ANSWERS: [(Answers, &str); 3] =
     [(Answers::Mentions, "mentions"), (Answers::Everything, "everything"), (Answers::Nothing, "nothing")];
 
+impl Answers {
+    /// How it is written.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        ANSWERS.iter().find(|(answers, _)| *answers == self).map_or("", |(_, word)| word)
+    }
+}
+
 impl Setting {
     /// All of them, by name.
     pub const ALL: [Self; 4] = [Self::AdminRoles, Self::Answers, Self::Persona, Self::RetentionDays];

@@ -19,6 +19,9 @@ use super::state::State;
 /// How long Discord waits for the first answer.
 const DEADLINE: Duration = Duration::from_secs(3);
 
+/// How long the secret is good.
+const VALID: Duration = Duration::from_mins(15);
+
 /// Message flag: only whoever used the command sees it.
 const EPHEMERAL: u64 = 1 << 6;
 
@@ -47,8 +50,6 @@ pub(crate) struct Interaction {
     answers: Vec<MessageId>,
     /// What was offered for the option that is being written.
     offered: Option<Vec<String>>,
-    /// Whether the secret is too old.
-    expired: bool,
 }
 
 /// What members do.
@@ -137,7 +138,6 @@ impl FakeDiscord {
                 under,
                 answers: Vec::new(),
                 offered: None,
-                expired: false,
             };
             state.interactions.insert(id, interaction);
             state.announce(&Event::new("INTERACTION_CREATE", GatewayIntents::empty(), payload));
@@ -325,7 +325,7 @@ pub(super) fn delete(state: &mut State, id: InteractionId, message: Option<Messa
 
 /// An interaction that was acknowledged, and whose secret is good still.
 fn live(state: &State, id: InteractionId) -> Result<Interaction, Answer> {
-    let interaction = state.interactions.get(&id).filter(|it| it.acknowledged && !it.expired);
+    let interaction = state.interactions.get(&id).filter(|it| it.acknowledged && it.began.elapsed() < VALID);
     interaction.cloned().ok_or_else(Answer::unknown_webhook)
 }
 
@@ -352,6 +352,7 @@ fn post(
     actions::dress(&mut post, body);
     post.kind = Some(KIND_COMMAND);
     post.flags = flags;
+    post.answers = Some((id, interaction.user));
     post.only_for = Some(interaction.user).filter(|_| flags & EPHEMERAL != 0);
     post.files.clone_from(&input.files);
     if content.is_empty() && post.embeds.is_empty() && post.components.is_empty() && post.files.is_empty() {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::ids::{ChannelId, MessageId, RoleId, UserId, now};
+use super::ids::{ChannelId, InteractionId, MessageId, RoleId, UserId, now};
 
 /// The message flag that hides link previews, the only one that a message's author can change.
 const SUPPRESS_EMBEDS: u64 = 1 << 2;
@@ -39,6 +39,8 @@ pub(crate) struct Message {
     pub(crate) deleted: Option<Instant>,
     /// Nobody else sees it.
     pub(crate) only_for: Option<UserId>,
+    /// The use of a command that it answers, and whose.
+    pub(crate) answers: Option<(InteractionId, UserId)>,
     /// What is in the files that it came with.
     pub(crate) files: Vec<File>,
     pub(super) pings: Pings,
@@ -107,6 +109,7 @@ pub(crate) struct Post {
     pub(super) kind: Option<u8>,
     attachments: Vec<String>,
     pub(super) only_for: Option<UserId>,
+    pub(super) answers: Option<(InteractionId, UserId)>,
     pub(super) files: Vec<File>,
     pub(super) reply: Option<Reply>,
     pub(super) pings: Pings,
@@ -127,6 +130,7 @@ impl Post {
             kind: None,
             attachments: Vec::new(),
             only_for: None,
+            answers: None,
             files: Vec::new(),
             reply: None,
             pings: Pings::of_member(),
@@ -195,6 +199,7 @@ impl Post {
             allowed_mentions: self.allowed_mentions,
             deleted: None,
             only_for: self.only_for,
+            answers: self.answers,
             files: self.files,
             pings: self.pings,
         }

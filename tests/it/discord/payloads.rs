@@ -332,6 +332,14 @@ fn message_alone(world: &World, message: &Message, reader: Reader) -> Value {
     if let Some(nonce) = &message.nonce {
         payload["nonce"] = nonce.clone();
     }
+    if let Some((interaction, asker)) = message.answers {
+        payload["interaction_metadata"] = json!({
+            "id": interaction,
+            "type": 2,
+            "user": user(&world.users[&asker]),
+            "authorizing_integration_owners": {"0": world.guild},
+        });
+    }
     if author.kind == UserKind::Webhook {
         payload["webhook_id"] = json!(author.id);
     }
