@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use serde_json::json;
+
 use crate::cli::mummer;
-use crate::discord::{Call, FakeDiscord};
+use crate::discord::{Call, Failure, FakeDiscord};
 use crate::memory::PATIENCE;
 use crate::tiny_model::TinyModel;
 
@@ -90,6 +92,43 @@ async fn the_binary_answers_mentions_and_ends_on_a_signal() {
     assert!(log.contains("connected") && log.contains("finished"), "{log}");
     // Other crates' lines carry addresses with secrets, and whole requests.
     for secret in [discord.token(), "swordfish", "the time you", "serenity", "hyper", "tungstenite"] {
+        assert!(!log.contains(secret), "{secret:?} was logged: {log}");
+    }
+}
+
+#[tokio::test]
+async fn the_secrets_of_commands_and_what_is_said_with_them_are_in_no_log() {
+    let discord = FakeDiscord::start().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let bot = Running::start(directory.path(), &["--dry-run"], &discord).await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    discord.registered().await;
+    for failure in [
+        Failure::ConnectionLost,
+        Failure::AnswerLost,
+        Failure::Status(503),
+        Failure::Refused { status: 404, code: 10_062 },
+    ] {
+        let before = discord.count(Call::Respond);
+        for (command, options) in [
+            ("say", vec![("text", json!("swordfish"))]),
+            ("privacy show", vec![]),
+            ("roll", vec![("dice", json!("swordfish"))]),
+        ] {
+            discord.fail_next(1, Call::Respond, failure.clone());
+            discord.use_command(general, alice, command, &options);
+            let what = "an answer to be tried";
+            discord.until(what, |state| state.count(Call::Respond) > before).await;
+        }
+        let typed = [("persona", json!("swordfish"))];
+        discord.fail_next(1, Call::Respond, failure);
+        discord.type_into((general, alice), "persona show", &typed, "persona");
+        discord.until("all answers to be tried", |state| state.count(Call::Respond) >= before + 4).await;
+    }
+    assert_eq!(bot.terminate().await.code(), Some(0));
+    let log = std::fs::read_to_string(directory.path().join("log")).expect("there is a log");
+    assert!(log.contains("could not be answered") && log.contains("trying again"), "{log}");
+    for secret in [discord.token(), "swordfish", "interaction-secret", "serenity", "poise"] {
         assert!(!log.contains(secret), "{secret:?} was logged: {log}");
     }
 }

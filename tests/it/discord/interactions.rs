@@ -91,9 +91,20 @@ impl FakeDiscord {
         options: &[(&str, Value)],
         typed_into: &str,
     ) -> Vec<String> {
-        let data = self.inner.look(|state| command(state, command_name, options, Some(typed_into)));
-        let id = self.interact(AUTOCOMPLETE, channel, user, None, &data);
+        let id = self.type_into((channel, user), command_name, options, typed_into);
         self.wait_for("something to be offered", |state| state.interactions[&id].offered.clone()).await
+    }
+
+    /// The same without waiting.
+    pub(crate) fn type_into(
+        &self,
+        (channel, user): (ChannelId, UserId),
+        command_name: &str,
+        options: &[(&str, Value)],
+        typed_into: &str,
+    ) -> InteractionId {
+        let data = self.inner.look(|state| command(state, command_name, options, Some(typed_into)));
+        self.interact(AUTOCOMPLETE, channel, user, None, &data)
     }
 
     /// Presses the button with these words under a message, which need not be the presser's own.
