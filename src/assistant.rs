@@ -208,7 +208,7 @@ impl Assistant {
             unreadable: DashSet::new(),
             undone: DashMap::new(),
             opted_out: DashSet::new(),
-            asking: Asking::new(settings.limits),
+            asking: Arc::default(),
             began: (Instant::now(), now()),
             changes: Mutex::default(),
             forgotten: DashMap::new(),
@@ -302,7 +302,10 @@ impl Assistant {
         } else {
             let length = incoming.text.chars().count();
             let admitted = match known {
-                Known::New => self.asking.admit(&asked, length, self.steady_now()),
+                Known::New => {
+                    let limits = self.limits_in(registration.live.place);
+                    self.asking.admit(&limits, &asked, length, self.steady_now())
+                }
                 Known::WrittenDown => Ok(self.asking.admit_again(&asked)),
             };
             match admitted {

@@ -28,7 +28,6 @@ enum Whose {
 /// What is asked and was asked.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    limits: Limits,
     counts: Mutex<Counts>,
 }
 
@@ -57,10 +56,6 @@ pub(super) struct Share {
 pub(super) struct TooMuch(pub(super) Option<Notice>);
 
 impl Asking {
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, counts: Mutex::default() })
-    }
-
     /// Counts what was asked before now, when this process begins; oldest first.
     pub(super) fn recount(&self, asked: &[Asked], now: u64) {
         let mut counts = self.lock();
@@ -70,14 +65,20 @@ impl Asking {
         }
     }
 
-    /// Lets a message in, which then counts, at a time in seconds since 1970.
+    /// Lets a message in within these limits, which then counts, at a time in seconds since 1970.
     ///
     /// # Errors
     /// [`TooMuch`] when it exceeds a limit; then it does not count.
-    pub(super) fn admit(self: &Arc<Self>, asked: &Asked, length: usize, now: u64) -> Result<Share, TooMuch> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        limits: &Limits,
+        asked: &Asked,
+        length: usize,
+        now: u64,
+    ) -> Result<Share, TooMuch> {
         let mut counts = self.lock();
         let now = counts.advance(now);
-        if let Some(notice) = counts.complaint(&self.limits, asked, length) {
+        if let Some(notice) = counts.complaint(limits, asked, length) {
             return Err(TooMuch(counts.may_tell(asked.member).then_some(notice)));
         }
         counts.count(&Asked { at: now, ..*asked });
@@ -211,12 +212,12 @@ mod tests {
     }
 
     fn refusal(limits: Limits, before: &[(u64, u64)], now: u64) -> Result<(), TooMuch> {
-        let asking = Asking::new(limits);
+        let asking = Arc::<Asking>::default();
         let _shares: Vec<Share> = before
             .iter()
-            .filter_map(|&(member, at)| asking.admit(&asked(member, member), 1, at).ok())
+            .filter_map(|&(member, at)| asking.admit(&limits, &asked(member, member), 1, at).ok())
             .collect();
-        asking.admit(&asked(1, 1), 1, now).map(drop)
+        asking.admit(&limits, &asked(1, 1), 1, now).map(drop)
     }
 
     #[test]
@@ -232,11 +233,11 @@ mod tests {
             refusal(limits, &[(1, 0), (1, 0)], 0),
             Err(TooMuch(Some(Notice::TooManyAtATime { most: 2 })))
         );
-        let asking = Asking::new(limits);
-        let shares = [(); 2].map(|()| asking.admit(&asked(1, 1), 1, 0).expect("it is let in"));
-        assert!(asking.admit(&asked(1, 1), 1, 0).is_err());
+        let asking = Arc::<Asking>::default();
+        let shares = [(); 2].map(|()| asking.admit(&limits, &asked(1, 1), 1, 0).expect("it is let in"));
+        assert!(asking.admit(&limits, &asked(1, 1), 1, 0).is_err());
         drop(shares);
-        asking.admit(&asked(1, 1), 1, 0).expect("they are over");
+        asking.admit(&limits, &asked(1, 1), 1, 0).expect("they are over");
     }
 
     #[test]
@@ -268,16 +269,18 @@ mod tests {
 
     #[test]
     fn whoever_goes_on_is_not_told_each_time() {
-        let asking = Asking::new(Limits { member_at_a_time: Some(0), ..Limits::default() });
-        let told = |now| asking.admit(&asked(1, 1), 1, now).expect_err("too many").0.is_some();
+        let limits = Limits { member_at_a_time: Some(0), ..Limits::default() };
+        let asking = Arc::<Asking>::default();
+        let told = |now| asking.admit(&limits, &asked(1, 1), 1, now).expect_err("too many").0.is_some();
         assert_eq!([0, 1, 59, 60, 61].map(told), [true, false, false, true, false]);
     }
 
     #[test]
     fn what_was_asked_before_a_restart_counts() {
-        let asking = Asking::new(Limits { member_per_hour: Some(2), ..Limits::default() });
+        let limits = Limits { member_per_hour: Some(2), ..Limits::default() };
+        let asking = Arc::<Asking>::default();
         asking.recount(&[100, 2_000_000].map(|at| Asked { at, ..asked(1, 1) }), 300);
-        assert!(asking.admit(&asked(1, 1), 1, 300).is_err());
-        assert!(asking.admit(&asked(2, 1), 1, 300).is_ok());
+        assert!(asking.admit(&limits, &asked(1, 1), 1, 300).is_err());
+        assert!(asking.admit(&limits, &asked(2, 1), 1, 300).is_ok());
     }
 }

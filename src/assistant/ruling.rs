@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{Assistant, Settings};
-use crate::chat::settings::{Answers, Rules};
+use crate::chat::settings::{Answers, Limits, Rules};
 use crate::chat::{ChannelId, Place, ServerId};
 use crate::persona::{Persona, PersonaId};
 use crate::store::StoreError;
@@ -67,6 +67,12 @@ impl Assistant {
             return Answers::Nothing;
         }
         self.rules_of(place).map_or(Answers::default(), |rules| rules.answers(place))
+    }
+
+    /// How much may be asked in a place: the operator's limits, and the server's where they are tighter.
+    pub(super) fn limits_in(&self, place: Place) -> Limits {
+        let own = self.rules_of(place).map(|rules| rules.limits(place)).unwrap_or_default();
+        self.settings.limits.tightened(own)
     }
 
     /// All personas that can be played: their ids and names.

@@ -24,6 +24,22 @@ pub struct Limits {
     pub message_length: Option<usize>,
 }
 
+impl Limits {
+    /// Of each limit the tighter one.
+    #[must_use]
+    pub fn tightened(self, other: Self) -> Self {
+        let tighter = |one: Option<usize>, other: Option<usize>| [one, other].into_iter().flatten().min();
+        Self {
+            member_at_a_time: tighter(self.member_at_a_time, other.member_at_a_time),
+            server_at_a_time: tighter(self.server_at_a_time, other.server_at_a_time),
+            member_per_hour: tighter(self.member_per_hour, other.member_per_hour),
+            channel_per_hour: tighter(self.channel_per_hour, other.channel_per_hour),
+            server_per_hour: tighter(self.server_per_hour, other.server_per_hour),
+            message_length: tighter(self.message_length, other.message_length),
+        }
+    }
+}
+
 /// One text of a persona that members of a server made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonaVersion {

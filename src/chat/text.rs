@@ -371,6 +371,10 @@ fn what_it_takes(setting: Setting) -> &'static str {
         }
         Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
         Setting::RetentionDays => "Give a number of days from 1 to 3650.",
+        Setting::ChannelPerHour | Setting::ServerPerHour => {
+            "Give a number of messages from 1 to 1,000,000, as digits."
+        }
+        Setting::MessageLength => "Give a number of characters from 1 to 1,000,000, as digits.",
     }
 }
 

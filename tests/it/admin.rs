@@ -1,6 +1,7 @@
 //! What admins decide in Discord, and what follows from it.
 
-use mummer::chat::settings::Setting;
+use mummer::chat::notice::{Notice, is_notice};
+use mummer::chat::settings::{Limits, Setting};
 use mummer::chat::text::Text;
 use mummer::chat::{ChannelId as Ours, MemberId, Place, ServerId};
 use mummer::store::Store;
@@ -129,6 +130,34 @@ async fn a_server_says_how_long_it_is_remembered() {
 }
 
 #[tokio::test]
+async fn servers_are_stricter_than_the_operator_and_never_less_strict() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let limits = Limits { message_length: Some(40), ..Limits::default() };
+    let scene = Scene { store: Some(open(&directory).await), limits, ..Scene::default() };
+    let stage = Stage::set(FakeDiscord::start().await, scene).await;
+    let (general, aside) = (stage.discord.channel("general"), stage.discord.channel("aside"));
+    let admin = admin(&stage);
+    set(&stage, admin, "message_length", "20", Some(general)).await;
+    set(&stage, admin, "message_length", "4000", Some(aside)).await;
+    set(&stage, admin, "channel_per_hour", "1", Some(general)).await;
+    let ask = async |channel, text: &str| {
+        let member = stage.discord.member("Somebody");
+        let asked = format!("{} {text}", stage.discord.mention_bot());
+        let reply = stage.discord.reply_to(stage.discord.post(channel, member, asked)).await;
+        stage.idle().await;
+        reply.content().to_owned()
+    };
+    let long = "a".repeat(30);
+    assert_eq!(ask(general, &long).await, Notice::TooManyCharacters { have: 30, most: 20 }.to_string());
+    assert!(!is_notice(&ask(aside, &long).await));
+    let longer = "a".repeat(50);
+    assert_eq!(ask(aside, &longer).await, Notice::TooManyCharacters { have: 50, most: 40 }.to_string());
+    assert!(!is_notice(&ask(general, "hello").await));
+    assert!(ask(general, "hello").await.contains("more than I may answer in an hour"));
+    assert!(!is_notice(&ask(aside, "hello").await));
+}
+
+#[tokio::test]
 async fn a_channel_that_is_gone_takes_its_settings_along() {
     let (_directory, store, stage) = began().await;
     let (general, admin) = (stage.discord.channel("general"), admin(&stage));
@@ -241,7 +270,7 @@ async fn what_can_be_written_is_offered() {
         let options = [("setting", json!(setting)), ("value", json!(value))];
         stage.discord.offered(who, "settings set", &options, typed_into).await
     };
-    assert_eq!(offered("an", "", "setting").await, ["answers"]);
+    assert_eq!(offered("answ", "", "setting").await, ["answers"]);
     assert_eq!(offered("answers", "thing", "value").await, ["everything", "nothing"]);
     assert_eq!(offered("persona", "crA", "value").await, ["crake"]);
     assert_eq!(offered("retention_days", "", "value").await, Vec::<String>::new());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Limits;
 use crate::chat::{ChannelId, Place, RoleId};
 use crate::persona::PersonaId;
 
@@ -12,6 +13,9 @@ const DAY: u64 = 86_400;
 
 /// Most days for which a server may want it to be kept what was said: ten years.
 const MOST_DAYS: u64 = 3_650;
+
+/// Most that a limit can be.
+const MOST_OF_A_LIMIT: u64 = 1_000_000;
 
 /// Most roles whose members are admins.
 const MOST_ROLES: usize = 25;
@@ -23,10 +27,16 @@ pub enum Setting {
     AdminRoles,
     /// Which messages are answered.
     Answers,
+    /// Most messages in a channel within an hour.
+    ChannelPerHour,
+    /// Most characters of a message.
+    MessageLength,
     /// Who answers.
     Persona,
     /// For how many days it is kept what was said.
     RetentionDays,
+    /// Most messages in the server within an hour.
+    ServerPerHour,
 }
 
 /// Which messages are answered.
@@ -55,7 +65,15 @@ impl Answers {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 4] = [Self::AdminRoles, Self::Answers, Self::Persona, Self::RetentionDays];
+    pub const ALL: [Self; 7] = [
+        Self::AdminRoles,
+        Self::Answers,
+        Self::ChannelPerHour,
+        Self::MessageLength,
+        Self::Persona,
+        Self::RetentionDays,
+        Self::ServerPerHour,
+    ];
 
     /// Its name.
     #[must_use]
@@ -63,8 +81,11 @@ impl Setting {
         match self {
             Self::AdminRoles => "admin_roles",
             Self::Answers => "answers",
+            Self::ChannelPerHour => "channel_per_hour",
+            Self::MessageLength => "message_length",
             Self::Persona => "persona",
             Self::RetentionDays => "retention_days",
+            Self::ServerPerHour => "server_per_hour",
         }
     }
 
@@ -77,7 +98,7 @@ impl Setting {
     /// Whether it can be another one in a channel and its threads.
     #[must_use]
     pub fn holds_in_channels(self) -> bool {
-        matches!(self, Self::Answers | Self::Persona)
+        matches!(self, Self::Answers | Self::ChannelPerHour | Self::MessageLength | Self::Persona)
     }
 
     /// The values among which it is chosen, where there are so few.
@@ -103,9 +124,10 @@ impl Setting {
                 ANSWERS.iter().find(|(_, known)| *known == word).map(|(_, known)| json!(known))
             }
             Self::Persona => find(words).map(|id| json!(id.0)),
-            Self::RetentionDays => {
-                let days = words.parse().ok().filter(|days| (1..=MOST_DAYS).contains(days));
-                days.map(|days: u64| json!(days))
+            Self::ChannelPerHour | Self::MessageLength | Self::RetentionDays | Self::ServerPerHour => {
+                let most = if self == Self::RetentionDays { MOST_DAYS } else { MOST_OF_A_LIMIT };
+                let number = words.parse().ok().filter(|number| (1..=most).contains(number));
+                number.map(|number: u64| json!(number))
             }
         }
     }
@@ -119,7 +141,9 @@ impl Setting {
                 roles.map(|role| format!("<@&{role}>")).collect::<Vec<_>>().join(" ")
             }
             Self::Answers | Self::Persona => value.as_str().unwrap_or_default().to_owned(),
-            Self::RetentionDays => value.to_string(),
+            Self::ChannelPerHour | Self::MessageLength | Self::RetentionDays | Self::ServerPerHour => {
+                value.to_string()
+            }
         }
     }
 }
@@ -176,6 +200,18 @@ impl Rules {
             .map_or(Answers::default(), |(answers, _)| *answers)
     }
 
+    /// How much may be asked in a place, as far as the admins have said it.
+    #[must_use]
+    pub fn limits(&self, place: Place) -> Limits {
+        let limit = |setting| usize::try_from(self.in_place(setting, place)?.as_u64()?).ok();
+        Limits {
+            channel_per_hour: limit(Setting::ChannelPerHour),
+            server_per_hour: limit(Setting::ServerPerHour),
+            message_length: limit(Setting::MessageLength),
+            ..Limits::default()
+        }
+    }
+
     /// For how long it is kept what was said in the server, if the admins have said it.
     #[must_use]
     pub fn retention(&self) -> Option<Duration> {
@@ -208,6 +244,7 @@ mod tests {
             (Setting::Answers, " Everything ", "everything"),
             (Setting::Persona, "Ada", "ada"),
             (Setting::RetentionDays, "30", "30"),
+            (Setting::MessageLength, " 500 ", "500"),
         ] {
             let value = setting.read(written, find).expect("it makes sense");
             assert_eq!(setting.show(&value), shown, "{}", setting.name());
@@ -221,6 +258,8 @@ mod tests {
             (Setting::RetentionDays, "0"),
             (Setting::RetentionDays, "3651"),
             (Setting::RetentionDays, "-1"),
+            (Setting::ChannelPerHour, "0"),
+            (Setting::ServerPerHour, "many"),
         ] {
             assert_eq!(setting.read(nonsense, find), None, "{} {nonsense}", setting.name());
         }
@@ -246,5 +285,6 @@ mod tests {
         let rules = Rules::new(nonsense.to_vec());
         assert_eq!((rules.persona(PLACE), rules.answers(PLACE)), (None, Answers::Mentions));
         assert_eq!((rules.retention(), rules.admin_roles()), (None, BTreeSet::new()));
+        assert_eq!(rules.limits(PLACE), Limits::default());
     }
 }
