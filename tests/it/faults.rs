@@ -109,7 +109,7 @@ async fn a_message_deleted_before_anything_is_shown_leaves_no_trace() {
     let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
     stage.script.then([Step::Hold(Arc::new(Semaphore::new(0)))]);
     let trigger = stage.discord.post(general, alice, format!("{} never mind", stage.discord.mention_bot()));
-    stage.discord.requested(Call::Typing, 1).await;
+    stage.script.started(1).await;
     stage.discord.delete(trigger);
     answers_in(&stage, general).await;
     assert_eq!(stage.discord.said_by_bot(general).len(), 1);

@@ -238,12 +238,17 @@ impl Stage {
 
     /// Waits until nothing is being answered.
     pub(crate) async fn idle(&self) {
-        let idle = async {
-            while self.assistant.running() > 0 {
+        self.running(0).await;
+    }
+
+    /// Waits until so many messages are being answered, or wait for it.
+    pub(crate) async fn running(&self, messages: usize) {
+        let running = async {
+            while self.assistant.running() != messages {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(KILLING_TIME, idle).await.expect("everything ends");
+        tokio::time::timeout(KILLING_TIME, running).await.expect("it comes to that");
     }
 
     /// Ends all of the bot's tasks where they stand.
