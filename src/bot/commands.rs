@@ -29,9 +29,9 @@ use super::sender;
 use super::user::User;
 use crate::admin::{Actor, Refusal};
 use crate::chat::addressing::Incoming;
+use crate::chat::sanitize;
 use crate::chat::settings::Answers;
 use crate::chat::text::Text;
-use crate::chat::{self, sanitize};
 
 /// What commands know: the same as whoever receives events.
 pub(super) type Context<'a> = poise::ApplicationContext<'a, Handler, Problem>;
@@ -205,19 +205,8 @@ async fn speak(
     reply(context, CreateReply::default().content(show(user.name(), text.clone()).to_string())).await?;
     let shown = rest::retry("find what is said", || context.interaction.get_response(&serenity.http));
     let message = shown.await.map_err(Problem::broken)?;
-    let incoming = Incoming {
-        message: chat::MessageId(message.id.get()),
-        channel: place.channel,
-        parent: place.parent,
-        server: place.server,
-        author: user.author(),
-        text: reading::text(serenity, &text, &[], &[], user.server(), handler.me),
-        mentions_bot: true,
-        reply_to: None,
-        posted: reading::posted(&message),
-        edited: false,
-    };
-    Ok((incoming, user.server()))
+    let text = reading::text(serenity, &text, &[], &[], user.server(), handler.me);
+    Ok((reading::said_in(&message, place, user.author(), text), user.server()))
 }
 
 /// Asks whoever used the command whether it is meant, and lets them press a button.

@@ -86,7 +86,7 @@ fn replied_to(
     };
     if let Some(user) = speaks_through(replied, me) {
         // Their own words, whoever has posted them.
-        let author = Author { name: display_name(context, server, user), ..of_user(user) };
+        let author = of_user(context, server, user);
         let words = chat::text::said(&replied.content).unwrap_or_default();
         let text = text(context, words, &[], &[], server, me);
         let message = chat::MessageId(replied.id.get());
@@ -121,27 +121,29 @@ pub(super) fn said_through(
 ) -> Option<Incoming> {
     let user = speaks_through(message, me)?;
     let words = chat::text::said(&message.content)?;
-    let place = place(context, message.channel_id, server);
-    Some(Incoming {
+    let text = text(context, words, &[], &[], server, me);
+    Some(said_in(message, place(context, message.channel_id, server), of_user(context, server, user), text))
+}
+
+/// What a member says to the bot in a message that the bot has posted for them.
+pub(super) fn said_in(message: &Message, place: Place, author: Author, text: String) -> Incoming {
+    Incoming {
         message: chat::MessageId(message.id.get()),
         channel: place.channel,
         parent: place.parent,
         server: place.server,
-        author: Author { name: display_name(context, server, user), ..of_user(user) },
-        text: text(context, words, &[], &[], server, me),
+        author,
+        text,
         mentions_bot: true,
         reply_to: None,
         posted: posted(message),
         edited: false,
-    })
+    }
 }
 
-fn of_user(user: &User) -> Author {
-    Author { id: MemberId(user.id.get()), name: user.display_name().to_owned(), automated: user.bot }
-}
-
-fn display_name(context: &Context, server: Option<GuildId>, user: &User) -> String {
-    known_nick(context, server, user).unwrap_or_else(|| user.display_name().to_owned())
+fn of_user(context: &Context, server: Option<GuildId>, user: &User) -> Author {
+    let name = known_nick(context, server, user).unwrap_or_else(|| user.display_name().to_owned());
+    Author { id: MemberId(user.id.get()), name, automated: user.bot }
 }
 
 fn author(message: &Message, nick: Option<&str>) -> Author {

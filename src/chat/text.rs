@@ -1,12 +1,14 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
-use std::fmt::{Display, Formatter, Result, Write as _};
+mod lists;
 
+use std::fmt::{Display, Formatter, Result};
+
+use self::lists::{Where, counted};
+use super::ChannelId;
 use super::history::Origin;
-use super::notice::{estimate, people};
-use super::request::{Concluded, Outcome, Past, Standing};
+use super::request::{Past, Standing};
 use super::settings::{Decision, Setting};
-use super::{ChannelId, MemberId};
 use crate::persona::PersonaId;
 use crate::persona::dice::Dice;
 
@@ -219,16 +221,18 @@ impl Label {
 impl Display for Text {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         let words = match self {
-            Self::Help(commands) => return help(formatter, commands),
-            Self::Rolled { who, dice, shown, total } => return rolled(formatter, who, dice, shown, *total),
+            Self::Help(commands) => return lists::help(formatter, commands),
+            Self::Rolled { who, dice, shown, total } => {
+                return lists::rolled(formatter, who, dice, shown, *total);
+            }
             Self::Said { who, text } => return write!(formatter, "**{who}:** {text}"),
             Self::Asked { who, whom, text } => return write!(formatter, "**{who}** asks **{whom}:** {text}"),
             Self::Stopped(0) => "There is nothing here that you could stop.",
             Self::Stopped(1) => "I have stopped.",
             Self::Stopped(count) => return write!(formatter, "I have stopped {count} answers."),
-            Self::Standings(standings) => return standing(formatter, standings),
+            Self::Standings(standings) => return lists::standing(formatter, standings),
             Self::Kept(kept) => return kept.fmt(formatter),
-            Self::Settings(set) => return settings(formatter, set),
+            Self::Settings(set) => return lists::settings(formatter, set),
             Self::Set { setting, value, channel, limit } => {
                 let place = Where(*channel);
                 match value {
@@ -241,20 +245,20 @@ impl Display for Text {
                         " But I cannot read what is not said to me, until whoever runs me switches Message Content on.",
                     ),
                     Some(Limit::KeptFor(days)) => {
-                        write!(formatter, " But whoever runs me keeps it for {} at most.", counted_u64(*days, "day", "days"))
+                        write!(formatter, " But whoever runs me keeps it for {} at most.", counted(*days, "day", "days"))
                     }
                 };
             }
-            Self::NoSetting => return no_setting(formatter),
-            Self::NoValue(setting) => what_it_takes(*setting),
+            Self::NoSetting => return lists::no_setting(formatter),
+            Self::NoValue(setting) => lists::what_it_takes(*setting),
             Self::WholeServer => "That holds in the whole server. Leave the channel away.",
             Self::TooLarge => "That persona leaves my model no room for a conversation. Choose another one.",
-            Self::Audit { decisions, requests } => return audit(formatter, decisions, requests),
-            Self::Personas { all, here } => return personas(formatter, all, here),
+            Self::Audit { decisions, requests } => return lists::audit(formatter, decisions, requests),
+            Self::Personas { all, here } => return lists::personas(formatter, all, here),
             Self::Persona { name, id, creator, notes } => {
-                return persona(formatter, name, id, creator, notes);
+                return lists::persona(formatter, name, id, creator, notes);
             }
-            Self::Why { name, origin, in_full } => return why(formatter, name, origin, *in_full),
+            Self::Why { name, origin, in_full } => return lists::why(formatter, name, origin, *in_full),
             Self::NoWhy => "That is no reply that I have generated, or I do not remember it any more.",
             Self::NoPersona => "There is no such persona. `/persona list` tells whom I can play.",
             Self::ServersOnly => "That is for servers. Use it in one.",
@@ -309,202 +313,6 @@ impl Display for Text {
     }
 }
 
-fn help(formatter: &mut Formatter<'_>, commands: &[(String, String)]) -> Result {
-    let intro = "Mention me, reply to me, or write to me directly, and I answer. And there is:".to_owned();
-    let lines = commands.iter().map(|(name, what)| format!("`/{name}` {what}"));
-    formatter.write_str(&as_many_as_fit(intro, lines))
-}
-
-fn rolled(formatter: &mut Formatter<'_>, who: &str, dice: &Dice, shown: &[u64], total: i64) -> Result {
-    let mut sum = String::new();
-    for (index, one) in shown.iter().enumerate() {
-        if index > 0 {
-            sum += " + ";
-        }
-        write!(sum, "{one}")?;
-    }
-    match dice.bonus() {
-        0 => {}
-        bonus @ 1.. => write!(sum, " + {bonus}")?,
-        bonus => write!(sum, " - {}", bonus.unsigned_abs())?,
-    }
-    write!(formatter, "{who} rolls {dice}: ")?;
-    if sum == total.to_string() {
-        write!(formatter, "**{total}**")
-    } else {
-        write!(formatter, "{sum} = **{total}**")
-    }
-}
-
-/// In one channel, or everywhere.
-struct Where(Option<ChannelId>);
-
-impl Display for Where {
-    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
-        match self.0 {
-            Some(channel) => write!(formatter, "in <#{channel}> and its threads"),
-            None => formatter.write_str("in the whole server"),
-        }
-    }
-}
-
-fn settings(formatter: &mut Formatter<'_>, set: &[(Option<ChannelId>, Setting, String)]) -> Result {
-    if set.is_empty() {
-        return formatter.write_str("Nothing is set. `/settings set` changes that.");
-    }
-    let lines = set
-        .iter()
-        .map(|(channel, setting, value)| format!("`{}` is {value} {}.", setting.name(), Where(*channel)));
-    formatter.write_str(&as_many_as_fit(String::new(), lines))
-}
-
-fn no_setting(formatter: &mut Formatter<'_>) -> Result {
-    let names = Setting::ALL.map(|setting| format!("`{}`", setting.name()));
-    write!(formatter, "There is no such setting. There are {}.", names.join(", "))
-}
-
-fn what_it_takes(setting: Setting) -> &'static str {
-    match setting {
-        Setting::AdminRoles => "Name up to 25 roles: `@Moderators @Helpers`.",
-        Setting::Answers => {
-            "I can answer `mentions` of me and replies to me, `everything` that is written, or `nothing`."
-        }
-        Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
-        Setting::RetentionDays => "Give a number of days from 1 to 3650.",
-        Setting::ChannelPerHour | Setting::ServerPerHour => {
-            "Give a number of messages from 1 to 1,000,000, as digits."
-        }
-        Setting::MessageLength => "Give a number of characters from 1 to 1,000,000, as digits.",
-    }
-}
-
-fn audit(formatter: &mut Formatter<'_>, decisions: &[Decision], requests: &[Past]) -> Result {
-    let who =
-        |member: &Option<MemberId>| member.map_or("Somebody".to_owned(), |member| format!("<@{member}>"));
-    let decided = decisions.iter().map(|decision| {
-        let Decision { at, member, what, about } = decision;
-        format!("<t:{at}:f> {} {what} {about}", who(member))
-    });
-    let asked = requests.iter().map(|past| {
-        let Past { channel, member, at, concluded: Concluded { outcome, took, tokens } } = past;
-        let became = match outcome {
-            Outcome::Waiting => "waits".to_owned(),
-            Outcome::Answered => {
-                format!("answered in {}.{} s, {tokens} tokens", took / 1_000, took % 1_000 / 100)
-            }
-            Outcome::Told => "told why not".to_owned(),
-            Outcome::Refused => "refused".to_owned(),
-            Outcome::Dropped => "dropped".to_owned(),
-        };
-        format!("<t:{at}:f> {} in <#{channel}>: {became}", who(member))
-    });
-    let nothing = |lines: &[String]| lines.is_empty().then(|| "Nothing.".to_owned());
-    let (decided, asked): (Vec<String>, Vec<String>) = (decided.collect(), asked.collect());
-    let (none_decided, none_asked) = (nothing(&decided), nothing(&asked));
-    let text = as_many_as_fit("**Decided lately**".to_owned(), decided.into_iter().chain(none_decided));
-    let asked = asked.into_iter().chain(none_asked);
-    formatter.write_str(&as_many_as_fit(format!("{text}\n**Asked lately**"), asked))
-}
-
-fn personas(formatter: &mut Formatter<'_>, all: &[(PersonaId, String)], here: &PersonaId) -> Result {
-    let lines = all.iter().map(|(id, name)| {
-        let mark = if id == here { " (answers here)" } else { "" };
-        format!("{name} `{id}`{mark}")
-    });
-    formatter.write_str(&as_many_as_fit("I can play:".to_owned(), lines))
-}
-
-fn persona(formatter: &mut Formatter<'_>, name: &str, id: &PersonaId, creator: &str, notes: &str) -> Result {
-    write!(formatter, "**{name}** `{id}`")?;
-    if !creator.trim().is_empty() {
-        let creator: String = creator.trim().chars().take(100).collect();
-        write!(formatter, " by {creator}")?;
-    }
-    let notes: String = notes.trim().chars().take(1_000).collect();
-    if notes.is_empty() { Ok(()) } else { write!(formatter, "\n{notes}") }
-}
-
-fn why(formatter: &mut Formatter<'_>, name: &str, origin: &Origin, in_full: bool) -> Result {
-    let Origin { model, seed, sampling, prompt_tokens, cached_tokens, new_tokens, took, explanation } =
-        origin;
-    let model: String = model.chars().take(60).collect();
-    let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
-    let dropped = match explanation.turns_dropped {
-        0 => String::new(),
-        dropped => format!("; {} left out", counted(dropped, "earlier turn", "earlier turns")),
-    };
-    let read = seconds(took.prefill);
-    let mut lines = vec![
-        format!("model `{model}`, seed `{seed}`"),
-        format!("{prompt_tokens} tokens of prompt, {cached_tokens} of them read before, in {read}"),
-        format!("{} tokens of it what was said{dropped}", explanation.history_tokens),
-        format!(
-            "{new_tokens} tokens of reply in {}{}",
-            seconds(took.decode),
-            speed(*new_tokens, took.decode)
-        ),
-        format!("{} of waiting before", seconds(took.queued)),
-    ];
-    let wished = serde_json::to_value(sampling).unwrap_or_default();
-    let wished = wished.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    let wished: Vec<String> = wished.map(|(name, value)| format!("{name} {value}")).collect();
-    if !wished.is_empty() {
-        lines.push(format!("sampling: {}", wished.join(", ")));
-    }
-    if in_full {
-        // Its names come from cards, and must not end the block.
-        lines.push(format!("```\n{}```", explanation.to_string().replace('`', "'")));
-    } else if !explanation.lore.is_empty() {
-        lines.push(format!("{} of the lorebook", counted(explanation.lore.len(), "entry", "entries")));
-    }
-    formatter.write_str(&as_many_as_fit(format!("**{name}** said that with"), lines.into_iter()))
-}
-
-/// Tokens a second, where there is something to divide by.
-fn speed(tokens: usize, ms: u64) -> String {
-    let tenths = u64::try_from(tokens).unwrap_or(u64::MAX).saturating_mul(10_000).checked_div(ms);
-    tenths.map_or(String::new(), |tenths| format!(", {}.{} a second", tenths / 10, tenths % 10))
-}
-
-/// Adds lines as long as they fit into a message, and says how many do not.
-fn as_many_as_fit(mut text: String, lines: impl Iterator<Item = String>) -> String {
-    const ROOM: usize = MESSAGE_MAX - 50;
-    let mut left_out = 0;
-    let mut length = text.chars().count();
-    for line in lines {
-        let longer = length + line.chars().count() + 1;
-        if longer > ROOM || left_out > 0 {
-            left_out += 1;
-            continue;
-        }
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text += &line;
-        length = longer;
-    }
-    if left_out > 0 {
-        text += "\n… and ";
-        text += &left_out.to_string();
-        text += " more";
-    }
-    text
-}
-
-fn standing(formatter: &mut Formatter<'_>, standings: &[(ChannelId, Standing)]) -> Result {
-    if standings.is_empty() {
-        return formatter.write_str("Nothing of yours waits or is being answered.");
-    }
-    let lines = standings.iter().map(|(channel, standing)| match *standing {
-        Standing::Answering | Standing::InLine { ahead: 0 } => format!("<#{channel}>: I am answering."),
-        Standing::InLine { ahead } => format!("<#{channel}>: {} before you here.", people(ahead)),
-        Standing::Queued { ahead, wait } => {
-            format!("<#{channel}>: {} before you{}.", people(ahead), estimate(wait))
-        }
-    });
-    formatter.write_str(&as_many_as_fit(String::new(), lines))
-}
-
 /// What a member said through the bot, from what the bot has shown of it; `None` when it shows something else.
 #[must_use]
 pub fn said(shown: &str) -> Option<&str> {
@@ -534,23 +342,11 @@ impl Display for Kept {
         )?;
         match days {
             Some(days) => {
-                write!(
-                    formatter,
-                    "What is said here goes by itself after {}.",
-                    counted_u64(days, "day", "days")
-                )
+                write!(formatter, "What is said here goes by itself after {}.", counted(days, "day", "days"))
             }
             None => formatter.write_str("It stays until you want it gone: `/privacy forget-me`."),
         }
     }
-}
-
-fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
-fn counted_u64(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

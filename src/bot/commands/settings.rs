@@ -1,11 +1,13 @@
 //! `/settings`: what admins decide for their server.
 
+use serde_json::Value;
 use serenity::all::{
     AutocompleteChoice, ChannelId, CreateAutocompleteResponse, ResolvedOption, ResolvedValue,
 };
 
 use super::persona;
 use super::{Context, Problem, actor, defer, whisper};
+use crate::admin::Actor;
 use crate::chat;
 use crate::chat::settings::{Answers, Setting};
 use crate::chat::text::{Limit, Text};
@@ -42,13 +44,8 @@ async fn set(
     #[channel_types("Text", "News", "Voice", "Forum", "PublicThread", "PrivateThread", "NewsThread")]
     channel: Option<ChannelId>,
 ) -> Result<(), Problem> {
-    let actor = actor(context)?;
-    defer(context).await?;
-    let handler = context.data();
-    // Whoever may not is told so first.
-    handler.admin.rules(&actor).await?;
-    let setting = Setting::parse(&setting).ok_or(Problem::Told(Text::NoSetting))?;
-    let assistant = &handler.assistant;
+    let (actor, setting) = admitted(context, &setting).await?;
+    let assistant = &context.data().assistant;
     let find = |wanted: &str| assistant.persona_named(wanted).map(|persona| persona.id.clone());
     let value = setting.read(&value, find).ok_or(Problem::Told(Text::NoValue(setting)))?;
     if setting == Setting::Persona
@@ -57,9 +54,7 @@ async fn set(
     {
         return Err(Problem::Told(Text::TooLarge));
     }
-    let channel = channel.map(|channel| chat::ChannelId(channel.get()));
-    handler.admin.set(&actor, channel, setting, Some(&value)).await?;
-    assistant.rules_changed(actor.server).await.map_err(Problem::broken)?;
+    let channel = change(context, &actor, channel, setting, Some(&value)).await?;
     let everything = value == Answers::Everything.word();
     let limit = match (setting, value.as_u64()) {
         (Setting::Answers, _) if everything && !assistant.reads_everything() => Some(Limit::CannotRead),
@@ -84,15 +79,33 @@ async fn reset(
     #[channel_types("Text", "News", "Voice", "Forum", "PublicThread", "PrivateThread", "NewsThread")]
     channel: Option<ChannelId>,
 ) -> Result<(), Problem> {
+    let (actor, setting) = admitted(context, &setting).await?;
+    let channel = change(context, &actor, channel, setting, None).await?;
+    whisper(context, &Text::Set { setting, value: None, channel, limit: None }).await
+}
+
+/// Who wants to change something, and what. Whoever may not is told so first.
+async fn admitted(context: Context<'_>, setting: &str) -> Result<(Actor, Setting), Problem> {
     let actor = actor(context)?;
     defer(context).await?;
-    let handler = context.data();
-    handler.admin.rules(&actor).await?;
-    let setting = Setting::parse(&setting).ok_or(Problem::Told(Text::NoSetting))?;
+    context.data().admin.rules(&actor).await?;
+    let setting = Setting::parse(setting).ok_or(Problem::Told(Text::NoSetting))?;
+    Ok((actor, setting))
+}
+
+/// Changes a setting, which holds when this returns. Returns where.
+async fn change(
+    context: Context<'_>,
+    actor: &Actor,
+    channel: Option<ChannelId>,
+    setting: Setting,
+    value: Option<&Value>,
+) -> Result<Option<chat::ChannelId>, Problem> {
     let channel = channel.map(|channel| chat::ChannelId(channel.get()));
-    handler.admin.set(&actor, channel, setting, None).await?;
+    let handler = context.data();
+    handler.admin.set(actor, channel, setting, value).await?;
     handler.assistant.rules_changed(actor.server).await.map_err(Problem::broken)?;
-    whisper(context, &Text::Set { setting, value: None, channel, limit: None }).await
+    Ok(channel)
 }
 
 #[expect(clippy::unused_async, reason = "poise waits for it")]
