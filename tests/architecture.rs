@@ -69,11 +69,12 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "persona",
-        only_place_for: &["png", "zip"],
+        only_place_for: &["image", "png", "zip"],
         crates: Some(&[
             "aho_corasick",
             "base64",
             "crc32fast",
+            "image",
             "png",
             "regex",
             "serde",

@@ -342,6 +342,9 @@ fn message_alone(world: &World, message: &Message, reader: Reader) -> Value {
     }
     if author.kind == UserKind::Webhook {
         payload["webhook_id"] = json!(author.id);
+        if let Some(application) = author.application {
+            payload["application_id"] = json!(application);
+        }
     }
     if in_guild && reader.over_gateway {
         payload["guild_id"] = json!(world.guild);

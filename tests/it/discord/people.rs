@@ -27,6 +27,17 @@ impl FakeDiscord {
         self.inner.change(|state| state.world.add_user(name, UserKind::Webhook))
     }
 
+    /// The same by a webhook of another program, such as one that proxies members.
+    pub(crate) fn webhook_of(&self, application: UserId, name: &str) -> UserId {
+        self.inner.change(|state| {
+            let id = state.world.add_user(name, UserKind::Webhook);
+            if let Some(user) = state.world.users.get_mut(&id) {
+                user.application = Some(application);
+            }
+            id
+        })
+    }
+
     /// The name that an account shows everywhere, in place of its user name.
     pub(crate) fn set_global_name(&self, user: UserId, name: &str) {
         self.update_member(user, |user| user.global_name = Some(name.to_owned()));

@@ -40,6 +40,8 @@ pub(crate) struct User {
     pub(crate) global_name: Option<String>,
     pub(crate) nick: Option<String>,
     pub(crate) roles: Vec<RoleId>,
+    /// The application that a webhook belongs to.
+    pub(crate) application: Option<UserId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,7 +276,15 @@ impl World {
     fn insert_user(&mut self, id: UserId, name: &str, kind: UserKind) {
         self.users.insert(
             id,
-            User { id, kind, name: name.to_owned(), global_name: None, nick: None, roles: Vec::new() },
+            User {
+                id,
+                kind,
+                name: name.to_owned(),
+                global_name: None,
+                nick: None,
+                roles: Vec::new(),
+                application: None,
+            },
         );
     }
 
