@@ -10,6 +10,7 @@ mod limits;
 mod line;
 mod live;
 mod privacy;
+mod retelling;
 mod ruling;
 mod settling;
 mod steering;
@@ -27,11 +28,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::chat::addressing::{Incoming, is_addressed};
 use crate::chat::budget::{self, Room, TooLong};
+use crate::chat::buttons::Row;
 use crate::chat::history::{Conversation, ConversationId};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
-use crate::chat::settings::{Answers, Limits, Rules};
+use crate::chat::settings::{Answers, Limits, Rules, Style};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::generation::Generator;
 use crate::persona::{Persona, PersonaId, SamplingWish};
@@ -43,6 +45,7 @@ pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
 use live::{Live, now, speaker};
+pub use retelling::{Unwilling, Wish};
 use settling::Undone;
 pub use settling::{Page, Shown};
 use steering::Progress;
@@ -61,6 +64,8 @@ pub struct Settings {
     pub queue_per_conversation: usize,
     /// Whether messages that do not mention the bot can be read.
     pub reads_everything: bool,
+    /// Whether buttons stand under the last reply, where the server has not said it.
+    pub buttons: bool,
     /// Whether direct messages are answered.
     pub direct_messages: bool,
     /// The servers in which anything is answered; none stands for all.
@@ -109,8 +114,25 @@ pub struct Misfit {
 
 /// Carries out what a reply asks for.
 pub trait Outlet: Send {
-    /// Carries out one action.
-    fn act(&mut self, action: ReplyAction) -> impl Future<Output = Delivery> + Send;
+    /// From now on this persona speaks, which has this name in the conversation. As whom it will be seen.
+    fn appear(
+        &mut self,
+        persona: &Arc<Persona>,
+        name: &str,
+        style: Style,
+    ) -> impl Future<Output = Look> + Send;
+
+    /// Carries out one action. Under the message stands this row from then on, or none.
+    fn act(&mut self, action: ReplyAction, row: Option<Row>) -> impl Future<Output = Delivery> + Send;
+}
+
+/// As whom a persona is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As itself.
+    Itself,
+    /// As somebody with another name.
+    Another,
 }
 
 /// What became of an action.
@@ -119,7 +141,16 @@ pub enum Delivery {
     /// It is done.
     Done,
     /// A new message is there.
-    Sent(MessageId),
+    Sent {
+        /// Which.
+        message: MessageId,
+        /// The webhook that has posted it, if one has.
+        webhook: Option<u64>,
+    },
+    /// The message is there and can be changed no more.
+    Frozen,
+    /// A new message may be there, and it cannot be found out.
+    Uncertain,
     /// It could not be done, in spite of all tries.
     Failed,
     /// The message that shows it was deleted.
@@ -153,6 +184,8 @@ pub struct Assistant {
     undone: DashMap<ChannelId, Undone>,
     /// Members who do not want to be read.
     opted_out: DashSet<MemberId>,
+    /// Channels in which buttons stand under a reply.
+    dressed: DashSet<ChannelId>,
     asking: Arc<Asking>,
     /// A moment by both clocks: limits go by the one that never jumps.
     began: (Instant, u64),
@@ -177,12 +210,21 @@ pub struct Assistant {
 struct Running {
     live: Arc<Live>,
     member: MemberId,
+    /// Whoever wants something of the answer to it, when that is somebody else.
+    also: Option<MemberId>,
     progress: Arc<Progress>,
     stop: CancellationToken,
     /// What the message says now, when its author has changed it.
     edit: watch::Sender<Option<String>>,
     /// Cancelled when it is over.
     over: CancellationToken,
+}
+
+impl Running {
+    /// Whether it is a member's: what they said, or what they want of the answer.
+    fn is_of(&self, member: MemberId) -> bool {
+        self.member == member || self.also == Some(member)
+    }
 }
 
 impl Assistant {
@@ -208,6 +250,7 @@ impl Assistant {
             unreadable: DashSet::new(),
             undone: DashMap::new(),
             opted_out: DashSet::new(),
+            dressed: DashSet::new(),
             asking: Arc::default(),
             began: (Instant::now(), now()),
             changes: Mutex::default(),
@@ -236,6 +279,9 @@ impl Assistant {
         }
         let now = now();
         self.asking.recount(&store.asked_since(now.saturating_sub(limits::HOUR)).await?, now);
+        for channel in store.dressed().await? {
+            self.dressed.insert(channel);
+        }
         for (channel, server) in store.undone().await? {
             self.undone.insert(channel, Undone::new(server));
         }
@@ -294,7 +340,7 @@ impl Assistant {
             None => {}
         }
         let asked = asked(&incoming);
-        let (registration, stop, edits) = self.register(incoming.message, incoming.author.id, live)?;
+        let (registration, stop, edits) = self.register(incoming.message, incoming.author.id, None, live)?;
         self.leave_unread(&mut incoming);
         let work = if self.opted_out.contains(&incoming.author.id) {
             let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
@@ -333,6 +379,7 @@ impl Assistant {
         self: &Arc<Self>,
         message: MessageId,
         member: MemberId,
+        also: Option<MemberId>,
         live: Arc<Live>,
     ) -> Option<(Registration, CancellationToken, watch::Receiver<Option<String>>)> {
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
@@ -343,7 +390,7 @@ impl Assistant {
             Entry::Vacant(vacant) => {
                 let (live, progress) = (Arc::clone(&live), Arc::clone(&progress));
                 let (stop, over) = (stop.clone(), over.clone());
-                vacant.insert(Running { live, member, progress, stop, edit, over });
+                vacant.insert(Running { live, member, also, progress, stop, edit, over });
             }
         }
         let assistant = Arc::clone(self);

@@ -2,6 +2,7 @@
 
 pub mod addressing;
 pub mod budget;
+pub mod buttons;
 pub mod explanation;
 pub mod history;
 pub mod lore;

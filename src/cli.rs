@@ -227,6 +227,7 @@ fn assistant_settings(config: &Config) -> Settings {
         sampling: config.sampling,
         manner: Manner::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
+        buttons: config.discord.buttons,
         reads_everything: config.discord.message_content,
         direct_messages: config.discord.direct_messages,
         servers: config.discord.servers.clone(),

@@ -110,6 +110,8 @@ pub struct Discord {
     pub api_base: Option<String>,
     /// Whether to ask for the Message Content intent.
     pub message_content: bool,
+    /// Whether buttons stand under the last reply, where a server has not said it.
+    pub buttons: bool,
     /// Whether direct messages are answered.
     pub direct_messages: bool,
     /// The servers in which anything is answered; none stands for all.
@@ -217,6 +219,7 @@ struct RawDiscord {
     token_file: String,
     api_base: String,
     message_content: bool,
+    buttons: bool,
     direct_messages: bool,
     servers: String,
     answer_within_minutes: u64,
@@ -415,6 +418,7 @@ impl RawConfig {
                 token_file: some_path(&self.discord.token_file),
                 api_base,
                 message_content: self.discord.message_content,
+                buttons: self.discord.buttons,
                 direct_messages: self.discord.direct_messages,
                 servers,
                 answer_within: minutes(self.discord.answer_within_minutes),

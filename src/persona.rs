@@ -9,6 +9,7 @@ pub mod lint;
 pub mod lorebook;
 pub mod macros;
 mod picture;
+pub mod portrait;
 mod shipped;
 
 use std::sync::Arc;
@@ -80,6 +81,17 @@ impl Persona {
     /// [`ImportError`] with the line when the text is not such a file, and when it makes no sense.
     pub fn from_toml(id: &str, text: &str) -> Result<Self, ImportError> {
         Self::from_file(id, text.as_bytes()).map(|(persona, _)| persona)
+    }
+
+    /// The picture that stands beside what it says, small and square, as a PNG file: its own, or one that follows from its name.
+    ///
+    /// # Errors
+    /// A sentence when its picture cannot be read.
+    pub fn portrait(&self) -> Result<Vec<u8>, String> {
+        match &self.avatar {
+            Some(avatar) => portrait::portrait(avatar),
+            None => picture::plain(&self.card.name),
+        }
     }
 
     /// The name that it goes by in a conversation: `{{char}}`.

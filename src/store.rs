@@ -132,6 +132,7 @@ fn migrator() -> Migrator {
         step(1, "conversations", include_str!("store/0001_conversations.sql")),
         step(2, "requests", include_str!("store/0002_requests.sql")),
         step(3, "threads", include_str!("store/0003_threads.sql")),
+        step(5, "rows", include_str!("store/0005_rows.sql")),
     ])
 }
 

@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 use super::delivering::Delivering;
 use super::limits::Share;
 use super::line::{Busy, PlaceInLine};
+use super::retelling::Retelling;
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Part, TurnId};
 use crate::chat::notice::Notice;
 use crate::chat::request::{Asked, Concluded, Outcome};
-use crate::chat::{ChannelId, MemberId, MessageId};
+use crate::chat::{MemberId, MessageId, Place};
 
 /// A message that was taken in and waits to be answered. Dropping it gives its place up.
 pub struct Accepted {
@@ -44,6 +45,8 @@ pub(super) enum Work {
     Ignore(Option<Notice>),
     /// The reply to it was cut off when the last process ended, and is to be brought to an end.
     End(CutOff),
+    /// A member wants something of the last reply.
+    Retell(Retelling),
 }
 
 /// A reply that was cut off.
@@ -57,10 +60,16 @@ pub(super) struct CutOff {
 }
 
 impl Accepted {
-    /// The message that is answered.
+    /// The message that is answered, or the number of the wish that is granted.
     #[must_use]
-    pub fn trigger(&self) -> MessageId {
-        self.incoming.message
+    pub fn wanted_by(&self) -> MessageId {
+        self.asked.message
+    }
+
+    /// The name of whoever asked; empty where it does not matter.
+    #[must_use]
+    pub fn asker_name(&self) -> &str {
+        &self.incoming.author.name
     }
 
     /// Who posted it, when it is known.
@@ -71,8 +80,8 @@ impl Accepted {
 
     /// Where it is answered.
     #[must_use]
-    pub fn channel(&self) -> ChannelId {
-        self.incoming.channel
+    pub fn place(&self) -> Place {
+        self.registration.live.place
     }
 
     /// Whether it was taken in before a restart, and may have been answered then.
@@ -83,10 +92,11 @@ impl Accepted {
 
     /// The messages that show a part of the answer already.
     #[must_use]
-    pub fn shown(&self) -> Vec<MessageId> {
+    pub fn shown(&self) -> &[Part] {
         match &self.work {
-            Work::End(cut_off) => cut_off.parts.iter().map(|part| part.message).collect(),
-            Work::Answer { .. } | Work::Refuse(_) | Work::Ignore(_) => Vec::new(),
+            Work::End(cut_off) => &cut_off.parts,
+            Work::Retell(retelling) => &retelling.parts,
+            Work::Answer { .. } | Work::Refuse(_) | Work::Ignore(_) => &[],
         }
     }
 
@@ -116,7 +126,12 @@ impl Accepted {
                 delivering.end(cut_off).await;
                 None
             }
+            Work::Retell(retelling) => delivering.retell(&assistant, &asked, retelling).await,
         };
+        if let Some(turn) = delivering.turn {
+            live.done_with(turn);
+        }
+        delivering.dress(false).await;
         let (outcome, tokens, unreachable) = (delivering.outcome, delivering.tokens, delivering.unreachable);
         live.delete_now();
         // The registration is there until then, so that the program does not end before.

@@ -11,12 +11,15 @@ use super::line::{Busy, PlaceInLine};
 use super::live::{now, speaker};
 use super::{Assistant, Outlet};
 use crate::chat::addressing::{Incoming, RepliedTo};
-use crate::chat::budget::{self, TooLong};
-use crate::chat::history::{Origin, Part, Took, Turn, TurnId, TurnState, Variant};
+use crate::chat::budget::{self, Room, TooLong};
+use crate::chat::history::{
+    Conversation, ConversationId, Origin, Part, Took, Turn, TurnId, TurnState, Variant,
+};
 use crate::chat::notice::{self, Notice};
+use crate::chat::reply;
 use crate::chat::request::Outcome;
-use crate::chat::{sanitize, slots};
-use crate::generation::{Class, Event, Finish, Finished, Full, Generator, Meta, Request, Sampling};
+use crate::chat::{MemberId, ServerId, sanitize, slots};
+use crate::generation::{Class, Event, Finish, Finished, Full, Meta, Request, Sampling, Ticket};
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Chance, Context};
 
@@ -27,8 +30,16 @@ const NEXT_MESSAGE_SHARE: usize = 8;
 const MOST_GREETINGS: usize = 50;
 const LONGEST_GREETING: usize = 32 << 10;
 
+/// The generator is ready for a reply.
+pub(super) struct Admitted {
+    pub(super) ticket: Ticket,
+    pub(super) meta: Meta,
+    /// How the model's context is shared.
+    pub(super) room: Room,
+}
+
 /// Why there is no answer.
-enum Unanswered {
+pub(super) enum Unanswered {
     /// The member is told this.
     Refused(Notice),
     /// It was stopped.
@@ -82,6 +93,7 @@ impl<O: Outlet> Delivering<'_, O> {
         };
         // Its persona may have changed meanwhile.
         self.persona = self.live.persona();
+        self.appear().await;
         loop {
             self.read_again(incoming);
             assistant.leave_unread(incoming);
@@ -118,8 +130,15 @@ impl<O: Outlet> Delivering<'_, O> {
         let CutOff { turn, place, parts, content } = cut_off;
         let Ok(place) = place else { return self.outcome = Outcome::Waiting };
         let turn_to_speak = self.undisturbed(place.turn()).await;
-        let Some(text) = self.live.lock().turn(turn).map(|turn| turn.shown().text.clone()) else { return };
-        self.resume(turn, &text, &parts, &content);
+        let Some(said) = self.live.lock().turn(turn).cloned() else { return };
+        let assistant = Arc::clone(&self.assistant);
+        self.speak_as(&assistant, &said).await;
+        let content = match parts.as_slice() {
+            [_] => reply::without_heading(&content, &said.name),
+            _ => &content,
+        };
+        self.resume(turn, &said.shown().text, &parts, content);
+        self.reply.finish_with(Notice::Interrupted);
         let ending = match turn_to_speak {
             Err(Stopped::Closing) => return self.outcome = Outcome::Waiting,
             Err(stopped) => Ending::Stopped(stopped),
@@ -156,6 +175,7 @@ impl<O: Outlet> Delivering<'_, O> {
             conversation.begin_reply(speaker(&self.persona), &name, Some(incoming.message))
         };
         self.turn = Some(turn);
+        self.live.work_on(turn);
         self.reply.write(&greeting);
         self.reply.finish();
         let ending = self.deliver(None).await;
@@ -169,7 +189,7 @@ impl<O: Outlet> Delivering<'_, O> {
                 .iter()
                 .take(MOST_GREETINGS)
                 .map(said)
-                .filter(|text| text.len() <= LONGEST_GREETING)
+                .filter(|text| text.len() <= LONGEST_GREETING && !sanitize::is_blank(text))
                 .collect();
             let mut conversation = self.live.lock();
             conversation.greet(turn);
@@ -183,41 +203,14 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Waits for the generator, builds the prompt when its turn has come, and delivers what is generated. Whoever calls has the
     /// turn to speak and keeps it until the reply is over: the next prompt contains it.
     async fn generate(&mut self, assistant: &Assistant, incoming: &mut Incoming) -> Result<(), Unanswered> {
-        let generator = &assistant.generator;
-        let model = generator.info();
-        let wish = self.persona.card.sampling.or(assistant.settings.sampling);
-        let room = assistant.room(&self.persona);
-        let meta = Meta {
-            request: assistant.next_request.fetch_add(1, Ordering::Relaxed),
-            conversation: self.live.lock().id.0,
-            member: incoming.author.id.0,
-            server: incoming.server.map_or(0, |server| server.0),
-            class: Class::Interactive,
-            deadline: None,
-            estimated_tokens: room.reply,
-        };
-        let mut ticket = match generator.reserve(meta) {
-            Ok(ticket) => ticket,
-            Err(full) => return Err(refused(full)),
-        };
-        let progress = Arc::clone(&self.progress);
-        let turn = async {
-            while let Some(queued) = ticket.queued().await {
-                progress.queued(queued);
-            }
-            ticket.turn().await
-        };
-        let turn = self.while_typing(turn).await;
-        self.progress.answering();
-        match turn {
-            Ok(Ok(())) => {}
-            Ok(Err(full)) => return Err(refused(full)),
-            Err(stopped) => return Err(Unanswered::Stopped(stopped)),
-        }
+        let admitted = self.admitted(assistant, incoming.author.id, incoming.server).await?;
+        let Admitted { ticket, meta, room } = admitted;
         self.read_again(incoming);
         assistant.leave_unread(incoming);
         let heard = self.hear(incoming);
-        let fitted = match self.fit(generator, room.prompt, heard.quoted.unwrap_or(heard.trigger)).await {
+        let history = self.live.lock().clone();
+        let keep = heard.quoted.unwrap_or(heard.trigger);
+        let fitted = match self.fit(assistant, history, None, room.prompt, keep).await {
             Ok(fitted) => fitted,
             Err(notice) => {
                 self.forget(&heard);
@@ -231,44 +224,108 @@ impl<O: Outlet> Delivering<'_, O> {
             "generating"
         );
         debug!(request = meta.request, "the prompt:\n{}", fitted.explanation);
-        let request = {
+        // Whoever begins to speak now is not among those whose line ends the reply.
+        let next = self.live.lock().next_turn();
+        let (request, variant) = self.request(assistant, fitted, room.reply, next, 0);
+        {
             let mut conversation = self.live.lock();
-            let stop = slots::stop_strings(&self.persona, &conversation, fitted.direct);
             let name = self.persona.char_name();
             let id = conversation.begin_reply(speaker(&self.persona), name, Some(incoming.message));
             self.turn = Some(id);
-            let seed = conversation.seed.wrapping_add(id.0);
+            self.live.work_on(id);
             if let Some(turn) = conversation.turn_mut(id) {
-                let variant = turn.shown_mut();
-                variant.lore = fitted.lore;
-                variant.origin = Some(Origin {
-                    model: model.id.clone(),
-                    seed,
-                    sampling: wish,
-                    prompt_tokens: fitted.tokens,
-                    cached_tokens: 0,
-                    new_tokens: 0,
-                    took: Took::default(),
-                    explanation: fitted.explanation,
-                });
+                *turn.shown_mut() = variant;
             }
-            let sampling = sampling(wish, seed);
-            Request { prompt: fitted.prompt, min_tokens: 1, max_tokens: room.reply, sampling, stop }
-        };
+        }
         let ending = self.deliver(Some(ticket.start(request))).await;
         self.conclude(&ending, &heard, meta.request);
-        let id = self.live.lock().id;
-        let goes_on = assistant.conversations.contains_key(&id);
-        if matches!(ending, Ending::Generated(Event::Finished(_))) && goes_on {
-            self.look_ahead(assistant, room.prompt).await;
-        }
-        if self.live.is_stale() || !assistant.conversations.contains_key(&id) {
-            // It was dropped meanwhile, or somebody was forgotten, and what was computed for it since must go too.
-            generator.forget(meta.conversation);
-        }
+        self.afterwards(assistant, &ending, meta.conversation, room.prompt).await;
         match ending {
             Ending::Stopped(stopped @ Stopped::Edited) => Err(Unanswered::Stopped(stopped)),
             _ => Ok(()),
+        }
+    }
+
+    /// Waits for the generator, while the reader sees that somebody is typing.
+    pub(super) async fn admitted(
+        &mut self,
+        assistant: &Assistant,
+        member: MemberId,
+        server: Option<ServerId>,
+    ) -> Result<Admitted, Unanswered> {
+        let room = assistant.room(&self.persona);
+        let meta = Meta {
+            request: assistant.next_request.fetch_add(1, Ordering::Relaxed),
+            conversation: self.live.lock().id.0,
+            member: member.0,
+            server: server.map_or(0, |server| server.0),
+            class: Class::Interactive,
+            deadline: None,
+            estimated_tokens: room.reply,
+        };
+        let mut ticket = match assistant.generator.reserve(meta) {
+            Ok(ticket) => ticket,
+            Err(full) => return Err(refused(full)),
+        };
+        let progress = Arc::clone(&self.progress);
+        let turn = async {
+            while let Some(queued) = ticket.queued().await {
+                progress.queued(queued);
+            }
+            ticket.turn().await
+        };
+        let turn = self.while_typing(turn).await;
+        self.progress.answering();
+        match turn {
+            Ok(Ok(())) => Ok(Admitted { ticket, meta, room }),
+            Ok(Err(full)) => Err(refused(full)),
+            Err(stopped) => Err(Unanswered::Stopped(stopped)),
+        }
+    }
+
+    /// What is asked of the generator for a turn, and the variant that will hold it; `number` tells the variants of a turn apart.
+    pub(super) fn request(
+        &self,
+        assistant: &Assistant,
+        fitted: budget::Fitted,
+        most: usize,
+        turn: TurnId,
+        number: u64,
+    ) -> (Request, Variant) {
+        let wish = self.persona.card.sampling.or(assistant.settings.sampling);
+        let conversation = self.live.lock();
+        let stop = slots::stop_strings(&self.persona, &conversation, fitted.direct);
+        let seed = conversation.seed.wrapping_add(turn.0).wrapping_add(number << 32);
+        let origin = Origin {
+            model: assistant.generator.info().id.clone(),
+            seed,
+            sampling: wish,
+            prompt_tokens: fitted.tokens,
+            cached_tokens: 0,
+            new_tokens: 0,
+            took: Took::default(),
+            explanation: fitted.explanation,
+        };
+        let variant = Variant { lore: fitted.lore, origin: Some(origin), ..Variant::default() };
+        let sampling = sampling(wish, seed);
+        (Request { prompt: fitted.prompt, min_tokens: 1, max_tokens: most, sampling, stop }, variant)
+    }
+
+    /// Gets the next prompt ready, or sees to it that nothing is left of what is forgotten.
+    pub(super) async fn afterwards(
+        &self,
+        assistant: &Assistant,
+        ending: &Ending,
+        conversation: u64,
+        room: usize,
+    ) {
+        let goes_on = || assistant.conversations.contains_key(&ConversationId(conversation));
+        if matches!(ending, Ending::Generated(Event::Finished(_))) && goes_on() {
+            self.look_ahead(assistant, room).await;
+        }
+        if self.live.is_stale() || !goes_on() {
+            // It was dropped meanwhile, or somebody was forgotten, and what was computed for it since must go too.
+            assistant.generator.forget(conversation);
         }
     }
 
@@ -282,7 +339,8 @@ impl<O: Outlet> Delivering<'_, O> {
         let (Some(newest), false) = (newest, self.live.line.is_awaited()) else { return };
         // What does not fit without the next message is found out with it.
         let room = room - room / NEXT_MESSAGE_SHARE;
-        let Ok(fitted) = self.fit(&assistant.generator, room, newest).await else { return };
+        let history = self.live.lock().clone();
+        let Ok(fitted) = self.fit(assistant, history, None, room, newest).await else { return };
         // The prompt is turned into tokens there, which takes a moment.
         let generator = Arc::clone(&assistant.generator);
         let hinted = tokio::task::spawn_blocking(move || generator.prefill(id.0, fitted.prompt)).await;
@@ -291,20 +349,27 @@ impl<O: Outlet> Delivering<'_, O> {
         }
     }
 
-    /// Builds the prompt. Counting the tokens of a long history takes a while, so it is done on a copy, beside the
-    /// async threads; only the reply whose turn it is changes the history, so the copy stays true.
-    async fn fit(
+    /// Builds the prompt that follows a history; with a turn that `goes_on` it ends in the middle of that. Counting the tokens of a
+    /// long history takes a while, so it is done beside the async threads, on a copy; only the reply whose turn it is changes
+    /// the history, so the copy stays true.
+    pub(super) async fn fit(
         &self,
-        generator: &Arc<dyn Generator>,
+        assistant: &Assistant,
+        mut history: Conversation,
+        goes_on: Option<&Turn>,
         room: usize,
         keep: TurnId,
     ) -> Result<budget::Fitted, Notice> {
-        let (generator, persona) = (Arc::clone(generator), Arc::clone(&self.persona));
-        let mut draft = self.live.lock().clone();
+        let (generator, persona) = (Arc::clone(&assistant.generator), Arc::clone(&self.persona));
+        let goes_on = goes_on.cloned();
         let fitting = tokio::task::spawn_blocking(move || {
             let count = |prompt: &_| generator.count(prompt).tokens();
-            budget::fit(&persona, &mut draft, &generator.info().id, room, keep, count)
-                .map(|fitted| (fitted, draft.cut))
+            let model = &generator.info().id;
+            let fitted = match &goes_on {
+                None => budget::fit(&persona, &mut history, model, room, keep, count),
+                Some(turn) => budget::fit_begun(&persona, &mut history, model, room, turn, count),
+            };
+            fitted.map(|fitted| (fitted, history.cut))
         });
         match fitting.await {
             Ok(Ok((fitted, cut))) => {
@@ -359,6 +424,18 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Leaves the history as it should be after a generation: what was shown is remembered, and a message to which
     /// nothing was shown can be asked anew.
     fn conclude(&mut self, ending: &Ending, heard: &Heard, request: u64) {
+        self.log_ending(ending, request);
+        if self.delivered.is_empty() {
+            return self.forget(heard);
+        }
+        if matches!(ending, Ending::Stopped(Stopped::Unwanted)) {
+            self.live.lock().forget(heard.trigger);
+        }
+        self.remember(ending);
+    }
+
+    /// Says in the log how a generation ended, and counts its tokens.
+    pub(super) fn log_ending(&mut self, ending: &Ending, request: u64) {
         match ending {
             Ending::Generated(Event::Finished(Finished { reason, usage, timings, .. })) => {
                 self.tokens = usage.new_tokens;
@@ -379,13 +456,6 @@ impl<O: Outlet> Delivering<'_, O> {
             Ending::Generated(_) | Ending::Said | Ending::Closed => {}
             Ending::Stopped(stopped) => info!(request, ?stopped, "stopped"),
         }
-        if self.delivered.is_empty() {
-            return self.forget(heard);
-        }
-        if matches!(ending, Ending::Stopped(Stopped::Unwanted)) {
-            self.live.lock().forget(heard.trigger);
-        }
-        self.remember(ending);
     }
 }
 

@@ -10,13 +10,15 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::following::Change;
-use super::live::Live;
+use super::live::{Live, speaker};
 use super::steering::Progress;
-use super::{Assistant, Delivery, Outlet, Registration};
-use crate::chat::history::{Part, Tokens, Took, Turn, TurnId, TurnState};
+use super::{Assistant, Delivery, Look, Outlet, Registration};
+use crate::chat::buttons::Row;
+use crate::chat::history::{Part, Tokens, Took, Turn, TurnId, TurnState, Variant};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::request::Outcome;
+use crate::chat::settings::Style;
 use crate::chat::{MessageId, sanitize, split};
 use crate::generation::{Event, Failure, FailureKind, Finish, Finished, Generation, Timings};
 use crate::persona::Persona;
@@ -35,6 +37,8 @@ pub(super) enum Stopped {
     Edited,
     /// It cannot be delivered.
     Undeliverable,
+    /// It may have been delivered, and nobody knows.
+    Uncertain,
     /// The program ends.
     Closing,
 }
@@ -51,23 +55,41 @@ pub(super) enum Ending {
     Stopped(Stopped),
 }
 
+/// What the persona's turn shows from when something new is shown.
+pub(super) enum Coming {
+    /// Another way to say it.
+    New(Box<Variant>),
+    /// One of the ways that there are.
+    Known(usize),
+}
+
 /// A reply on its way to the outlet and into the history.
 pub(super) struct Delivering<'a, O> {
-    outlet: &'a mut O,
-    manner: Manner,
+    pub(super) outlet: &'a mut O,
+    pub(super) manner: Manner,
     stop: CancellationToken,
     pub(super) progress: Arc<Progress>,
     /// What its trigger says now, when that has changed.
     pub(super) edits: watch::Receiver<Option<String>>,
     /// How often it may begin again.
     beginnings: usize,
-    assistant: Arc<Assistant>,
+    pub(super) assistant: Arc<Assistant>,
     pub(super) reply: Reply,
     pub(super) live: Arc<Live>,
     /// Who speaks, in the version of this reply.
     pub(super) persona: Arc<Persona>,
+    /// The persona's name where it is seen as another one.
+    heading: Option<String>,
     /// The persona's turn that the reply is written into.
     pub(super) turn: Option<TurnId>,
+    /// Whether it is known already what it says.
+    is_known: bool,
+    /// What takes the place of what that turn shows; nothing of it is shown yet.
+    pub(super) coming: Option<Coming>,
+    /// What the reply goes on with, when it does: the tokens of that, if they stand for it.
+    pub(super) goes_on: Option<Option<Tokens>>,
+    /// What stands under its last message.
+    row: Option<Row>,
     /// What the reader has certainly seen.
     pub(super) delivered: String,
     /// What has become of the trigger by now.
@@ -100,7 +122,12 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             assistant: Arc::clone(&registration.assistant),
             live,
             persona,
+            heading: None,
             turn: None,
+            is_known: false,
+            coming: None,
+            goes_on: None,
+            row: None,
             delivered: String::new(),
             outcome: Outcome::Dropped,
             tokens: 0,
@@ -111,15 +138,67 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     /// An empty reply again, in place of one of which nothing was shown.
     pub(super) fn begin_again(&mut self) {
         self.beginnings -= 1;
-        self.reply = blank(&self.persona, self.manner);
+        self.reply = self.blank();
         self.turn = None;
+    }
+
+    /// It does not begin again, whatever becomes of its trigger.
+    pub(super) fn begins_once(&mut self) {
+        self.beginnings = 0;
+    }
+
+    /// An empty reply of the persona.
+    pub(super) fn blank(&self) -> Reply {
+        let mut reply = blank(&self.persona, self.manner);
+        if let Some(name) = &self.heading {
+            reply.head(name);
+        }
+        reply
+    }
+
+    /// From now on the persona speaks, seen as what the place allows.
+    pub(super) async fn appear(&mut self) {
+        let name = self.live.lock().name_of(&speaker(&self.persona), self.persona.char_name());
+        let style = self.assistant.style_in(self.live.place);
+        self.appear_as(name, style).await;
+        self.head();
+    }
+
+    /// The same as whoever has said this.
+    pub(super) async fn speak_as(&mut self, assistant: &Assistant, said: &Turn) {
+        self.persona = assistant.speaker_of(&self.live, said).unwrap_or_else(|| self.live.persona());
+        // What is there already is seen as what it is.
+        let webhook = said.parts.first().map(|part| part.webhook);
+        let style = match webhook {
+            Some(None) => Style::Bot,
+            Some(Some(_)) => Style::Own,
+            None => assistant.style_in(self.live.place),
+        };
+        self.appear_as(said.name.clone(), style).await;
+        if matches!(webhook, Some(Some(_))) {
+            self.heading = None;
+        }
+        self.head();
+    }
+
+    async fn appear_as(&mut self, name: String, style: Style) {
+        let look = self.outlet.appear(&self.persona, &name, style).await;
+        self.heading = (look == Look::Another).then_some(name);
+    }
+
+    /// Puts the name above the reply where it is needed.
+    pub(super) fn head(&mut self) {
+        if let Some(name) = &self.heading {
+            self.reply.head(name);
+        }
     }
 
     /// Goes on with a reply that was cut off, of which these messages show something.
     pub(super) fn resume(&mut self, turn: TurnId, text: &str, parts: &[Part], content: &str) {
         let starts: Vec<usize> = parts.iter().map(|part| part.start).collect();
         let now = Instant::now().into_std();
-        self.reply = Reply::cut_off(text, &starts, content, Notice::Interrupted, self.manner, now);
+        self.reply = Reply::begun(text, &starts, content, self.manner, now);
+        self.head();
         self.turn = Some(turn);
         let last = starts.last().copied().unwrap_or_default();
         let shown = split::end_of(text, last, content, self.manner.links).unwrap_or(text.len());
@@ -154,6 +233,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 return Ending::Stopped(stopped);
             }
             if self.reply.is_over() {
+                self.dress(false).await;
                 return ending;
             }
             let generating = generation.is_some();
@@ -229,51 +309,179 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     /// Does what is due. What will be shown is written into the history before it is shown.
     async fn act_on_due(&mut self) -> Result<(), Stopped> {
         while let Some(action) = self.live.due(&mut self.reply, self.manner) {
-            if action == ReplyAction::Typing {
-                match self.outlet.act(action).await {
-                    Delivery::Gone | Delivery::Deleted => return Err(Stopped::Undeliverable),
-                    // A typing sign that is missing costs nothing.
-                    Delivery::Done | Delivery::Sent(_) | Delivery::Failed => continue,
-                }
-            }
-            self.record(|turn, reply| {
-                turn.state = TurnState::Streaming;
-                reply.shown_text().clone_into(&mut turn.shown_mut().text);
-            });
-            self.live.save().await;
             let (part, start) = match action {
+                ReplyAction::Typing => {
+                    match self.outlet.act(action, None).await {
+                        Delivery::Gone | Delivery::Deleted => return Err(Stopped::Undeliverable),
+                        // A typing sign that is missing costs nothing.
+                        _ => continue,
+                    }
+                }
+                ReplyAction::Delete { part } => {
+                    self.take_away(part).await?;
+                    continue;
+                }
+                ReplyAction::Tell { .. } => {
+                    let delivery = self.outlet.act(action, None).await;
+                    self.live.shown(self.manner);
+                    match delivery {
+                        Delivery::Sent { message, .. } => self.noticed(message),
+                        Delivery::Failed => return Err(self.failed().await),
+                        _ => return Err(Stopped::Undeliverable),
+                    }
+                    continue;
+                }
                 ReplyAction::Send { part, start, .. } => (part, start),
                 ReplyAction::Edit { part, .. } => (part, 0),
-                ReplyAction::Typing => (0, 0),
+                // A reply knows nothing of buttons.
+                ReplyAction::Dress { .. } => continue,
             };
-            let delivery = self.outlet.act(action).await;
+            self.begin_to_show();
+            let is_known = self.is_known;
+            self.record(|turn, reply| {
+                turn.state = TurnState::Streaming;
+                if !is_known {
+                    say(turn.shown_mut(), reply.shown_text());
+                }
+            });
+            let row = self.row_now(!self.reply.is_over());
+            let elsewhere = self.put_row(row);
+            self.live.save().await;
+            let delivery = self.outlet.act(action, row).await;
             self.live.shown(self.manner);
             match delivery {
-                Delivery::Done => {}
-                Delivery::Sent(message) => {
-                    self.posted(message, start);
+                Delivery::Done => {
+                    self.row = row;
+                    self.outcome = Outcome::Answered;
+                }
+                Delivery::Sent { message, webhook } => {
+                    self.row = row;
+                    self.posted(Part { message, webhook, start });
                     self.live.save().await;
+                    self.undress(elsewhere).await;
+                }
+                Delivery::Frozen if self.delivered.is_empty() => {
+                    self.tell_at_once(Notice::Unchangeable).await;
+                    return Err(Stopped::Undeliverable);
+                }
+                Delivery::Frozen => {
+                    self.reply.go_on_after(&self.delivered);
+                    continue;
+                }
+                Delivery::Uncertain => {
+                    self.reply.shown_text().clone_into(&mut self.delivered);
+                    self.outcome = Outcome::Waiting;
+                    self.unreachable = true;
+                    return Err(Stopped::Uncertain);
                 }
                 Delivery::Deleted => {
                     self.lose(part);
                     return Err(Stopped::Undeliverable);
                 }
                 Delivery::Gone => return Err(Stopped::Undeliverable),
-                Delivery::Failed => {
-                    self.apologise().await;
-                    return Err(Stopped::Undeliverable);
-                }
+                Delivery::Failed => return Err(self.failed().await),
             }
             self.reply.shown_text().clone_into(&mut self.delivered);
         }
         Ok(())
     }
 
+    /// Something could not be shown.
+    async fn failed(&mut self) -> Stopped {
+        self.apologise().await;
+        Stopped::Undeliverable
+    }
+
+    /// What comes takes the place of what the turn has shown.
+    fn begin_to_show(&mut self) {
+        let Some(coming) = self.coming.take() else { return };
+        let mut conversation = self.live.lock();
+        let Some(turn) = self.turn.and_then(|turn| conversation.turn_mut(turn)) else { return };
+        match coming {
+            Coming::New(variant) => {
+                turn.variants.push(*variant);
+                turn.selected = turn.variants.len() - 1;
+            }
+            Coming::Known(variant) => {
+                turn.selected = variant.min(turn.variants.len() - 1);
+                self.is_known = true;
+            }
+        }
+        turn.parts.truncate(1);
+        for part in &mut turn.parts {
+            part.start = 0;
+        }
+    }
+
+    /// Deletes a message of the turn, because what it shows is not said any more.
+    async fn take_away(&mut self, part: usize) -> Result<(), Stopped> {
+        let message = self.message_of(part);
+        if let Some(message) = message {
+            self.live.will_delete(message);
+        }
+        let delivery = self.outlet.act(ReplyAction::Delete { part }, None).await;
+        self.live.shown(self.manner);
+        if matches!(delivery, Delivery::Done | Delivery::Deleted) {
+            return Ok(());
+        }
+        if let Some(message) = message {
+            self.live.did_not_delete(message);
+        }
+        self.tell_at_once(Notice::Unchangeable).await;
+        Err(Stopped::Undeliverable)
+    }
+
+    /// The message that shows a part of the turn.
+    fn message_of(&self, part: usize) -> Option<MessageId> {
+        let conversation = self.live.lock();
+        let turn = self.turn.and_then(|turn| conversation.turn(turn))?;
+        turn.parts.get(part).map(|part| part.message)
+    }
+
+    /// The buttons that are to stand under the last message of the reply, if any are.
+    fn row_now(&self, growing: bool) -> Option<Row> {
+        let turn = self.turn?;
+        self.assistant.row_of(&self.live, turn, growing)
+    }
+
+    /// Notes where the buttons stand from now on. Returns the message under which they stood.
+    fn put_row(&self, row: Option<Row>) -> Option<Part> {
+        let turn = self.turn?;
+        let mut conversation = self.live.lock();
+        let elsewhere = conversation.row().and_then(|turn| turn.parts.last().copied());
+        if row.is_some() {
+            conversation.put_row(turn);
+            self.assistant.dressed.insert(self.live.place.channel);
+        } else {
+            conversation.take_row(turn);
+        }
+        elsewhere
+    }
+
+    /// Under this message no buttons stand any more. Those that do are answered as such; the outlet has logged it.
+    async fn undress(&mut self, part: Option<Part>) {
+        if let Some(Part { message, webhook, .. }) = part {
+            let _ = self.outlet.act(ReplyAction::Dress { message, webhook }, None).await;
+        }
+    }
+
+    /// Puts the right buttons under the last message of the reply, when others or none stand there.
+    pub(super) async fn dress(&mut self, growing: bool) {
+        let row = self.row_now(growing);
+        let last = self.turn.and_then(|turn| self.live.lock().turn(turn)?.parts.last().copied());
+        let Some(Part { message, webhook, .. }) = last.filter(|_| row != self.row) else { return };
+        let elsewhere = self.put_row(row).filter(|part| part.message != message);
+        self.live.save().await;
+        if self.outlet.act(ReplyAction::Dress { message, webhook }, row).await == Delivery::Done {
+            self.row = row;
+        }
+        self.undress(elsewhere).await;
+    }
+
     /// The message of a part was deleted: what it showed goes when the reply is over.
     fn lose(&self, part: usize) {
-        let turn = self.turn.and_then(|turn| self.live.lock().turn(turn).cloned());
-        if let Some(lost) = turn.and_then(|turn| turn.parts.get(part).copied()) {
-            self.live.delete_later(lost.message);
+        if let Some(lost) = self.message_of(part) {
+            self.live.delete_later(lost);
         }
     }
 
@@ -281,33 +489,32 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     async fn apologise(&mut self) {
         let notice =
             if self.delivered.is_empty() { Notice::Broken { retryable: true } } else { Notice::CutOff };
+        self.tell_at_once(notice).await;
+    }
+
+    /// Tells the member something beside what is being shown.
+    async fn tell_at_once(&mut self, notice: Notice) {
         let part = self.reply.parts();
-        let action = ReplyAction::Send { part, start: 0, content: notice.to_string() };
-        match self.outlet.act(action).await {
-            Delivery::Sent(message) => self.noticed(message),
+        let action = ReplyAction::Tell { part, content: notice.to_string() };
+        match self.outlet.act(action, None).await {
+            Delivery::Sent { message, .. } => self.noticed(message),
             Delivery::Failed if self.outcome == Outcome::Dropped && self.assistant.answers_later() => {
                 // Nothing gets through at present.
                 self.outcome = Outcome::Waiting;
                 self.unreachable = true;
             }
-            Delivery::Done | Delivery::Failed | Delivery::Deleted | Delivery::Gone => {}
+            _ => {}
         }
     }
 
-    /// A message was posted: it is a part of the turn, or, while the persona has said nothing, a notice.
-    fn posted(&mut self, message: MessageId, start: usize) {
-        // What comes after the text is a notice.
-        let says = self.reply.shown_text();
-        if self.turn.is_none() || sanitize::is_blank(says) || start >= says.len() {
-            self.noticed(message);
-        } else {
-            self.outcome = Outcome::Answered;
-            self.record(|turn, _| turn.parts.push(Part { message, webhook: None, start }));
-            if self.assistant.change_of(message) == Some(Change::Deleted) {
-                // That was heard of before it was known whose it is.
-                self.live.delete_later(message);
-                self.stop.cancel();
-            }
+    /// A message was posted that shows a part of the turn.
+    fn posted(&mut self, part: Part) {
+        self.outcome = Outcome::Answered;
+        self.record(|turn, _| turn.parts.push(part));
+        if self.assistant.change_of(part.message) == Some(Change::Deleted) {
+            // That was heard of before it was known whose it is.
+            self.live.delete_later(part.message);
+            self.stop.cancel();
         }
     }
 
@@ -348,6 +555,10 @@ impl<'a, O: Outlet> Delivering<'a, O> {
 
     /// Writes the reply as it ended into its turn.
     pub(super) fn remember(&self, ending: &Ending) {
+        if self.coming.is_some() {
+            // The turn is as it was.
+            return;
+        }
         let state = match ending {
             Ending::Said => TurnState::Complete,
             Ending::Generated(Event::Finished(finished)) => match finished.reason {
@@ -355,12 +566,13 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 _ => TurnState::Complete,
             },
             Ending::Generated(_) | Ending::Stopped(Stopped::Undeliverable) => TurnState::Failed,
+            Ending::Stopped(Stopped::Uncertain) => TurnState::Uncertain,
             Ending::Closed | Ending::Stopped(_) => TurnState::Interrupted,
         };
         self.record(|turn, reply| {
             turn.state = state;
             let variant = turn.shown_mut();
-            self.delivered.clone_into(&mut variant.text);
+            say(variant, &self.delivered);
             let (Some(origin), Ending::Generated(Event::Finished(finished))) = (&mut variant.origin, ending)
             else {
                 return;
@@ -374,12 +586,24 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             // The ids stand for the text only as long as it is exactly what the model wrote.
             let verbatim =
                 reply.verbatim().filter(|_| variant.text == reply.text() && !finished.ids.is_empty());
-            variant.tokens = verbatim.map(|leading_space| Tokens {
-                model: origin.model.clone(),
-                ids: finished.ids.clone(),
-                leading_space,
-            });
+            let model = origin.model.clone();
+            let tokens = |leading_space| match &self.goes_on {
+                None => Some(Tokens { model, ids: finished.ids.clone(), leading_space }),
+                Some(before) => {
+                    let Tokens { ids, leading_space, .. } = before.as_ref()?;
+                    Some(Tokens { model, ids: [ids, &*finished.ids].concat(), leading_space: *leading_space })
+                }
+            };
+            variant.tokens = verbatim.and_then(tokens);
         });
+    }
+}
+
+/// A variant says this from now on. The tokens of what it said before do not stand for anything else.
+fn say(variant: &mut Variant, text: &str) {
+    if variant.text != text {
+        text.clone_into(&mut variant.text);
+        variant.tokens = None;
     }
 }
 

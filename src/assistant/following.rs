@@ -21,6 +21,9 @@ impl Assistant {
     /// A message was deleted: an answer to it stops, and what it showed goes.
     pub async fn message_deleted(&self, place: Place, message: MessageId) {
         self.remember_change(message, Change::Deleted);
+        if let Some(live) = self.live_in(place.channel) {
+            live.heard_gone(message);
+        }
         if let Some(running) = self.running.get(&message) {
             running.stop.cancel();
         }
@@ -28,6 +31,9 @@ impl Assistant {
             return;
         }
         let Some(live) = self.bring(place).await else { return };
+        if live.is_replaced(message) {
+            return;
+        }
         let trigger = live.lock().turn_of(message).and_then(|turn| turn.trigger);
         let being_made = trigger.filter(|&trigger| trigger != message);
         if let Some(running) = being_made.and_then(|trigger| self.running.get(&trigger)) {

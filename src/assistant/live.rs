@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::line::Line;
-use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnKind};
+use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnId, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::{MessageId, Place};
 use crate::persona::Persona;
@@ -16,6 +16,9 @@ use crate::store::Store;
 
 /// Most of its own notices that the bot remembers in a conversation.
 const NOTICES_MAX: usize = 32;
+
+/// So many of the last messages of the channel are known.
+const NEWEST_MAX: usize = 16;
 
 /// So many of the last messages are known to have been taken in, whatever became of them.
 pub(super) const TAKEN_MAX: usize = 256;
@@ -37,6 +40,12 @@ pub(super) struct Live {
     taken: Mutex<VecDeque<MessageId>>,
     /// Messages of the reply that is being made which were deleted: they are taken out when it is over.
     deleted: Mutex<Vec<MessageId>>,
+    /// The last messages that the bot itself has deleted, because another way to say it takes their place.
+    replaced: Mutex<VecDeque<MessageId>>,
+    /// The last messages that were posted in the channel, by anybody, and are there still, as far as it was heard of.
+    newest: Mutex<VecDeque<MessageId>>,
+    /// The turn that is being said, or said anew.
+    at_work: Mutex<Option<TurnId>>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
     /// Whether what was computed of it must go, because somebody was forgotten.
@@ -118,6 +127,9 @@ impl Live {
             notices: Mutex::default(),
             taken: Mutex::default(),
             deleted: Mutex::default(),
+            replaced: Mutex::default(),
+            newest: Mutex::default(),
+            at_work: Mutex::default(),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
             weight,
@@ -181,7 +193,9 @@ impl Live {
         let mut next_edit = lock(&self.next_edit);
         reply.not_before(next_edit.into_std());
         let action = reply.due(now.into_std());
-        if action.as_ref().is_some_and(|action| *action != ReplyAction::Typing) {
+        let shows =
+            |action: &ReplyAction| !matches!(action, ReplyAction::Typing | ReplyAction::Delete { .. });
+        if action.as_ref().is_some_and(shows) {
             *next_edit = now + manner.between_edits;
         }
         action
@@ -221,6 +235,54 @@ impl Live {
     /// This message of the reply that is being made is gone.
     pub(super) fn delete_later(&self, message: MessageId) {
         lock(&self.deleted).push(message);
+    }
+
+    /// The bot itself is about to delete a message that it has posted.
+    pub(super) fn will_delete(&self, message: MessageId) {
+        remember(&self.replaced, message, NOTICES_MAX);
+    }
+
+    /// It could not.
+    pub(super) fn did_not_delete(&self, message: MessageId) {
+        lock(&self.replaced).retain(|replaced| *replaced != message);
+    }
+
+    /// Whether the bot itself has deleted it, so that nothing follows from that.
+    pub(super) fn is_replaced(&self, message: MessageId) -> bool {
+        lock(&self.replaced).contains(&message)
+    }
+
+    /// Somebody has posted a message in the channel.
+    pub(super) fn heard_of(&self, message: MessageId) {
+        remember(&self.newest, message, NEWEST_MAX);
+    }
+
+    /// A message of the channel is gone.
+    pub(super) fn heard_gone(&self, message: MessageId) {
+        lock(&self.newest).retain(|heard| *heard != message);
+    }
+
+    /// Whether nothing was posted in the channel after a message, as far as it was heard of.
+    pub(super) fn is_newest(&self, message: MessageId) -> bool {
+        lock(&self.newest).iter().all(|heard| *heard <= message || self.is_replaced(*heard))
+    }
+
+    /// This turn is being said.
+    pub(super) fn work_on(&self, turn: TurnId) {
+        *lock(&self.at_work) = Some(turn);
+    }
+
+    /// This turn is not being said any more.
+    pub(super) fn done_with(&self, turn: TurnId) {
+        let mut at_work = lock(&self.at_work);
+        if *at_work == Some(turn) {
+            *at_work = None;
+        }
+    }
+
+    /// Whether this turn is being said.
+    pub(super) fn is_at_work_on(&self, turn: TurnId) -> bool {
+        *lock(&self.at_work) == Some(turn)
     }
 
     /// Takes out what was deleted while the reply was made.

@@ -1,7 +1,7 @@
 //! What members and servers may ask: to have what is kept of them, to have it forgotten, and not to be read. And what is
 //! forgotten by itself when its time has come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Assistant;
 use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
-use crate::chat::history::{ConversationId, TurnState};
+use crate::chat::history::ConversationId;
 use crate::chat::{MemberId, MessageId, ServerId};
 use crate::store::{Store, StoreError};
 
@@ -212,9 +212,8 @@ impl Assistant {
                     self.generator.forget(id.0);
                     continue;
                 };
-                let changed = live.lock().forget_all(|turn| {
-                    turn.said < before && !matches!(turn.state, TurnState::Pending | TurnState::Streaming)
-                });
+                let changed =
+                    live.lock().forget_all(|turn| turn.said < before && !turn.state.is_unfinished());
                 if changed {
                     live.save().await;
                     self.forget_computed(&live);
@@ -227,22 +226,23 @@ impl Assistant {
 
     /// Stops what is being answered of a member, waits until it is over, and returns the messages.
     async fn stop_member(&self, member: MemberId) -> BTreeSet<MessageId> {
-        let theirs = self.running.iter().filter(|running| running.member == member);
-        let running: BTreeMap<MessageId, CancellationToken> = theirs
+        let theirs = self.running.iter().filter(|running| running.is_of(member));
+        let running: Vec<(MessageId, bool, CancellationToken)> = theirs
             .map(|running| {
                 running.stop.cancel();
-                (*running.key(), running.over.clone())
+                (*running.key(), running.member == member, running.over.clone())
             })
             .collect();
         let all_over = async {
-            for over in running.values() {
+            for (_, _, over) in &running {
                 over.cancelled().await;
             }
         };
         if tokio::time::timeout(STOPPING_TIME, all_over).await.is_err() {
             tracing::warn!("an answer to a member who is to be forgotten could not be stopped in time");
         }
-        running.into_keys().collect()
+        // What somebody else said is not theirs, whatever they wanted of the answer.
+        running.into_iter().filter(|(_, is_theirs, _)| *is_theirs).map(|(message, ..)| message).collect()
     }
 
     /// What was computed of a conversation is forgotten, now and once more when the reply that is being made is over.

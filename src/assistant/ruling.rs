@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::live::Live;
 use super::{Assistant, Settings};
-use crate::chat::settings::{Answers, Limits, Rules};
+use crate::chat::history::{Speaker, Turn};
+use crate::chat::settings::{Answers, Limits, Rules, Style};
 use crate::chat::{ChannelId, Place, ServerId};
 use crate::persona::{Persona, PersonaId};
 use crate::store::StoreError;
@@ -75,6 +77,17 @@ impl Assistant {
         self.settings.limits.tightened(own)
     }
 
+    /// As whom personas speak in a place. Replies to other accounts than the bot's can be read with the intent only.
+    pub(super) fn style_in(&self, place: Place) -> Style {
+        let usual = if self.settings.reads_everything { Style::Own } else { Style::Bot };
+        self.rules_of(place).and_then(|rules| rules.style(place)).unwrap_or(usual)
+    }
+
+    /// Whether buttons stand under the last reply in a place.
+    pub(super) fn buttons_in(&self, place: Place) -> bool {
+        self.rules_of(place).and_then(|rules| rules.buttons(place)).unwrap_or(self.settings.buttons)
+    }
+
     /// All personas that can be played: their ids and names.
     #[must_use]
     pub fn personas(&self) -> Vec<(PersonaId, String)> {
@@ -92,6 +105,17 @@ impl Assistant {
         by_id
             .or_else(|| all.find(|persona| persona.card.name.trim().to_lowercase() == wanted))
             .map(Arc::clone)
+    }
+
+    /// Whoever has said a turn, if that persona can be played.
+    pub(super) fn speaker_of(&self, live: &Live, turn: &Turn) -> Option<Arc<Persona>> {
+        let Speaker::Persona { id, .. } = &turn.speaker else { return None };
+        let here = live.persona();
+        if here.id == *id {
+            return Some(here);
+        }
+        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
+        cast.library.get(id).map(Arc::clone)
     }
 
     /// Who answers in a place.

@@ -11,8 +11,9 @@ use super::{Assistant, asked};
 use crate::chat::addressing::{Author, Incoming, is_addressed};
 use crate::chat::history::{Conversation, Part, Turn, TurnId, TurnKind, TurnState};
 use crate::chat::markdown::Links;
+use crate::chat::notice::Notice;
 use crate::chat::request::{Concluded, Outcome};
-use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId, notice, split};
+use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId, notice, reply, split, text};
 use crate::store::StoreError;
 
 /// Channels of a server that are looked at after the bot was away: those in which somebody asked last.
@@ -23,6 +24,9 @@ const LATELY: Duration = Duration::from_hours(1);
 
 /// So many of a channel's last messages are looked up.
 const REQUESTS_MAX: u32 = 1_024;
+
+/// Whoever asked for what the last process has left is not known any more.
+const NOBODY: MemberId = MemberId(0);
 
 /// What a channel shows: all of its messages from one on.
 #[derive(Debug, Clone)]
@@ -44,6 +48,13 @@ impl Page {
         let (from, known) = (MessageId(u64::MAX), MessageId(0));
         Self { from, known, others: Vec::new(), own: Vec::new() }
     }
+
+    /// The newest message of the channel, if there is one.
+    #[must_use]
+    pub fn newest(&self) -> Option<MessageId> {
+        let own = self.own.last().map(|own| own.message);
+        own.max(self.others.last().map(|other| other.message))
+    }
 }
 
 /// A message that the bot itself has posted.
@@ -55,6 +66,8 @@ pub struct Shown {
     pub reply_to: Option<MessageId>,
     /// What it shows.
     pub content: String,
+    /// The webhook that has posted it, if one has.
+    pub webhook: Option<u64>,
 }
 
 /// Something that was left undone in a channel: by the last process, or because nothing got through.
@@ -78,6 +91,8 @@ enum Left {
     Answer,
     /// The reply that it began is to be brought to an end.
     End(TurnId),
+    /// Its answer was cut off, is remembered nowhere, and can only be asked for anew.
+    Tell,
     /// Nothing, and this became of it.
     Nothing(Outcome),
 }
@@ -201,7 +216,12 @@ impl Assistant {
                 return Left::Nothing(Outcome::Answered);
             }
         }
-        if page.own.iter().any(|own| own.reply_to == Some(message)) {
+        let mut replies = page.own.iter().filter(|own| own.reply_to == Some(message));
+        let is_by_itself = page.own.iter().any(|own| own.message == message && text::is_asked(&own.content));
+        if is_by_itself && !replies.clone().any(|own| notice::is_notice(&own.content)) {
+            return Left::Tell;
+        }
+        if replies.next().is_some() {
             return Left::Nothing(Outcome::Told);
         }
         let there = page.others.iter().find(|incoming| incoming.message == message);
@@ -224,6 +244,7 @@ impl Assistant {
         for (&message, left) in &left {
             match left {
                 Left::End(turn) => taken_up.extend(self.end_later(place, message, *turn, page)),
+                Left::Tell => taken_up.extend(self.tell_later(place, message)),
                 Left::Answer => {}
                 Left::Nothing(outcome) => {
                     self.conclude(message, Concluded { outcome: *outcome, took: 0, tokens: 0 }).await;
@@ -271,12 +292,23 @@ impl Assistant {
         let parts: Vec<Part> = live.lock().turn(turn)?.parts.clone();
         let last = parts.last()?.message;
         let content = page.own.iter().find(|own| own.message == last).map(|own| own.content.clone());
-        let nobody = MemberId(0);
         // There is always room for the one.
-        let in_line = live.line.take(nobody, usize::MAX);
-        let (registration, stop, edits) = self.register(message, nobody, live)?;
+        let in_line = live.line.take(NOBODY, usize::MAX);
         let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
-        let author = Author { id: nobody, name: String::new(), automated: false };
+        self.finish_later(live, message, work)
+    }
+
+    /// Lets whoever asked something by itself hear that it was not answered to the end.
+    fn tell_later(self: &Arc<Self>, place: Place, message: MessageId) -> Option<Accepted> {
+        let alone = Arc::new(self.begin(self.new_conversation(), self.persona_of(place), place, None));
+        self.finish_later(alone, message, Work::Refuse(Some(Notice::Interrupted)))
+    }
+
+    /// What is left to be done of a message that nobody asks for now.
+    fn finish_later(self: &Arc<Self>, live: Arc<Live>, message: MessageId, work: Work) -> Option<Accepted> {
+        let place = live.place;
+        let (registration, stop, edits) = self.register(message, NOBODY, None, live)?;
+        let author = Author { id: NOBODY, name: String::new(), automated: false };
         let incoming = Incoming {
             message,
             channel: place.channel,
@@ -301,17 +333,20 @@ impl Assistant {
 
 /// The unfinished reply gets the messages that show something of it and of which the last process has not heard.
 fn adopt(conversation: &mut Conversation, page: &Page, links: Links) {
-    let unfinished = |turn: &&Turn| {
-        turn.kind == TurnKind::Persona && matches!(turn.state, TurnState::Pending | TurnState::Streaming)
-    };
+    let unfinished = |turn: &&Turn| turn.kind == TurnKind::Persona && turn.state.is_unfinished();
     let Some(turn) = conversation.turns().iter().rfind(unfinished) else { return };
     let (id, trigger, last) = (turn.id, turn.trigger, turn.parts.last().map(|part| part.message));
-    let text = turn.shown().text.clone();
+    let (text, name) = (turn.shown().text.clone(), turn.name.clone());
+    let says = |own: &Shown, first: bool| {
+        let may_be_headed = first && own.webhook.is_none();
+        let content = if may_be_headed { reply::without_heading(&own.content, &name) } else { &own.content };
+        content.to_owned()
+    };
     let belongs = |own: &&Shown| match last {
         Some(last) => own.message > last && own.reply_to.is_none(),
         // What answers a message that is gone is no reply, and known by what it says.
         None if own.reply_to.is_none() => {
-            Some(own.message) > trigger && split::content(&text, 0, text.len(), links) == own.content
+            Some(own.message) > trigger && split::content(&text, 0, text.len(), links) == says(own, true)
         }
         None => own.reply_to == trigger,
     };
@@ -326,14 +361,14 @@ fn adopt(conversation: &mut Conversation, page: &Page, links: Links) {
             split::start_of(&text, from + 1, &own.content, links)
         };
         if let Some(start) = start {
-            turn.parts.push(Part { message: own.message, webhook: None, start });
+            turn.parts.push(Part { message: own.message, webhook: own.webhook, start });
         }
     }
 }
 
 /// The replies that were begun and not brought to an end.
 fn begun(conversation: &Conversation) -> Vec<(MessageId, Left)> {
-    let unfinished = |turn: &&Turn| matches!(turn.state, TurnState::Pending | TurnState::Streaming);
+    let unfinished = |turn: &&Turn| turn.state.is_unfinished();
     let begun = conversation.turns().iter().filter(unfinished).filter(|turn| !turn.parts.is_empty());
     begun.filter_map(|turn| Some((turn.trigger?, Left::End(turn.id)))).collect()
 }

@@ -64,7 +64,7 @@ impl Assistant {
     pub fn stop(&self, channel: ChannelId, member: Option<MemberId>) -> usize {
         self.stop_those(|running| {
             let is_meant =
-                running.live.place.channel == channel && member.is_none_or(|member| running.member == member);
+                running.live.place.channel == channel && member.is_none_or(|member| running.is_of(member));
             if is_meant {
                 running.progress.lock().halted = true;
             }
@@ -72,10 +72,18 @@ impl Assistant {
         })
     }
 
+    /// Stops what is being answered of one message, because a member has heard enough. Whether it was.
+    pub(super) fn halt(&self, message: MessageId) -> bool {
+        let Some(running) = self.running.get(&message) else { return false };
+        running.progress.lock().halted = true;
+        running.stop.cancel();
+        true
+    }
+
     /// What is being answered of a member, or waits, and where: oldest first.
     #[must_use]
     pub fn standings(&self, member: MemberId) -> Vec<(ChannelId, Standing)> {
-        let theirs = self.running.iter().filter(|running| running.member == member);
+        let theirs = self.running.iter().filter(|running| running.is_of(member));
         let mut standings: Vec<_> = theirs
             .map(|running| {
                 let standing = match running.progress.lock().step {

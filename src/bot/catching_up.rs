@@ -1,8 +1,6 @@
 //! What happened while the bot was not connected: it is read from the channels.
 
-use std::sync::Arc;
-
-use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message};
+use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message, Permissions, WebhookId};
 use tracing::{error, info, warn};
 
 use super::events::Handler;
@@ -13,7 +11,7 @@ use crate::assistant::{Accepted, Page, Shown};
 use crate::chat::{self, ServerId};
 
 /// Most messages that Discord gives at a time.
-const PAGE: u8 = 100;
+pub(super) const PAGE: u8 = 100;
 
 /// Most pages that are read of a channel.
 const PAGES_MAX: usize = 3;
@@ -57,8 +55,7 @@ impl Handler {
 
     /// Answers a message that was taken in.
     pub(super) async fn answer(&self, context: &Context, accepted: Accepted, server: Option<GuildId>) {
-        let (http, quiet) = (Arc::clone(&context.http), Arc::clone(&self.quiet));
-        let mut sender = Sender::new(http, quiet, server, &accepted);
+        let mut sender = Sender::new(context, self, server, &accepted);
         accepted.answer(&mut sender).await;
         if sender.channel_is_gone() {
             self.channel_gone(sender.channel());
@@ -72,16 +69,29 @@ impl Handler {
         server: Option<GuildId>,
     ) -> Vec<Accepted> {
         let place = reading::place(context, channel, server);
+        let home = place.parent.map_or(channel, |parent| ChannelId::new(parent.0.max(1)));
+        let may = server.and_then(|server| reading::permissions(context, server, home));
+        if may.is_some_and(|may| !may.contains(Permissions::READ_MESSAGE_HISTORY)) {
+            // Discord shows an empty channel then, which proves nothing.
+            return self.assistant.settle(place, Page::unseen()).await;
+        }
         let known = self.assistant.last_known(place.channel).await;
         match self.read(context, channel, server, known).await {
-            Ok(page) => self.assistant.settle(place, page).await,
+            Ok(page) => {
+                let newest = page.newest();
+                let accepted = self.assistant.settle(place, page).await;
+                if let Some(newest) = newest {
+                    self.heard_of(context, place, newest).await;
+                }
+                accepted
+            }
             Err(trouble) => {
                 warn!(channel = channel.get(), %trouble, "what was missed in a channel could not be read");
                 match trouble.finality() {
                     Some(Finality::Channel) => self.channel_gone(channel),
                     // Nobody will see what it shows, so it is as it was.
                     Some(Finality::Permission) => return self.assistant.settle(place, Page::unseen()).await,
-                    Some(Finality::Message) | None => {}
+                    Some(Finality::Message | Finality::Webhook) | None => {}
                 }
                 Vec::new()
             }
@@ -118,7 +128,7 @@ impl Handler {
         }
         // Newest first, as Discord gives them.
         messages.reverse();
-        let is_own = |message: &&Message| message.author.id.get() == self.me.0;
+        let is_own = |message: &&Message| reading::is_own(context, message, self.me);
         let own = messages.iter().filter(is_own).map(shown).collect();
         let others = messages.iter().filter_map(|message| {
             if is_own(&message) {
@@ -137,5 +147,6 @@ fn shown(message: &Message) -> Shown {
         message: chat::MessageId(message.id.get()),
         reply_to: reference.map(|id| chat::MessageId(id.get())),
         content: message.content.clone(),
+        webhook: message.webhook_id.map(WebhookId::get),
     }
 }

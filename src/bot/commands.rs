@@ -21,7 +21,7 @@ use serenity::builder::CreateCommand;
 use serenity::http::Http;
 use tracing::{error, info, warn};
 
-use super::components::Press;
+use super::components::{Press, What};
 use super::events::Handler;
 use super::reading;
 use super::rest::{self, Trouble};
@@ -210,10 +210,13 @@ async fn speak(
 }
 
 /// Asks whoever used the command whether it is meant, and lets them press a button.
-async fn confirm(context: Context<'_>, text: &Text, press: Press) -> Result<(), Problem> {
-    let buttons: Vec<CreateButton> = [press, Press::cancel(press.asker())]
-        .map(|press| CreateButton::new(press.to_string()).label(press.label().words()).style(press.style()))
-        .into();
+async fn confirm(context: Context<'_>, text: &Text, what: What) -> Result<(), Problem> {
+    let asker = User::of_command(context.interaction).id();
+    let button = |what: What| {
+        let press = Press::Of(what, asker);
+        CreateButton::new(press.to_string()).label(what.label().words()).style(what.style())
+    };
+    let buttons = vec![button(what), button(What::Cancel)];
     let row = CreateActionRow::Buttons(buttons);
     let question = CreateReply::default().content(text.to_string()).ephemeral(true);
     reply(context, question.components(vec![row])).await

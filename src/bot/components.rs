@@ -12,18 +12,23 @@ use super::events::Handler;
 use super::rest;
 use super::sender::no_mentions;
 use super::user::User;
-use crate::chat::MemberId;
+use crate::assistant::{Unwilling, Wish};
+use crate::chat::buttons::Steer;
+use crate::chat::history::TurnId;
 use crate::chat::text::{Label, Text};
+use crate::chat::{MemberId, MessageId};
 
-/// What a button does, and for whom it was made.
+/// What a button does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Press {
-    what: What,
-    asker: MemberId,
+pub(super) enum Press {
+    /// Of a question that somebody was asked: what, and whom.
+    Of(What, MemberId),
+    /// Under a reply: what, of which turn, and of which way to say it.
+    Under(Steer, TurnId, usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+pub(super) enum What {
     Reset,
     Forget,
     OptOut,
@@ -34,54 +39,46 @@ enum What {
 const WORDS: [(What, &str); 4] =
     [(What::Reset, "reset"), (What::Forget, "forget"), (What::OptOut, "opt-out"), (What::Cancel, "cancel")];
 
-impl Press {
-    pub(super) fn reset(asker: MemberId) -> Self {
-        Self { what: What::Reset, asker }
-    }
-
-    pub(super) fn forget(asker: MemberId) -> Self {
-        Self { what: What::Forget, asker }
-    }
-
-    pub(super) fn opt_out(asker: MemberId) -> Self {
-        Self { what: What::OptOut, asker }
-    }
-
-    pub(super) fn cancel(asker: MemberId) -> Self {
-        Self { what: What::Cancel, asker }
-    }
-
-    /// For whom it was made.
-    pub(super) fn asker(self) -> MemberId {
-        self.asker
-    }
-
+impl What {
     /// What stands on it.
     pub(super) fn label(self) -> Label {
-        match self.what {
-            What::Reset => Label::Reset,
-            What::Forget => Label::Forget,
-            What::OptOut => Label::OptOut,
-            What::Cancel => Label::Cancel,
+        match self {
+            Self::Reset => Label::Reset,
+            Self::Forget => Label::Forget,
+            Self::OptOut => Label::OptOut,
+            Self::Cancel => Label::Cancel,
         }
     }
 
     /// How it looks.
     pub(super) fn style(self) -> ButtonStyle {
-        if self.what == What::Cancel { ButtonStyle::Secondary } else { ButtonStyle::Danger }
+        if self == Self::Cancel { ButtonStyle::Secondary } else { ButtonStyle::Danger }
     }
+}
 
+impl Press {
     fn parse(id: &str) -> Option<Self> {
-        let (word, asker) = id.split_once(':')?;
-        let (what, _) = WORDS.into_iter().find(|(_, known)| *known == word)?;
-        Some(Self { what, asker: MemberId(asker.parse().ok()?) })
+        let (word, rest) = id.split_once(':')?;
+        if let Some((what, _)) = WORDS.into_iter().find(|(_, known)| *known == word) {
+            return Some(Self::Of(what, MemberId(rest.parse().ok()?)));
+        }
+        let steer = Steer::ALL.into_iter().find(|steer| steer.word() == word)?;
+        let (turn, selected) = rest.split_once(':')?;
+        Some(Self::Under(steer, TurnId(turn.parse().ok()?), selected.parse().ok()?))
     }
 }
 
 impl std::fmt::Display for Press {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let word = WORDS.iter().find(|(what, _)| *what == self.what).map_or("", |(_, word)| word);
-        write!(formatter, "{word}:{}", self.asker)
+        match self {
+            Self::Of(what, asker) => {
+                let word = WORDS.iter().find(|(known, _)| known == what).map_or("", |(_, word)| word);
+                write!(formatter, "{word}:{asker}")
+            }
+            Self::Under(steer, TurnId(turn), selected) => {
+                write!(formatter, "{}:{turn}:{selected}", steer.word())
+            }
+        }
     }
 }
 
@@ -93,12 +90,58 @@ impl Handler {
         let answered = match press {
             _ if !user.is_here(context) => whisper(context, interaction, &Text::NotHere).await,
             None => whisper(context, interaction, &Text::Stale).await,
-            Some(press) if press.asker != user.id() => whisper(context, interaction, &Text::NotYours).await,
-            Some(press) => self.carry_out(context, interaction, press.what).await,
+            Some(Press::Of(_, asker)) if asker != user.id() => {
+                whisper(context, interaction, &Text::NotYours).await
+            }
+            Some(Press::Of(what, _)) => self.carry_out(context, interaction, what).await,
+            Some(Press::Under(steer, turn, selected)) => {
+                self.steer(context, interaction, (steer, turn, selected)).await
+            }
         };
         if let Err(problem) = answered {
             warn!("a button could not be answered: {problem}");
         }
+    }
+
+    /// A button under a reply was pressed.
+    async fn steer(
+        &self,
+        context: &Context,
+        interaction: &ComponentInteraction,
+        (steer, turn, selected): (Steer, TurnId, usize),
+    ) -> Result<(), Problem> {
+        let user = User::of_press(interaction);
+        let place = user.place(context);
+        if let Some(server) = place.server {
+            self.assistant.learn(server).await;
+        }
+        self.settle_first(context, user.channel(), user.server()).await;
+        let wish = Wish {
+            steer,
+            turn,
+            selected,
+            under: MessageId(interaction.message.id.get()),
+            id: MessageId(interaction.id.get()),
+            member: user.id(),
+            moderates: user.moderates(),
+        };
+        let granted = self.assistant.retell(place, wish).await;
+        let text = match granted {
+            Ok(accepted) => {
+                // The message itself will show it.
+                respond(context, interaction, CreateInteractionResponse::Acknowledge).await?;
+                if let Some(accepted) = accepted {
+                    self.answer(context, accepted, user.server()).await;
+                }
+                return Ok(());
+            }
+            Err(Unwilling::Stale) => Text::StaleReply,
+            Err(Unwilling::NotTheirs) => Text::NotYourReply,
+            Err(Unwilling::NotRead) => Text::NotRead,
+            Err(Unwilling::NotAnswered) => Text::NotAnswered,
+            Err(Unwilling::TooMuch(notice)) => Text::TooMuch(notice),
+        };
+        whisper(context, interaction, &text).await
     }
 
     async fn carry_out(
@@ -179,10 +222,20 @@ mod tests {
 
     use super::*;
 
+    fn presses() -> impl Strategy<Value = Press> {
+        prop_oneof![
+            (0..WORDS.len(), any::<u64>()).prop_map(|(word, id)| Press::Of(WORDS[word].0, MemberId(id))),
+            (0..Steer::ALL.len(), any::<u64>(), any::<usize>()).prop_map(|(steer, turn, way)| Press::Under(
+                Steer::ALL[steer],
+                TurnId(turn),
+                way
+            )),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn what_is_written_is_read(asker: u64, which in 0..WORDS.len()) {
-            let press = Press { what: WORDS[which].0, asker: MemberId(asker) };
+        fn what_is_written_is_read(press in presses()) {
             prop_assert!(press.to_string().len() <= 100, "Discord takes no longer ones");
             prop_assert_eq!(Press::parse(&press.to_string()), Some(press));
         }
@@ -195,7 +248,18 @@ mod tests {
 
     #[test]
     fn forged_ids_are_nothing() {
-        for id in ["", "reset", "reset:", "reset:x", "reset:1:2", "forget:-1", "delete:1"] {
+        let forged = [
+            "",
+            "reset",
+            "reset:",
+            "reset:x",
+            "reset:1:2",
+            "forget:-1",
+            "delete:1",
+            "delete:1:x",
+            "again:1:2:3",
+        ];
+        for id in forged {
             assert_eq!(Press::parse(id), None, "{id}");
         }
     }

@@ -12,8 +12,10 @@ use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
 use super::arrivals::Arrivals;
+use super::faces::Faces;
 use super::quiet::Quiet;
 use super::reading;
+use super::sender::Ground;
 use crate::admin::Admin;
 use crate::assistant::Assistant;
 use crate::chat::addressing::{self, Incoming};
@@ -29,6 +31,7 @@ pub(super) struct Handler {
     pub(super) admin: Admin,
     pub(super) me: MemberId,
     pub(super) quiet: Arc<Quiet>,
+    pub(super) faces: Arc<Faces>,
     arrivals: Arc<Arrivals<Incoming>>,
     /// Channels are read a few at a time, so that answering goes on beside it.
     pub(super) readers: Arc<Semaphore>,
@@ -41,6 +44,7 @@ impl Handler {
             admin,
             me,
             quiet: Arc::default(),
+            faces: Arc::default(),
             arrivals: Arc::new(Arrivals::new()),
             readers: Arc::new(Semaphore::new(READERS)),
         }
@@ -51,9 +55,14 @@ impl Handler {
 impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
         let server = message.guild_id;
+        let place = reading::place(&context, message.channel_id, server);
+        self.heard_of(&context, place, chat::MessageId(message.id.get())).await;
         let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
         if let Some(server) = incoming.server {
             self.assistant.learn(server).await;
+        }
+        if let Some(server) = server.filter(|_| !incoming.author.automated) {
+            self.faces.heard(server, &incoming.author.name);
         }
         if addressing::may_be_addressed(&incoming, self.assistant.answers_in(Place::from(&incoming))) {
             self.take_in(&context, incoming, server).await;
@@ -76,7 +85,8 @@ impl EventHandler for Handler {
     ) {
         // Without a time of editing it is not the author who has changed it: Discord has found a preview for a link.
         let (Some(written), Some(_)) = (&update.content, update.edited_timestamp) else { return };
-        if update.author.as_ref().is_some_and(|author| author.id.get() == self.me.0) {
+        let is_own = update.author.as_ref().is_some_and(|author| author.id.get() == self.me.0);
+        if is_own || update.webhook_id.flatten().is_some() {
             return;
         }
         let mentions = update.mentions.as_deref().unwrap_or_default();
@@ -114,11 +124,11 @@ impl EventHandler for Handler {
     async fn channel_update(&self, _: Context, _: Option<GuildChannel>, channel: GuildChannel) {
         self.quiet.forget(channel.id);
         // Its threads have no rules of their own.
-        self.quiet.forget_server(channel.guild_id);
+        self.allowed_anew(channel.guild_id);
     }
 
     async fn guild_role_update(&self, _: Context, _: Option<Role>, role: Role) {
-        self.quiet.forget_server(role.guild_id);
+        self.allowed_anew(role.guild_id);
     }
 
     async fn guild_member_update(
@@ -129,7 +139,7 @@ impl EventHandler for Handler {
         update: serenity::all::GuildMemberUpdateEvent,
     ) {
         if update.user.id.get() == self.me.0 {
-            self.quiet.forget_server(update.guild_id);
+            self.allowed_anew(update.guild_id);
         }
     }
 
@@ -142,7 +152,7 @@ impl EventHandler for Handler {
     }
 
     async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {
-        self.quiet.forget_server(guild.id);
+        self.allowed_anew(guild.id);
         self.assistant.left(ServerId(guild.id.get()), false).await;
         self.assistant.learn(ServerId(guild.id.get())).await;
         self.catch_up(&context, Some(guild.id)).await;
@@ -193,6 +203,17 @@ impl Handler {
         }
     }
 
+    /// A message was posted in a channel: the buttons stand under the last one only.
+    pub(super) async fn heard_of(&self, context: &Context, place: Place, message: chat::MessageId) {
+        if let Some((message, webhook)) = self.assistant.posted(place, message).await {
+            let (this, context) = (self.clone(), context.clone());
+            // Nobody waits for it.
+            tokio::spawn(
+                async move { Ground::new(&context, &this.faces, place).undress(message, webhook).await },
+            );
+        }
+    }
+
     async fn deleted(
         &self,
         context: &Context,
@@ -204,6 +225,12 @@ impl Handler {
         self.settle_first(context, channel, server).await;
         let place = reading::place(context, channel, server);
         self.assistant.message_deleted(place, message).await;
+    }
+
+    /// What the bot may do in a server has changed.
+    fn allowed_anew(&self, server: GuildId) {
+        self.quiet.forget_server(server);
+        self.faces.forget_server(server);
     }
 
     pub(super) fn channel_gone(&self, channel: ChannelId) {

@@ -1,7 +1,8 @@
 //! Discord's messages in our own words.
 
 use serenity::all::{
-    Attachment, ChannelId, Context, GuildId, Message, MessageInteractionMetadata, MessageType, User,
+    Attachment, ChannelId, Context, GuildId, Message, MessageInteractionMetadata, MessageType, Permissions,
+    User,
 };
 
 use crate::chat::addressing::{self, Author, Incoming, RepliedTo};
@@ -96,9 +97,25 @@ fn replied_to(
     Some(RepliedTo {
         message: chat::MessageId(replied.id.get()),
         author: Some(author(replied, nick.as_deref())),
-        by_bot: replied.author.id.get() == me.0,
+        by_bot: is_own(context, replied, me),
         text: text(context, &replied.content, &replied.mentions, &replied.attachments, server, me),
     })
+}
+
+/// What the bot may do in a channel that is no thread, as far as is known.
+pub(super) fn permissions(context: &Context, server: GuildId, channel: ChannelId) -> Option<Permissions> {
+    let me = context.cache.current_user().id;
+    let guild = context.cache.guild(server)?;
+    let (channel, member) = (guild.channels.get(&channel)?, guild.members.get(&me)?);
+    Some(guild.user_permissions_in(channel, member))
+}
+
+/// Whether the bot has posted a message, as itself or by a webhook of its own.
+pub(super) fn is_own(context: &Context, message: &Message, me: MemberId) -> bool {
+    let by_webhook = message.webhook_id.is_some()
+        && message.application_id.is_some()
+        && message.application_id == context.http.application_id();
+    message.author.id.get() == me.0 || by_webhook
 }
 
 /// The member who has used the command that a message of the bot's answers.

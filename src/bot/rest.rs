@@ -8,10 +8,10 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use serenity::http::HttpError;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// How often a call is tried.
-const TRIES: u32 = 6;
+pub(super) const TRIES: u32 = 6;
 
 /// Wait before the second try; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
@@ -38,6 +38,10 @@ pub enum Trouble {
 /// Discord's codes for what is not there (any more).
 const UNKNOWN_CHANNEL: isize = 10_003;
 const UNKNOWN_MESSAGE: isize = 10_008;
+const UNKNOWN_WEBHOOK: isize = 10_015;
+
+/// Discord's code for a webhook's secret that is not good any more.
+const INVALID_WEBHOOK_TOKEN: isize = 50_027;
 
 /// Discord's code for an interaction that was answered before.
 const ANSWERED_ALREADY: isize = 40_060;
@@ -49,6 +53,8 @@ pub(super) enum Finality {
     Channel,
     /// There is no such message any more.
     Message,
+    /// There is no such webhook any more.
+    Webhook,
     /// The bot may not do it.
     Permission,
 }
@@ -80,12 +86,17 @@ impl From<&serenity::Error> for Trouble {
 
 impl Trouble {
     /// Whether the same call may succeed later: too many requests, a fault on Discord's side, no answer.
-    fn may_pass(self) -> bool {
+    pub(super) fn may_pass(self) -> bool {
         match self {
             Self::Refused { status, .. } => status == 429 || status >= 500,
             Self::NoAnswer => true,
             Self::Confused => false,
         }
+    }
+
+    /// Whether the call is sure to have changed nothing.
+    pub(super) fn has_done_nothing(self) -> bool {
+        matches!(self, Self::Refused { status, .. } if status < 500)
     }
 
     /// Whether an interaction was answered before, by a try whose own answer was lost.
@@ -98,6 +109,7 @@ impl Trouble {
         match self {
             Self::Refused { status: 404, code: UNKNOWN_CHANNEL } => Some(Finality::Channel),
             Self::Refused { status: 404, code: UNKNOWN_MESSAGE } => Some(Finality::Message),
+            Self::Refused { code: UNKNOWN_WEBHOOK | INVALID_WEBHOOK_TOKEN, .. } => Some(Finality::Webhook),
             Self::Refused { status: 401 | 403 | 404, .. } => Some(Finality::Permission),
             Self::Refused { .. } | Self::NoAnswer | Self::Confused => None,
         }
@@ -115,17 +127,38 @@ where
     let mut tries = 0;
     loop {
         tries += 1;
-        let trouble = match tokio::time::timeout(PATIENCE, call()).await {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => Trouble::from(&error),
-            Err(_) => Trouble::NoAnswer,
+        let trouble = match once(route, call()).await {
+            Ok(value) => return Ok(value),
+            Err(trouble) => trouble,
         };
         if !trouble.may_pass() || tries == TRIES {
             return Err(trouble);
         }
         warn!(route, %trouble, tries, "trying again");
-        tokio::time::sleep(backoff(tries)).await;
+        pause(tries).await;
     }
+}
+
+/// Makes a call, once.
+///
+/// # Errors
+/// The trouble.
+pub(super) async fn once<T>(
+    route: &'static str,
+    call: impl Future<Output = serenity::Result<T>>,
+) -> Result<T, Trouble> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(answer) => answer.map_err(|error| Trouble::from(&error)),
+        Err(_) => {
+            debug!(route, "no answer in time");
+            Err(Trouble::NoAnswer)
+        }
+    }
+}
+
+/// Waits as long as is fit after so many tries.
+pub(super) async fn pause(tries: u32) {
+    tokio::time::sleep(backoff(tries)).await;
 }
 
 /// The wait after so many tries: doubling, and up to half as long again, so that not everybody returns at once.

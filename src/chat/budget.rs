@@ -1,10 +1,10 @@
 //! What to leave out when the prompt does not fit: examples block by block, then old turns, deep and at once, then lore.
 
 use super::explanation::Explanation;
-use super::history::{Conversation, Cut, TurnId};
+use super::history::{Conversation, Cut, Turn, TurnId};
 use super::lore;
 use super::prompt::Prompt;
-use super::slots::Slots;
+use super::slots::{self, Slots};
 use super::template;
 use crate::persona::Persona;
 use crate::persona::lorebook::{Activation, Timed};
@@ -98,6 +98,30 @@ pub fn fit(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The same for a reply that has begun with what a turn shows, which is not in the conversation: the prompt ends with that.
+///
+/// # Errors
+/// [`TooLong`] as for [`fit`].
+pub fn fit_begun(
+    persona: &Persona,
+    conversation: &mut Conversation,
+    model: &str,
+    room: usize,
+    begun: &Turn,
+    count: impl Fn(&Prompt) -> usize,
+) -> Result<Fitted, TooLong> {
+    let line = slots::line(begun, &[], model);
+    let mut alone = Prompt::default();
+    template::go_on(&mut alone, &line);
+    let taken = count(&alone);
+    let keep = conversation.turns().last().map_or(begun.id, |turn| turn.id);
+    let fitted = fit(persona, conversation, model, room.saturating_sub(taken), keep, &count);
+    let mut fitted = fitted.map_err(|TooLong { have, .. }| TooLong { have: have + taken, room })?;
+    template::go_on(&mut fitted.prompt, &line);
+    fitted.tokens = count(&fitted.prompt);
+    Ok(fitted)
 }
 
 /// A prompt that may be too long.

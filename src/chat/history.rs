@@ -42,6 +42,8 @@ pub struct Conversation {
     pub now: u64,
     /// The turn that is a greeting, and which of them was selected when it was seen last.
     greeting: Option<(TurnId, usize)>,
+    /// The turn under which the buttons stand.
+    row: Option<TurnId>,
     /// In how many turns that are not kept any more a persona has spoken.
     spoken_before: u64,
     turns: Vec<Turn>,
@@ -100,6 +102,8 @@ pub enum TurnState {
     Interrupted,
     /// It failed; what is there was shown.
     Failed,
+    /// Its last message may have been posted, and nobody knows.
+    Uncertain,
 }
 
 /// One thing that somebody said.
@@ -125,6 +129,14 @@ pub struct Turn {
     pub parts: Vec<Part>,
     /// When it was said, in seconds since 1970.
     pub said: u64,
+}
+
+impl TurnState {
+    /// Whether there may be more of the turn than is remembered.
+    #[must_use]
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Pending | Self::Streaming | Self::Uncertain)
+    }
 }
 
 impl Turn {
@@ -220,6 +232,7 @@ impl Conversation {
             user: None,
             now: created,
             greeting: None,
+            row: None,
             spoken_before: 0,
             turns: Vec::new(),
             next_turn: 0,
@@ -238,6 +251,28 @@ impl Conversation {
     pub fn greeting(&self) -> Option<usize> {
         let (turn, seen) = self.greeting?;
         Some(self.turn(turn).map_or(seen, |turn| turn.selected))
+    }
+
+    /// The turn under which the buttons stand, when it is there still.
+    #[must_use]
+    pub fn row(&self) -> Option<&Turn> {
+        self.row.and_then(|turn| self.turn(turn))
+    }
+
+    /// From now on the buttons stand under this turn.
+    pub fn put_row(&mut self, turn: TurnId) {
+        if self.row.replace(turn) != Some(turn) {
+            // With one of the turns all of this is written down.
+            self.changed.insert(turn);
+        }
+    }
+
+    /// The buttons do not stand under this turn any more.
+    pub fn take_row(&mut self, turn: TurnId) {
+        if self.row == Some(turn) {
+            self.row = None;
+            self.changed.insert(turn);
+        }
     }
 
     /// How often a persona has spoken.
@@ -366,8 +401,7 @@ impl Conversation {
     /// `is_running` holds are not over. Whether there was anything.
     pub fn interrupt(&mut self, is_running: impl Fn(MessageId) -> bool) -> bool {
         let runs = |turn: &Turn| turn.trigger.is_some_and(&is_running);
-        let unfinished =
-            |turn: &&Turn| matches!(turn.state, TurnState::Pending | TurnState::Streaming) && !runs(turn);
+        let unfinished = |turn: &&Turn| turn.state.is_unfinished() && !runs(turn);
         let unfinished: Vec<TurnId> = self.turns.iter().filter(unfinished).map(|turn| turn.id).collect();
         for &id in &unfinished {
             let Some(turn) = self.turn_mut(id) else { continue };

@@ -60,6 +60,8 @@ pub enum Notice {
     },
     /// The engine broke down in the middle.
     CutOff,
+    /// A message can be changed and deleted no more: its webhook is gone.
+    Unchangeable,
     /// A reply came whose text the bot may not read.
     Unreadable,
     /// The program ended in the middle of a reply, and is back.
@@ -128,6 +130,9 @@ impl std::fmt::Display for Notice {
                 formatter.write_str("I cannot answer that. Whoever runs me finds the reason in my log.")
             }
             Self::CutOff => formatter.write_str("My answer was cut off by a fault on my side. Ask again for a whole one."),
+            Self::Unchangeable => formatter.write_str(
+                "I can change that message no more. Ask me anew, and ask a moderator to delete it if it disturbs.",
+            ),
             Self::Unreadable => formatter.write_str(
                 "I can only read messages that mention me. Mention me, or reply with the mention switched on.",
             ),

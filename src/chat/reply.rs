@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::markdown::Links;
 use super::notice::Notice;
-use super::{markdown, sanitize, split};
+use super::{MessageId, markdown, sanitize, split};
 
 /// How a reply is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Default for Manner {
 pub enum ReplyAction {
     /// Show that somebody is typing.
     Typing,
-    /// Post a new message. Part 0 answers the trigger.
+    /// Post a new message in which the persona speaks. Part 0 answers the trigger.
     Send {
         /// Number of the message within the reply.
         part: usize,
@@ -49,6 +49,37 @@ pub enum ReplyAction {
         /// Its new content.
         content: String,
     },
+    /// Delete a message that shows what is not said any more.
+    Delete {
+        /// Number of the message within the reply.
+        part: usize,
+    },
+    /// Change nothing of a message but the buttons under it, whether or not it belongs to the reply.
+    Dress {
+        /// The message.
+        message: MessageId,
+        /// The webhook that has posted it, if one has.
+        webhook: Option<u64>,
+    },
+    /// Post a message in which the bot speaks for itself.
+    Tell {
+        /// Number of the message within the reply.
+        part: usize,
+        /// Its content.
+        content: String,
+    },
+}
+
+/// What stands above what a persona says where it is seen as another one.
+#[must_use]
+pub fn heading(name: &str) -> String {
+    format!("**{}**\n", markdown::escaped(name))
+}
+
+/// The content of a message without the heading that it may have.
+#[must_use]
+pub fn without_heading<'a>(content: &'a str, name: &str) -> &'a str {
+    content.strip_prefix(heading(name).as_str()).unwrap_or(content)
 }
 
 /// A reply that grows. Nothing that it has shown is taken back: messages only grow, and a new one begins where the
@@ -58,11 +89,15 @@ pub struct Reply {
     manner: Manner,
     /// The own name and a colon, which models sometimes repeat; dropped at the beginning.
     label: Option<String>,
+    /// What stands above the text in its first message.
+    heading: String,
     text: String,
     /// Whether something was dropped from the beginning of the text.
     relabelled: bool,
     finished: bool,
     notice: Option<Notice>,
+    /// Messages that show what is not said any more; the first of them is written over, the others go before.
+    over: usize,
     /// Number of the message that grows now.
     part: usize,
     /// Whether that message is there.
@@ -86,10 +121,12 @@ impl Reply {
         Self {
             manner,
             label: Some(format!("{name}:")),
+            heading: String::new(),
             text: String::new(),
             relabelled: false,
             finished: false,
             notice: None,
+            over: 0,
             part: 0,
             posted: false,
             start: 0,
@@ -101,20 +138,12 @@ impl Reply {
         }
     }
 
-    /// A reply that was cut off: its text, where in it its messages begin, and what the last of them shows. It ends there,
-    /// and a notice tells why.
+    /// A reply that goes on: its text, where in it its messages begin, and what the last of them shows, without a heading.
     #[must_use]
-    pub fn cut_off(
-        text: &str,
-        starts: &[usize],
-        content: &str,
-        notice: Notice,
-        manner: Manner,
-        now: Instant,
-    ) -> Self {
+    pub fn begun(text: &str, starts: &[usize], content: &str, manner: Manner, now: Instant) -> Self {
         let mut reply = Self::new("", manner, now);
+        reply.label = None;
         text.clone_into(&mut reply.text);
-        reply.finish_with(notice);
         if let Some(&start) = starts.last() {
             reply.part = starts.len() - 1;
             reply.posted = true;
@@ -123,6 +152,34 @@ impl Reply {
             content.clone_into(&mut reply.content);
         }
         reply
+    }
+
+    /// All of its text is shown.
+    #[must_use]
+    pub fn shown_whole(mut self) -> Self {
+        self.shown = self.text.len();
+        self
+    }
+
+    /// The reply is seen as somebody else's: the name stands above it.
+    pub fn head(&mut self, name: &str) {
+        self.heading = heading(name);
+    }
+
+    /// The reply takes the place of what so many messages show.
+    pub fn replace(&mut self, messages: usize) {
+        self.over = messages;
+        self.posted = messages > 0;
+    }
+
+    /// The message that grows now can be changed no more, and shows this much of the text: what comes goes into a new one.
+    pub fn go_on_after(&mut self, delivered: &str) {
+        let leading = self.text.len() - self.text.trim_start().len();
+        self.start = (leading + delivered.len()).min(self.text.len());
+        self.shown = self.start;
+        self.part += usize::from(self.posted);
+        self.posted = false;
+        self.content.clear();
     }
 
     /// Appends text.
@@ -148,10 +205,12 @@ impl Reply {
         if now >= self.next_edit
             && let Some(action) = self.show().or_else(|| self.tell())
         {
-            self.next_edit = now + self.manner.between_edits;
+            if !matches!(action, ReplyAction::Delete { .. }) {
+                self.next_edit = now + self.manner.between_edits;
+            }
             return Some(action);
         }
-        let waiting = self.part == 0 && !self.posted && !self.finished;
+        let waiting = self.part == 0 && self.content.is_empty() && !self.finished;
         if waiting && now >= self.next_typing {
             self.next_typing = now + self.manner.between_typing;
             return Some(ReplyAction::Typing);
@@ -218,14 +277,19 @@ impl Reply {
         loop {
             let decided = if self.label.is_some() { 0 } else { self.decided().max(self.shown) };
             let whole = split::content(&self.text, self.start, decided, links);
-            let fits = split::length(&whole) <= split::MESSAGE_MAX;
+            let room = self.room();
+            let fits = split::length(&whole) <= room;
             let end = match (fits, self.finished) {
                 (true, true) => decided,
-                (true, false) => split::growth(&self.text, self.start, self.shown, decided, links),
-                (false, _) => split::cut(&self.text, self.start, self.shown, decided, links),
+                (true, false) => split::growth(&self.text, self.start, self.shown, decided, room, links),
+                (false, _) => split::cut(&self.text, self.start, self.shown, decided, room, links),
             };
             let content = split::content(&self.text, self.start, end, links);
             let changed = content != self.content && !sanitize::is_blank(&content);
+            if changed && self.over > 1 {
+                self.over -= 1;
+                return Some(ReplyAction::Delete { part: self.over });
+            }
             let action = changed.then(|| self.put(content));
             self.shown = self.shown.max(end);
             if !fits {
@@ -247,12 +311,19 @@ impl Reply {
             return None;
         }
         let content = self.notice.take()?.to_string();
-        Some(ReplyAction::Send { part: self.parts(), start: self.text.len(), content })
+        Some(ReplyAction::Tell { part: self.parts(), content })
+    }
+
+    /// Characters that the message that grows now has room for.
+    fn room(&self) -> usize {
+        let heading = if self.part == 0 { split::length(&self.heading) } else { 0 };
+        split::MESSAGE_MAX - heading
     }
 
     fn put(&mut self, content: String) -> ReplyAction {
         let part = self.part;
         self.content.clone_from(&content);
+        let content = if part == 0 { format!("{}{content}", self.heading) } else { content };
         if std::mem::replace(&mut self.posted, true) {
             return ReplyAction::Edit { part, content };
         }
@@ -304,13 +375,18 @@ mod tests {
             while let Some(action) = self.reply.due(self.now) {
                 match action {
                     ReplyAction::Typing => self.typing += 1,
-                    ReplyAction::Send { part, content, .. } => {
+                    ReplyAction::Send { part, content, .. } | ReplyAction::Tell { part, content } => {
                         assert_eq!(part, self.messages.len());
                         self.messages.push(vec![content]);
                     }
                     ReplyAction::Edit { part, content } => {
                         assert_eq!(part + 1, self.messages.len());
                         self.messages[part].push(content);
+                    }
+                    ReplyAction::Dress { .. } => unreachable!("a reply knows nothing of buttons"),
+                    ReplyAction::Delete { part } => {
+                        assert_eq!(part + 1, self.messages.len());
+                        self.messages.pop();
                     }
                 }
             }
@@ -445,6 +521,44 @@ mod tests {
         reader.reply.write(" \n\u{200b}");
         reader.end();
         assert!(reader.messages.is_empty());
+    }
+
+    #[test]
+    fn a_name_stands_above_the_first_message_and_takes_its_room() {
+        let mut reader = Reader::new();
+        reader.reply.head("Ada*");
+        reader.reply.write(&"word ".repeat(600));
+        reader.end();
+        assert!(reader.last()[0].starts_with("**Ada\\***\nword word"), "{}", reader.last()[0]);
+        assert!(split::length(reader.last()[0]) <= split::MESSAGE_MAX);
+        assert!(reader.last()[1].starts_with("word"));
+        assert_eq!(without_heading("**Ada**\nHello", "Ada"), "Hello");
+        assert_eq!(without_heading("**Ada**\nHello", "Eve"), "**Ada**\nHello");
+    }
+
+    #[test]
+    fn what_is_said_anew_takes_the_place_of_what_was_said() {
+        let mut reader = Reader::new();
+        reader.messages = vec![vec!["one".to_owned()], vec!["two".to_owned()], vec!["three".to_owned()]];
+        reader.reply.replace(3);
+        reader.look();
+        assert_eq!((reader.messages.len(), reader.typing), (3, 1), "as long as there is nothing new");
+        reader.reply.write("Four");
+        reader.end();
+        assert_eq!(reader.messages, [["one", "Four"]]);
+    }
+
+    #[test]
+    fn what_can_be_changed_no_more_is_gone_on_with() {
+        let mut reader = Reader::new();
+        reader.reply.write(" One,");
+        reader.look();
+        reader.reply.write(" two");
+        reader.now += Duration::from_secs(1);
+        assert!(matches!(reader.reply.due(reader.now), Some(ReplyAction::Edit { .. })));
+        reader.reply.go_on_after("One,");
+        reader.end();
+        assert_eq!(reader.last(), ["One,", "two"]);
     }
 
     /// The text that a reader has read: without the fences (and the language 0) that splitting adds, escapes and

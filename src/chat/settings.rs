@@ -5,7 +5,7 @@ mod rules;
 use super::MemberId;
 use crate::persona::PersonaId;
 
-pub use rules::{Answers, Rules, Setting};
+pub use rules::{Answers, Rules, Setting, Style};
 
 /// How much may be asked. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -300,7 +300,8 @@ fn live_speakers<'a>(window: &[&'a Turn]) -> Vec<&'a str> {
     names.into_iter().collect()
 }
 
-fn line(turn: &Turn, speakers: &[&str], model: &str) -> Line {
+/// A turn as a line of the transcript.
+pub(super) fn line(turn: &Turn, speakers: &[&str], model: &str) -> Line {
     let shown = turn.shown();
     let text = shown.text.clone();
     let name = turn.name.clone();

@@ -64,9 +64,10 @@ pub fn length(content: &str) -> usize {
 }
 
 /// How far the message that begins at `start` and shows up to `shown` may grow, when the text is decided up to
-/// `end` but is not finished: all of it while the message is short, then only to the end of a sentence or line.
+/// `end` but is not finished: all of it while the message is short, then only to the end of a sentence or line. It has
+/// room for `room` characters.
 #[must_use]
-pub fn growth(text: &str, start: usize, shown: usize, end: usize, links: Links) -> usize {
+pub fn growth(text: &str, start: usize, shown: usize, end: usize, room: usize, links: Links) -> usize {
     let fits_softly = |at: usize| length(&content(text, start, at, links)) <= MESSAGE_SOFT;
     if fits_softly(end) {
         return end;
@@ -74,17 +75,18 @@ pub fn growth(text: &str, start: usize, shown: usize, end: usize, links: Links) 
     breaks(text, shown.max(start), end)
         .filter(|(at, quality)| *quality >= Quality::CodeLine || fits_softly(*at))
         .map(|(at, _)| at)
-        .filter(|&at| length(&content(text, start, at, links)) <= MESSAGE_MAX)
+        .filter(|&at| length(&content(text, start, at, links)) <= room)
         .last()
         .unwrap_or(shown)
 }
 
-/// Where the message that begins at `start` and shows up to `shown` ends, when the text up to `end` does not fit.
+/// Where the message that begins at `start` and shows up to `shown` ends, when the text up to `end` does not fit into
+/// `room` characters.
 #[must_use]
-pub fn cut(text: &str, start: usize, shown: usize, end: usize, links: Links) -> usize {
-    let fits = |at: usize| length(&content(text, start, at, links)) <= MESSAGE_MAX;
+pub fn cut(text: &str, start: usize, shown: usize, end: usize, room: usize, links: Links) -> usize {
+    let fits = |at: usize| length(&content(text, start, at, links)) <= room;
     let full_enough = |at: usize| {
-        let share = length(&content(text, start, at, links)) as f64 / MESSAGE_MAX as f64;
+        let share = length(&content(text, start, at, links)) as f64 / room as f64;
         share >= FULL_ENOUGH
     };
     let from = shown.max(start);
@@ -173,7 +175,7 @@ mod tests {
             let end = if length(&whole) <= MESSAGE_MAX {
                 text.len()
             } else {
-                cut(text, start, start, text.len(), Links::Plain)
+                cut(text, start, start, text.len(), MESSAGE_MAX, Links::Plain)
             };
             let content = content(text, start, end, Links::Plain);
             assert!(end > start && length(&content) <= MESSAGE_MAX, "{} at {start}", length(&content));
@@ -237,7 +239,7 @@ mod tests {
     fn where_a_message_stands_in_its_text_is_found_again() {
         let text =
             format!("{}\n```rust\n{}```\nDone.", "Some words. ".repeat(200), "let x = 1;\n".repeat(200));
-        let first = cut(&text, 0, 0, text.len(), Links::Plain);
+        let first = cut(&text, 0, 0, text.len(), MESSAGE_MAX, Links::Plain);
         let message = content(&text, 0, first, Links::Plain);
         let end = end_of(&text, 0, &message, Links::Plain).expect("it is found");
         assert_eq!(content(&text, 0, end, Links::Plain), message);
@@ -251,7 +253,7 @@ mod tests {
     fn a_growing_message_stops_at_sentences_before_it_is_full() {
         let text = format!("{}end. more and more", "a ".repeat(850));
         let sentence = text.find("more").expect("it is there");
-        assert_eq!(growth(&text, 0, 100, text.len(), Links::Plain), sentence);
-        assert_eq!(growth(&text, 0, 100, 900, Links::Plain), 900);
+        assert_eq!(growth(&text, 0, 100, text.len(), MESSAGE_MAX, Links::Plain), sentence);
+        assert_eq!(growth(&text, 0, 100, 900, MESSAGE_MAX, Links::Plain), 900);
     }
 }

@@ -52,6 +52,20 @@ pub fn alpaca(slots: &Slots) -> Prompt {
     prompt
 }
 
+/// Lets a prompt end with what its reply has begun with.
+pub fn go_on(prompt: &mut Prompt, begun: &Line) {
+    match begun {
+        Line::Generated { text, leading_space: true, ids, .. } => {
+            prompt.generated(format!(" {text}"), ids.clone());
+        }
+        Line::Generated { text, ids, .. } => prompt.generated(text, ids.clone()),
+        line => {
+            prompt.template(if prompt.ends_at_line_start() { "" } else { " " });
+            prompt.text(sanitize::message(plain(line)));
+        }
+    }
+}
+
 /// Writes paragraphs with a blank line between them.
 #[derive(Default)]
 struct Paragraphs {

@@ -7,6 +7,7 @@ use std::fmt::{Display, Formatter, Result};
 use self::lists::{Where, counted};
 use super::ChannelId;
 use super::history::Origin;
+use super::notice::{self, Notice};
 use super::request::{Past, Standing};
 use super::settings::{Decision, Setting};
 use crate::persona::PersonaId;
@@ -158,6 +159,12 @@ pub enum Text {
     NotYours,
     /// The button is of another time.
     Stale,
+    /// The reply is not the last one any more, or not what it was.
+    StaleReply,
+    /// The reply was made for somebody else.
+    NotYourReply,
+    /// It is more than they may ask; nothing more is said when they know.
+    TooMuch(Option<Notice>),
     /// The bot itself is not in the server.
     NotHere,
     /// It cannot be understood.
@@ -303,6 +310,16 @@ impl Display for Text {
             Self::Cancelled => "Nothing has changed.",
             Self::NotYours => "That button is not yours. Use the command yourself.",
             Self::Stale => "That button does nothing any more. Use the command again.",
+            Self::StaleReply => {
+                "That is not the last reply here any more, or it has changed. Look at the last one."
+            }
+            Self::NotYourReply => {
+                "That reply was made for somebody else. They can do that, and whoever may manage messages here."
+            }
+            Self::TooMuch(Some(notice)) => {
+                return formatter.write_str(notice.to_string().trim_start_matches(notice::MARK));
+            }
+            Self::TooMuch(None) => "That is more than I may answer at present. Please wait a little.",
             Self::NotHere => "I am not a member of this server. Ask an admin to invite me.",
             Self::Misunderstood => "I do not understand that. Reload Discord, and use the command again.",
             Self::Broken => {
@@ -319,6 +336,13 @@ pub fn said(shown: &str) -> Option<&str> {
     let (who, text) = shown.strip_prefix("**")?.split_once(":** ")?;
     // A name has no such marks, for they are escaped.
     (!who.contains("** asks **")).then_some(text)
+}
+
+/// Whether the bot has shown in a message what a member asks a persona by itself.
+#[must_use]
+pub fn is_asked(shown: &str) -> bool {
+    let who = shown.strip_prefix("**").and_then(|rest| rest.split_once(":** "));
+    who.is_some_and(|(who, _)| who.contains("** asks **"))
 }
 
 impl Display for Kept {
@@ -387,6 +411,7 @@ mod tests {
         }
         let asked = Text::Asked { who: "Ada".to_owned(), whom: "Crake".to_owned(), text: "well?".to_owned() };
         assert_eq!(said(&asked.to_string()), None);
+        assert!(is_asked(&asked.to_string()) && !is_asked("**Ada:** she ** asks **x:** y"));
         assert_eq!(said("Ada rolls 1d6: **3**"), None);
     }
 

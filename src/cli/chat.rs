@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{Broken, assistant_settings, cast, library, loading, named_persona, refuse_misfit, remark};
-use crate::assistant::{Assistant, Delivery, Outlet, Settings};
+use crate::assistant::{Assistant, Delivery, Look, Outlet, Settings};
 use crate::chat::addressing::{Author, Incoming};
+use crate::chat::buttons::Row;
 use crate::chat::history::TurnState;
 use crate::chat::markdown::{FENCE, Links};
 use crate::chat::reply::{Manner, ReplyAction};
-use crate::chat::settings::Limits;
+use crate::chat::settings::{Limits, Style};
 use crate::chat::{ChannelId, MemberId, MessageId, notice, sanitize};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -189,15 +190,19 @@ impl Terminal {
 }
 
 impl Outlet for Terminal {
-    async fn act(&mut self, action: ReplyAction) -> Delivery {
+    async fn appear(&mut self, _: &Arc<Persona>, _: &str, _: Style) -> Look {
+        Look::Itself
+    }
+
+    async fn act(&mut self, action: ReplyAction, _: Option<Row>) -> Delivery {
         let (is_new, content) = match action {
-            ReplyAction::Typing => return Delivery::Done,
+            ReplyAction::Typing | ReplyAction::Delete { .. } | ReplyAction::Dress { .. } => {
+                return Delivery::Done;
+            }
             ReplyAction::Send { content, .. } => (true, content),
             ReplyAction::Edit { content, .. } => (false, content),
+            ReplyAction::Tell { content, .. } => return note(&content),
         };
-        if is_new && notice::is_notice(&content) {
-            return note(&content);
-        }
         let more = self.shown.grow(is_new, &content);
         let mut stdout = std::io::stdout();
         if let Err(error) = stdout.write_all(more.as_bytes()).and_then(|()| stdout.flush()) {
@@ -209,7 +214,8 @@ impl Outlet for Terminal {
         }
         // Numbers from above, so that they never meet those of the member's messages.
         self.shown.parts += 1;
-        Delivery::Sent(MessageId(u64::MAX - self.messages * 1_000 - self.shown.parts))
+        let message = MessageId(u64::MAX - self.messages * 1_000 - self.shown.parts);
+        Delivery::Sent { message, webhook: None }
     }
 }
 

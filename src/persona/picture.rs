@@ -111,23 +111,38 @@ pub(super) fn with_cards(picture: &[u8], cards: &[(&str, String)]) -> Result<Vec
     Ok(bytes)
 }
 
-/// Pixels of a side of a plain picture.
+/// Pixels of a side of a plain picture, and of one of its fields.
 const PLAIN_SIZE: u32 = 256;
+const FIELD: u32 = 32;
 
-/// A square of one colour, which follows from the name.
+/// A sign of two colours, the same on both sides, which follows from the name.
 ///
 /// # Errors
 /// None that is known; the encoder says what it could not do.
 pub(super) fn plain(name: &str) -> Result<Vec<u8>, String> {
     let digest = name.bytes().fold(0, |sum, byte| super::random(sum ^ u64::from(byte)));
-    let [red, green, blue, ..] = digest.to_le_bytes();
+    let [red, green, blue, signs @ ..] = digest.to_le_bytes();
+    // A field on the left of each of the inner rows for each bit; the right side is its mirror.
+    let inked = |x: u32, y: u32| {
+        let (column, row) = (x / FIELD, y / FIELD);
+        let inside = (1..7).contains(&column) && (1..7).contains(&row);
+        let bit = (row - u32::from(inside)) * 3 + column.min(7 - column) - u32::from(inside);
+        inside && signs[(bit / 8) as usize % signs.len()] >> (bit % 8) & 1 == 1
+    };
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, PLAIN_SIZE, PLAIN_SIZE);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::One);
-    encoder.set_palette(vec![red, green, blue, 0, 0, 0]);
+    // Dark enough to be seen on white, on a ground that is light.
+    let (dark, light) = (|one: u8| one / 2 + 20, |one: u8| one / 8 + 216);
+    let palette = [light(red), light(green), light(blue), dark(red), dark(green), dark(blue)];
+    encoder.set_palette(palette.to_vec());
     let mut writer = encoder.write_header().map_err(|error| error.to_string())?;
-    let pixels = vec![0; (PLAIN_SIZE * PLAIN_SIZE / 8) as usize];
+    let bytes_of_row = |y: u32| {
+        let byte = move |byte: u32| (0..8).fold(0, |bits, x| bits << 1 | u8::from(inked(byte * 8 + x, y)));
+        (0..PLAIN_SIZE / 8).map(byte)
+    };
+    let pixels: Vec<u8> = (0..PLAIN_SIZE).flat_map(bytes_of_row).collect();
     writer.write_image_data(&pixels).map_err(|error| error.to_string())?;
     writer.finish().map_err(|error| error.to_string())?;
     Ok(bytes)

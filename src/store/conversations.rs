@@ -23,17 +23,22 @@ const KINDS: [(TurnKind, &str); 4] = [
     (TurnKind::Narrator, "narrator"),
     (TurnKind::Note, "note"),
 ];
-const STATES: [(TurnState, &str); 5] = [
+const STATES: [(TurnState, &str); 6] = [
     (TurnState::Pending, "pending"),
     (TurnState::Streaming, "streaming"),
     (TurnState::Complete, "complete"),
     (TurnState::Interrupted, "interrupted"),
     (TurnState::Failed, "failed"),
+    (TurnState::Uncertain, "uncertain"),
 ];
 
 /// Whether a conversation shows something in a message; asked for every message that is deleted anywhere.
 pub(super) const SHOWN_IN: &str = "SELECT 1 FROM parts JOIN channels ON channels.conversation = parts.conversation \
                                    WHERE parts.message = $1 AND channels.channel = $2";
+
+/// The channels in which buttons stand; asked at every start.
+pub(super) const DRESSED: &str = "SELECT channels.channel FROM conversations CROSS JOIN channels \
+                                  WHERE channels.conversation = conversations.id AND conversations.row_turn IS NOT NULL";
 
 impl Store {
     /// Writes down what has changed in the conversation that a channel points to: all of it, or nothing.
@@ -132,6 +137,18 @@ impl Store {
         read.await.map(MessageId).map_err(|error| self.failed(&error))
     }
 
+    /// The channels in which buttons stand under a reply.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn dressed(&self) -> Result<Vec<ChannelId>, StoreError> {
+        let read = async {
+            let rows = sqlx::query(DRESSED).fetch_all(&self.reader).await?;
+            rows.iter().map(|row| number(row, "channel").map(ChannelId)).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
     /// Whether the conversation that a channel points to shows something in this message.
     ///
     /// # Errors
@@ -187,10 +204,10 @@ impl Store {
 async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::Error> {
     let id = head.id.0.cast_signed();
     let upsert = "INSERT INTO conversations (id, seed, created, first_turn, examples_dropped, member_name, \
-                  greeting_turn, greeting_seen, spoken_before, next_turn) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+                  greeting_turn, greeting_seen, spoken_before, next_turn, row_turn) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
                   ON CONFLICT (id) DO UPDATE SET seed = $2, created = $3, first_turn = $4, examples_dropped = $5, \
-                  member_name = $6, greeting_turn = $7, greeting_seen = $8, spoken_before = $9, next_turn = $10";
+                  member_name = $6, greeting_turn = $7, greeting_seen = $8, spoken_before = $9, next_turn = $10, row_turn = $11";
     sqlx::query(upsert)
         .bind(id)
         .bind(head.seed.cast_signed())
@@ -202,6 +219,7 @@ async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::
         .bind(head.greeting.map(|(_, seen)| signed(seen)))
         .bind(head.spoken_before.cast_signed())
         .bind(head.next_turn.cast_signed())
+        .bind(head.row.map(|turn| turn.0.cast_signed()))
         .execute(&mut **writing)
         .await?;
     sqlx::query("DELETE FROM names WHERE conversation = $1").bind(id).execute(&mut **writing).await?;
@@ -304,6 +322,7 @@ fn head(row: &SqliteRow, names: Vec<(Speaker, String)>) -> Result<Head, sqlx::Er
         },
         user: row.try_get("member_name")?,
         greeting: optional(row, "greeting_turn")?.map(|turn| (TurnId(turn), seen)),
+        row: optional(row, "row_turn")?.map(TurnId),
         spoken_before: number(row, "spoken_before")?,
         next_turn: number(row, "next_turn")?,
         names,

@@ -69,7 +69,7 @@ const FORGET_SERVER: [&str; 5] = [
 /// The conversations of a server in which something was said before $2.
 pub(super) const EXPIRED: &str = "SELECT DISTINCT turns.conversation AS id FROM channels CROSS JOIN turns \
                                   WHERE channels.server = $1 AND turns.conversation = channels.conversation \
-                                  AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming')";
+                                  AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming', 'uncertain')";
 
 /// Forgets the names of members of whom nothing is left in a conversation.
 const FORGET_NAMES: &str = "DELETE FROM names WHERE conversation = $1 AND member IS NOT NULL AND member NOT IN \
@@ -334,7 +334,7 @@ impl Store {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             for &conversation in expired {
                 let delete = "DELETE FROM turns WHERE conversation = $1 AND said < $2 \
-                              AND state NOT IN ('pending', 'streaming')";
+                              AND state NOT IN ('pending', 'streaming', 'uncertain')";
                 let delete =
                     sqlx::query(delete).bind(conversation.0.cast_signed()).bind(before.cast_signed());
                 delete.execute(&mut *writing).await?;

@@ -21,7 +21,7 @@ const OUTCOMES: [(Outcome, &str); 5] = [
 pub(super) const UNDONE: [&str; 2] = [
     "SELECT DISTINCT channel, server FROM requests WHERE outcome = 'waiting'",
     "SELECT DISTINCT channels.channel, channels.server FROM turns CROSS JOIN channels \
-     WHERE channels.conversation = turns.conversation AND turns.state IN ('pending', 'streaming')",
+     WHERE channels.conversation = turns.conversation AND turns.state IN ('pending', 'streaming', 'uncertain')",
 ];
 
 /// The channels of a server in which somebody asked lately, those asked in last first.
@@ -120,6 +120,20 @@ impl Store {
             rows.iter().map(|row| number(row, "channel").map(ChannelId)).collect::<Result<_, sqlx::Error>>()
         };
         read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Who asked in a message that was taken in; `None` when it was not, or they are forgotten.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn who_asked(&self, message: MessageId) -> Result<Option<MemberId>, StoreError> {
+        let select = sqlx::query("SELECT member FROM requests WHERE message = $1");
+        let select = select.bind(message.0.cast_signed());
+        let read = async {
+            let row = select.fetch_optional(&self.reader).await?;
+            row.map_or(Ok(None), |row| optional(&row, "member"))
+        };
+        read.await.map(|member| member.map(MemberId)).map_err(|error| self.failed(&error))
     }
 
     /// The messages of a member that were taken in.

@@ -303,7 +303,9 @@ async fn an_empty_mention_is_greeted_with_names_filled_in() {
     let second = discord.post(general, alice, format!("{} good evening", discord.mention_bot()));
     discord.reply_to(second).await;
     let prompt = stage.prompt(0);
-    let first_line = greeting.content().lines().next().expect("a line").to_owned();
+    let (above, said) = greeting.content().split_once('\n').expect("a name and a text");
+    assert_eq!(above, "**Mrs. Pomfret**");
+    let first_line = said.lines().next().expect("a line").to_owned();
     assert!(prompt.contains(&format!("\nMrs. Pomfret: {first_line}")), "{prompt}");
     assert!(!prompt.contains("{{"), "{prompt}");
     assert!(prompt.contains("\nAlice: good evening\n\n### Response:\nMrs. Pomfret:"), "{prompt}");

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mummer::chat::history::{Conversation, Turn, TurnKind, TurnState};
+use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::markdown::Links;
 use mummer::chat::reply::Manner;
 use mummer::chat::request::Outcome;
@@ -21,7 +21,7 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use tempfile::TempDir;
 
 use crate::ALLOCATOR;
-use crate::discord::{ChannelId, FakeDiscord, MessageId, State, UserId};
+use crate::discord::{ChannelId, FakeDiscord, Message, MessageId, State, UserId};
 use crate::memory::{on_disk, open};
 use crate::stage::{Setting, Stage};
 
@@ -64,6 +64,8 @@ struct Room {
     posted: BTreeMap<MessageId, Fate>,
     muted: bool,
     gone: bool,
+    /// Whether personas have their own faces here.
+    faces: bool,
 }
 
 struct Chaos {
@@ -85,6 +87,8 @@ async fn start(discord: FakeDiscord, directory: &TempDir) -> Bot {
     let setting = Setting {
         manner: MANNER,
         store: Some(store.clone()),
+        message_content: true,
+        buttons: true,
         queue_per_conversation: 100,
         grace: Duration::from_secs(2),
         ..Setting::default()
@@ -143,11 +147,33 @@ impl Chaos {
             }
             self.rooms[at].posted.insert(message, fate);
             if self.happens(3) {
-                let said = discord.said_by_bot(self.rooms[at].id);
+                let said = said(discord, self.rooms[at].id);
                 if !said.is_empty() {
                     discord.delete(said[self.pick(said.len())].id);
                 }
             }
+            if self.happens(10) {
+                self.press(bot, at);
+            }
+        }
+    }
+
+    /// Somebody presses a button, whoever may.
+    fn press(&mut self, bot: &Bot, at: usize) {
+        let discord = &bot.stage.discord;
+        let said = said(discord, self.rooms[at].id);
+        let rows = said.iter().flat_map(|message| message.components.iter().map(|row| (message.id, row)));
+        let buttons: Vec<(MessageId, String)> = rows
+            .flat_map(|(id, row)| row["components"].as_array().into_iter().flatten().map(move |it| (id, it)))
+            .filter(|(_, button)| button["disabled"] != true)
+            .filter_map(|(id, button)| Some((id, button["custom_id"].as_str()?.to_owned())))
+            .collect();
+        if !buttons.is_empty() {
+            let (under, id) = &buttons[self.pick(buttons.len())];
+            // What it has generated, if it has to.
+            self.script(&bot.stage.script);
+            let who = self.pick(2);
+            discord.press_id(*under, self.rooms[at].members[who], id);
         }
     }
 
@@ -165,6 +191,10 @@ impl Chaos {
         if !self.rooms[at].gone && self.happens(50) {
             self.mute(discord, at, true);
         }
+        if self.happens(30) {
+            let at = self.pick(CHANNELS);
+            discord.delete_webhooks(self.rooms[at].id);
+        }
         if self.happens(15) {
             let at = self.pick(CHANNELS);
             self.rooms[at].gone = true;
@@ -178,7 +208,7 @@ impl Chaos {
         discord.let_bot_send(room.id, !muted);
         // What is not answered yet may not be answerable now.
         for (message, fate) in &mut room.posted {
-            fate.muted |= discord.ever_replied_to(*message) == 0;
+            fate.muted |= room.faces || discord.ever_replied_to(*message) == 0;
         }
     }
 
@@ -207,16 +237,17 @@ impl Chaos {
         }
     }
 
-    /// The messages that must have been answered when everything is over.
-    fn due(&self) -> Vec<MessageId> {
-        let rooms = self.rooms.iter().filter(|room| !room.gone);
+    /// The messages that must have been answered when everything is over, by the bot or by those with faces.
+    fn due(&self, faces: bool) -> Vec<MessageId> {
+        let rooms = self.rooms.iter().filter(|room| !room.gone && room.faces == faces);
         let fates = rooms.flat_map(|room| &room.posted);
         fates.filter(|(_, fate)| !fate.deleted && !fate.muted).map(|(message, _)| *message).collect()
     }
 
     /// Waits until all that must be answered is.
     async fn settle(&self, bot: &Bot) {
-        let due = self.due();
+        self.settle_faces(bot).await;
+        let due = self.due(false);
         // Most are answered: the first that is not is looked for where it was the last time.
         let from = std::cell::Cell::new(0);
         let answered = |state: &State| {
@@ -235,13 +266,34 @@ impl Chaos {
         }
     }
 
+    /// The same of those whose answers are no replies: the store knows of them.
+    async fn settle_faces(&self, bot: &Bot) {
+        for room in self.rooms.iter().filter(|room| room.faces && !room.gone) {
+            let due: Vec<MessageId> =
+                self.due(true).into_iter().filter(|it| room.posted.contains_key(it)).collect();
+            let mut left = due.clone();
+            let answered = async {
+                while !left.is_empty() {
+                    let concluded = concluded(bot, room.id).await;
+                    left.retain(|message| {
+                        !concluded.get(&message.0).is_some_and(|it| *it != Outcome::Waiting)
+                    });
+                    tokio::task::yield_now().await;
+                }
+            };
+            if tokio::time::timeout(PATIENCE, answered).await.is_err() {
+                panic!("in {} nobody has answered {left:?}\n{}", room.id, bot.stage.discord.picture());
+            }
+        }
+    }
+
     /// Everything is as it should be.
     async fn check(&self, bot: &Bot) {
         let discord = &bot.stage.discord;
         for room in &self.rooms {
             for (message, fate) in &room.posted {
                 let replies = discord.ever_replied_to(*message);
-                let excused = room.gone || fate.deleted || fate.muted;
+                let excused = room.gone || fate.deleted || fate.muted || room.faces;
                 assert!(
                     replies <= 1 && (replies == 1 || excused),
                     "{message} has {replies} replies: {fate:?}"
@@ -253,22 +305,43 @@ impl Chaos {
             } else {
                 let conversation = conversation.expect("there is a conversation");
                 compare(discord, room.id, &conversation);
-                let requests = bot.store.requests_in(mummer::chat::ChannelId(room.id.0), 10_000).await;
-                let requests = requests.expect("they are read");
-                let waiting = requests.iter().filter(|(_, outcome)| *outcome == Outcome::Waiting).count();
+                let requests = concluded(bot, room.id).await;
+                let waiting = requests.values().filter(|outcome| **outcome == Outcome::Waiting).count();
                 assert_eq!(waiting, 0, "{} has some that wait", room.id);
+                let personas = conversation.turns().iter().filter(|turn| turn.kind == TurnKind::Persona);
+                let triggers: Vec<_> = personas.filter_map(|turn| turn.trigger).collect();
+                let once: BTreeSet<_> = triggers.iter().collect();
+                assert_eq!(once.len(), triggers.len(), "in {} somebody was answered twice", room.id);
+                for (message, fate) in room.posted.iter().filter(|_| room.faces) {
+                    let is_answered = matches!(
+                        requests.get(&message.0),
+                        Some(Outcome::Answered | Outcome::Told | Outcome::Refused)
+                    );
+                    assert!(is_answered || fate.deleted || fate.muted, "{message} was dropped: {fate:?}");
+                }
             }
         }
     }
 }
 
+/// What became of the messages that were taken in in a room.
+async fn concluded(bot: &Bot, room: ChannelId) -> BTreeMap<u64, Outcome> {
+    let requests = bot.store.requests_in(mummer::chat::ChannelId(room.0), 10_000).await;
+    requests.expect("they are read").into_iter().map(|(message, outcome)| (message.0, outcome)).collect()
+}
+
+/// What the personas show in a room, as themselves and as the bot, and what the bot says.
+fn said(discord: &FakeDiscord, room: ChannelId) -> Vec<Message> {
+    [discord.said_by_bot(room), discord.said_by_webhook(room)].concat()
+}
+
 /// What is on disk of a room is what Discord shows there.
 pub(crate) fn compare(discord: &FakeDiscord, room: ChannelId, conversation: &Conversation) {
-    let said = discord.said_by_bot(room).into_iter().filter(|said| !notice::is_notice(said.content()));
+    let said = said(discord, room).into_iter().filter(|said| !notice::is_notice(said.content()));
     let shown: BTreeMap<u64, String> =
         said.map(|message| (message.id.0, message.content().to_owned())).collect();
     let turns = conversation.turns();
-    assert!(turns.iter().all(|turn| !matches!(turn.state, TurnState::Pending | TurnState::Streaming)));
+    assert!(turns.iter().all(|turn| !turn.state.is_unfinished()));
     let written: BTreeMap<u64, String> =
         turns.iter().filter(|turn| turn.kind == TurnKind::Persona).flat_map(contents).collect();
     let differing = |one: &BTreeMap<u64, String>, other: &BTreeMap<u64, String>| -> BTreeMap<u64, String> {
@@ -361,9 +434,14 @@ async fn storm(seed: u64, messages: usize) {
         posted: BTreeMap::new(),
         muted: false,
         gone: false,
+        faces: number % 2 == 1,
     });
+    discord.let_bot_have_webhooks(true);
     let mut chaos =
         Chaos { random: ChaCha8Rng::seed_from_u64(seed), rooms: rooms.collect(), number: 0, begun: false };
+    for room in chaos.rooms.iter().filter(|room| !room.faces) {
+        discord.let_bot_have_webhooks_in(room.id, false);
+    }
     let mut bot = start(discord, &directory).await;
     // One in each, so that every channel is known.
     chaos.act(&bot, 0..CHANNELS);

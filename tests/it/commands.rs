@@ -309,7 +309,7 @@ async fn a_question_by_itself_knows_nothing_and_leaves_nothing() {
     let asked = stage.discord.answer_to(stage.discord.use_command(general, alice, "ask", &question)).await;
     assert!(asked.content().starts_with("**Alice** asks **"), "{}", asked.content());
     assert!(asked.content().ends_with(":** what do I keep?"), "{}", asked.content());
-    assert_eq!(stage.discord.reply_to(asked.id).await.content(), "Ask the sea.");
+    assert_eq!(stage.discord.reply_to(asked.id).await.content(), "**Halloran Crake**\nAsk the sea.");
     stage.idle().await;
     let prompt = stage.prompt(1);
     assert!(prompt.contains("Crake") && !prompt.contains("herons"), "{prompt}");
@@ -538,4 +538,30 @@ async fn nobody_begins_anew_while_another_one_waits() {
     stage.script.started(1).await;
     let refused = answer(&stage, general, alice, "reset").await;
     assert_eq!(refused.content(), Text::OthersHaveSpoken.to_string());
+}
+
+#[tokio::test]
+async fn whoever_asked_by_themselves_hears_that_the_answer_was_cut_off() {
+    let (directory, store, stage) = began().await;
+    let (general, alice) = (stage.discord.channel("general"), stage.discord.member("Alice"));
+    stage.script.then([Step::Say("The sea".to_owned()), Step::Hold(Arc::new(Semaphore::new(0)))]);
+    let question = [("question", json!("what do I keep?"))];
+    let asked = stage.discord.answer_to(stage.discord.use_command(general, alice, "ask", &question)).await;
+    stage.discord.reply_such_that(asked.id, |message| message.content() == "The sea").await;
+    let discord = stage.kill().await;
+    drop(store);
+    let store = open(&directory).await;
+    let stage = on_stage(discord, &store).await;
+    let cut_off = Notice::Interrupted.to_string();
+    stage.discord.reply_such_that(asked.id, |message| message.content() == cut_off).await;
+    stage.idle().await;
+    // Once.
+    drop(store);
+    let (discord, ended) = stage.close().await;
+    ended.expect("it ends well");
+    let store = open(&directory).await;
+    let stage = on_stage(discord, &store).await;
+    stage.discord.caught_up().await;
+    stage.idle().await;
+    assert_eq!(stage.discord.ever_replied_to(asked.id), 2);
 }

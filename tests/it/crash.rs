@@ -51,11 +51,18 @@ async fn a_program_that_is_killed_goes_on_where_it_stood() {
         ("MUMMER__LIMITS__SERVER_AT_A_TIME", "0"),
         ("MUMMER__GENERATION__QUEUE_PER_CONVERSATION", "1000"),
         ("MUMMER__GENERATION__QUEUE", "1000"),
+        // Half of the channels have webhooks.
+        ("MUMMER__DISCORD__MESSAGE_CONTENT", "true"),
     ];
     let arguments = ["--model", path];
     let channels: Vec<ChannelId> =
         (0..CHANNELS).map(|number| discord.channel(&format!("room-{number}"))).collect();
+    discord.let_bot_have_webhooks(true);
+    for &channel in channels.iter().step_by(2) {
+        discord.let_bot_have_webhooks_in(channel, false);
+    }
     let alice = discord.member("Alice");
+    let faced: Vec<ChannelId> = channels.iter().skip(1).step_by(2).copied().collect();
     let mut triggers: Vec<MessageId> = Vec::new();
     let ask = |triggers: &mut Vec<MessageId>, random: &mut ChaCha8Rng, many: usize| {
         let first = random.next_u32() as usize;
@@ -65,9 +72,16 @@ async fn a_program_that_is_killed_goes_on_where_it_stood() {
         }
     };
     let answered = |triggers: &[MessageId]| {
-        let triggers = triggers.to_vec();
+        let (triggers, faced) = (triggers.to_vec(), faced.clone());
         move |state: &crate::discord::State| {
-            triggers.iter().all(|message| state.world.ever_replied_to(*message).count() > 0)
+            let replied = |message: &MessageId| state.world.ever_replied_to(*message).count() > 0;
+            let by_face = |channel: ChannelId| {
+                let asked = triggers.iter().filter(|it| state.world.messages[it].channel == channel).count();
+                state.world.shown(channel).filter(|message| message.seen_as.is_some()).count() >= asked
+            };
+            let is_faced = |message: &MessageId| faced.contains(&state.world.messages[message].channel);
+            faced.iter().all(|channel| by_face(*channel))
+                && triggers.iter().filter(|message| !is_faced(message)).all(replied)
         }
     };
     let mut program = Running::start_with(directory.path(), &arguments, &variables, &discord).await;
@@ -90,7 +104,11 @@ async fn a_program_that_is_killed_goes_on_where_it_stood() {
     discord.until_within("all to be answered", patience, answered(&triggers)).await;
     program.terminate().await;
     let store = open(&directory).await;
-    for trigger in &triggers {
+    for &channel in &faced {
+        let asked = triggers.iter().filter(|trigger| discord.message(**trigger).channel == channel).count();
+        assert_eq!(discord.said_by_webhook(channel).len(), asked, "{}", discord.picture());
+    }
+    for trigger in triggers.iter().filter(|trigger| !faced.contains(&discord.message(**trigger).channel)) {
         assert_eq!(discord.ever_replied_to(*trigger), 1, "{trigger}\n{}", discord.picture());
     }
     for channel in channels {

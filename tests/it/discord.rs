@@ -23,6 +23,7 @@ mod socket;
 mod spec;
 mod state;
 mod trouble;
+mod webhooks;
 mod wire;
 mod world;
 
@@ -51,7 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The bot's id, which its token begins with in base 64, as all bots' tokens do.
 const BOT: UserId = UserId(1_100_000_000_000_000_001);
 const TOKEN: &str = "MTEwMDAwMDAwMDAwMDAwMDAwMQ.Gfake0.not-a-secret-only-for-tests-0000000000";
-const BOT_NAME: &str = "Mummer";
+/// The name of the persona that plays in most tests: so none stands above what it says.
+const BOT_NAME: &str = "Hermes";
 
 /// The path of the websocket.
 const SOCKET: &str = "/socket";

@@ -442,7 +442,7 @@ async fn rest_answers_what_discord_answers() {
     let me = bot.http.get_current_user().await.expect("the bot's account");
     assert_eq!(me.id.get(), discord.bot_id().0);
     let application = bot.http.get_current_application_info().await;
-    assert_eq!(application.expect("the application").name, "Mummer");
+    assert_eq!(application.expect("the application").name, "Hermes");
     assert_eq!(bot.http.get_bot_gateway().await.expect("a gateway").shards, 1);
     for channel in [general, thread] {
         let id = SerenityChannel::new(channel.0);

@@ -133,6 +133,38 @@ async fn the_secrets_of_commands_and_what_is_said_with_them_are_in_no_log() {
     }
 }
 
+#[tokio::test]
+async fn the_secrets_of_webhooks_are_in_no_log() {
+    let discord = FakeDiscord::start().await;
+    discord.let_bot_have_webhooks(true);
+    let directory = tempfile::tempdir().expect("a directory");
+    let variables = [("MUMMER__DISCORD__MESSAGE_CONTENT", "true"), ("MUMMER__LOG__LEVEL", "debug")];
+    let bot = Running::start_with(directory.path(), &["--dry-run"], &variables, &discord).await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    for (number, (call, failure)) in [
+        (Call::ExecuteWebhook, Failure::ConnectionLost),
+        (Call::ExecuteWebhook, Failure::AnswerLost),
+        (Call::ExecuteWebhook, Failure::Status(503)),
+        (Call::EditWebhookMessage, Failure::Status(503)),
+        (Call::EditWebhookMessage, Failure::Refused { status: 404, code: 10_015 }),
+        (Call::ExecuteWebhook, Failure::Refused { status: 400, code: 50_035 }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        discord.fail_next(1, call, failure);
+        let before = discord.count(call);
+        discord.post(general, alice, format!("{} swordfish {number}", discord.mention_bot()));
+        discord.until("the call to be tried", |state| state.count(call) > before).await;
+    }
+    assert_eq!(bot.terminate().await.code(), Some(0));
+    let log = std::fs::read_to_string(directory.path().join("log")).expect("there is a log");
+    assert!(log.contains("execute webhook") && log.contains("edit webhook message"), "{log}");
+    for secret in [discord.token(), "swordfish", "webhook-secret", "serenity", "hyper"] {
+        assert!(!log.contains(secret), "{secret:?} was logged: {log}");
+    }
+}
+
 /// A step panics inside of candle's own threads; two of them, so that there is somebody to poison.
 const POISON: [(&str, &str); 3] =
     [("MUMMER_PANIC_AT_STEP", "3"), ("CANDLE_NUM_THREADS", "2"), ("RAYON_NUM_THREADS", "2")];
@@ -264,7 +296,7 @@ async fn a_persona_is_played_as_its_file_stands() {
         let trigger = discord.post(channel, alice, discord.mention_bot());
         discord.reply_such_that(trigger, |message| !message.content().is_empty()).await.content().to_owned()
     };
-    assert_eq!(greeting(0).await, "The first one.");
+    assert_eq!(greeting(0).await, "**Ada**\nThe first one.");
     write("name = 'Ada");
     write("name = 'Ada'\ndescription = 'x'\ngreeting = 'Another one.'\n");
     let mut number = 0;
@@ -274,7 +306,7 @@ async fn a_persona_is_played_as_its_file_stands() {
             number
         })
         .await
-            != "Another one."
+            != "**Ada**\nAnother one."
         {}
     };
     tokio::time::timeout(std::time::Duration::from_mins(1), changed).await.expect("it is read again");

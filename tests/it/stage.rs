@@ -59,6 +59,7 @@ pub(crate) struct Setting {
     pub(crate) limits: Limits,
     pub(crate) grace: Duration,
     pub(crate) at_hand: AtHand,
+    pub(crate) buttons: bool,
     pub(crate) direct_messages: bool,
     pub(crate) servers: BTreeSet<ServerId>,
 }
@@ -77,6 +78,7 @@ impl Default for Setting {
             limits: Limits::default(),
             grace: Duration::ZERO,
             at_hand: AtHand::default(),
+            buttons: false,
             direct_messages: true,
             servers: BTreeSet::new(),
         }
@@ -158,6 +160,7 @@ impl Stage {
             limits,
             grace,
             at_hand,
+            buttons,
             direct_messages,
             servers,
             ..
@@ -170,6 +173,7 @@ impl Stage {
             sampling: SamplingWish::default(),
             manner,
             queue_per_conversation,
+            buttons,
             reads_everything: message_content,
             direct_messages,
             servers,

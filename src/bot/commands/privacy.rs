@@ -4,7 +4,7 @@ use poise::CreateReply;
 use serde_json::Value;
 use serenity::all::CreateAttachment;
 
-use super::super::components::Press;
+use super::super::components::What;
 use super::super::user::User;
 use super::{Context, Problem, confirm, defer, reply, whisper};
 use crate::chat::MemberId;
@@ -58,13 +58,13 @@ async fn export(context: Context<'_>) -> Result<(), Problem> {
 /// Have me forget you.
 #[poise::command(slash_command, rename = "forget-me")]
 async fn forget_me(context: Context<'_>) -> Result<(), Problem> {
-    confirm(context, &Text::MayForget, Press::forget(asker(context))).await
+    confirm(context, &Text::MayForget, What::Forget).await
 }
 
 /// Have me forget you, and read nothing more that you write.
 #[poise::command(slash_command, rename = "opt-out")]
 async fn opt_out(context: Context<'_>) -> Result<(), Problem> {
-    confirm(context, &Text::MayOptOut, Press::opt_out(asker(context))).await
+    confirm(context, &Text::MayOptOut, What::OptOut).await
 }
 
 /// Have me read what you write to me.

@@ -2,7 +2,7 @@
 
 use serenity::all::Context as Discord;
 
-use super::super::components::Press;
+use super::super::components::What;
 use super::super::events::Handler;
 use super::super::user::User;
 use super::{Context, Problem, confirm, defer};
@@ -15,7 +15,7 @@ pub(super) async fn reset(context: Context<'_>) -> Result<(), Problem> {
     defer(context).await?;
     let user = User::of_command(context.interaction);
     context.data().may_reset(context.serenity_context(), user).await?;
-    confirm(context, &Text::MayReset, Press::reset(user.id())).await
+    confirm(context, &Text::MayReset, What::Reset).await
 }
 
 impl Handler {

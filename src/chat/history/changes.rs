@@ -19,6 +19,8 @@ pub struct Head {
     pub user: Option<String>,
     /// The turn that is a greeting, and which of its variants was selected when it was seen last.
     pub greeting: Option<(TurnId, usize)>,
+    /// The turn under which the buttons stand.
+    pub row: Option<TurnId>,
     /// In how many turns that are not kept any more a persona has spoken.
     pub spoken_before: u64,
     /// The number of the turn that comes next.
@@ -70,7 +72,7 @@ impl Conversation {
     /// A conversation as it was written down; the turns oldest first.
     #[must_use]
     pub fn restore(head: Head, turns: Vec<Turn>) -> Self {
-        let Head { id, seed, created, cut, user, greeting, spoken_before, next_turn, names } = head;
+        let Head { id, seed, created, cut, user, greeting, row, spoken_before, next_turn, names } = head;
         let changed = BTreeSet::new();
         Self {
             id,
@@ -80,6 +82,7 @@ impl Conversation {
             user,
             now: created,
             greeting,
+            row,
             spoken_before,
             turns,
             next_turn,
@@ -96,6 +99,7 @@ impl Conversation {
             cut: self.cut,
             user: self.user.clone(),
             greeting: self.greeting,
+            row: self.row,
             spoken_before: self.spoken_before,
             next_turn: self.next_turn,
             names: self.names.clone(),

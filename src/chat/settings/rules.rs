@@ -27,6 +27,8 @@ pub enum Setting {
     AdminRoles,
     /// Which messages are answered.
     Answers,
+    /// Whether buttons stand under the last reply.
+    Buttons,
     /// Most messages in a channel within an hour.
     ChannelPerHour,
     /// Most characters of a message.
@@ -37,6 +39,8 @@ pub enum Setting {
     RetentionDays,
     /// Most messages in the server within an hour.
     ServerPerHour,
+    /// As whom personas speak.
+    Style,
 }
 
 /// Which messages are answered.
@@ -55,6 +59,21 @@ pub enum Answers {
 const ANSWERS: [(Answers, &str); 3] =
     [(Answers::Mentions, "mentions"), (Answers::Everything, "everything"), (Answers::Nothing, "nothing")];
 
+/// As whom personas speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Under their own name and with their own picture, by webhook.
+    Own,
+    /// As the bot, with their name above what they say.
+    Bot,
+}
+
+/// How the choices are written.
+const STYLES: [(Style, &str); 2] = [(Style::Own, "own"), (Style::Bot, "bot")];
+
+/// How it is written whether something is on.
+const SWITCH: [(bool, &str); 2] = [(true, "on"), (false, "off")];
+
 impl Answers {
     /// How it is written.
     #[must_use]
@@ -65,14 +84,16 @@ impl Answers {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::AdminRoles,
         Self::Answers,
+        Self::Buttons,
         Self::ChannelPerHour,
         Self::MessageLength,
         Self::Persona,
         Self::RetentionDays,
         Self::ServerPerHour,
+        Self::Style,
     ];
 
     /// Its name.
@@ -81,11 +102,13 @@ impl Setting {
         match self {
             Self::AdminRoles => "admin_roles",
             Self::Answers => "answers",
+            Self::Buttons => "buttons",
             Self::ChannelPerHour => "channel_per_hour",
             Self::MessageLength => "message_length",
             Self::Persona => "persona",
             Self::RetentionDays => "retention_days",
             Self::ServerPerHour => "server_per_hour",
+            Self::Style => "style",
         }
     }
 
@@ -98,12 +121,23 @@ impl Setting {
     /// Whether it can be another one in a channel and its threads.
     #[must_use]
     pub fn holds_in_channels(self) -> bool {
-        matches!(self, Self::Answers | Self::ChannelPerHour | Self::MessageLength | Self::Persona)
+        matches!(
+            self,
+            Self::Answers
+                | Self::Buttons
+                | Self::ChannelPerHour
+                | Self::MessageLength
+                | Self::Persona
+                | Self::Style
+        )
     }
 
     /// The values among which it is chosen, where there are so few.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
-        ANSWERS.into_iter().filter(move |_| self == Self::Answers).map(|(_, word)| word)
+        let answers = ANSWERS.into_iter().filter(move |_| self == Self::Answers).map(|(_, word)| word);
+        let styles = STYLES.into_iter().filter(move |_| self == Self::Style).map(|(_, word)| word);
+        let switch = SWITCH.into_iter().filter(move |_| self == Self::Buttons).map(|(_, word)| word);
+        answers.chain(switch).chain(styles)
     }
 
     /// Reads a value as admins write it, where `find` finds personas. `None` when it makes no sense.
@@ -119,9 +153,9 @@ impl Setting {
                 let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
                 (1..=MOST_ROLES).contains(&roles.len()).then(|| json!(roles))
             }
-            Self::Answers => {
+            Self::Answers | Self::Buttons | Self::Style => {
                 let word = words.to_lowercase();
-                ANSWERS.iter().find(|(_, known)| *known == word).map(|(_, known)| json!(known))
+                self.choices().find(|known| *known == word).map(|known| json!(known))
             }
             Self::Persona => find(words).map(|id| json!(id.0)),
             Self::ChannelPerHour | Self::MessageLength | Self::RetentionDays | Self::ServerPerHour => {
@@ -140,7 +174,9 @@ impl Setting {
                 let roles = value.as_array().into_iter().flatten().filter_map(Value::as_str);
                 roles.map(|role| format!("<@&{role}>")).collect::<Vec<_>>().join(" ")
             }
-            Self::Answers | Self::Persona => value.as_str().unwrap_or_default().to_owned(),
+            Self::Answers | Self::Buttons | Self::Persona | Self::Style => {
+                value.as_str().unwrap_or_default().to_owned()
+            }
             Self::ChannelPerHour | Self::MessageLength | Self::RetentionDays | Self::ServerPerHour => {
                 value.to_string()
             }
@@ -200,6 +236,20 @@ impl Rules {
             .map_or(Answers::default(), |(answers, _)| *answers)
     }
 
+    /// Whether buttons stand under the last reply in a place, if the admins have said it.
+    #[must_use]
+    pub fn buttons(&self, place: Place) -> Option<bool> {
+        let word = self.in_place(Setting::Buttons, place).and_then(Value::as_str);
+        SWITCH.iter().find(|(_, known)| Some(*known) == word).map(|(on, _)| *on)
+    }
+
+    /// As whom personas speak in a place, if the admins have said it.
+    #[must_use]
+    pub fn style(&self, place: Place) -> Option<Style> {
+        let word = self.in_place(Setting::Style, place).and_then(Value::as_str);
+        STYLES.iter().find(|(_, known)| Some(*known) == word).map(|(style, _)| *style)
+    }
+
     /// How much may be asked in a place, as far as the admins have said it.
     #[must_use]
     pub fn limits(&self, place: Place) -> Limits {
@@ -245,6 +295,7 @@ mod tests {
             (Setting::Persona, "Ada", "ada"),
             (Setting::RetentionDays, "30", "30"),
             (Setting::MessageLength, " 500 ", "500"),
+            (Setting::Style, "BOT", "bot"),
         ] {
             let value = setting.read(written, find).expect("it makes sense");
             assert_eq!(setting.show(&value), shown, "{}", setting.name());
@@ -260,6 +311,7 @@ mod tests {
             (Setting::RetentionDays, "-1"),
             (Setting::ChannelPerHour, "0"),
             (Setting::ServerPerHour, "many"),
+            (Setting::Style, "mentions"),
         ] {
             assert_eq!(setting.read(nonsense, find), None, "{} {nonsense}", setting.name());
         }
@@ -284,6 +336,7 @@ mod tests {
         let nonsense = Setting::ALL.map(|setting| (None, setting.name().to_owned(), json!({ "x": [1] })));
         let rules = Rules::new(nonsense.to_vec());
         assert_eq!((rules.persona(PLACE), rules.answers(PLACE)), (None, Answers::Mentions));
+        assert_eq!((rules.style(PLACE), rules.buttons(PLACE)), (None, None));
         assert_eq!((rules.retention(), rules.admin_roles()), (None, BTreeSet::new()));
         assert_eq!(rules.limits(PLACE), Limits::default());
     }

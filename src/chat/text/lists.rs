@@ -80,12 +80,16 @@ pub(super) fn what_it_takes(setting: Setting) -> &'static str {
         Setting::Answers => {
             "I can answer `mentions` of me and replies to me, `everything` that is written, or `nothing`."
         }
+        Setting::Buttons => "The buttons under the last reply can be `on` or `off`.",
         Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
         Setting::RetentionDays => "Give a number of days from 1 to 3650.",
         Setting::ChannelPerHour | Setting::ServerPerHour => {
             "Give a number of messages from 1 to 1,000,000, as digits."
         }
         Setting::MessageLength => "Give a number of characters from 1 to 1,000,000, as digits.",
+        Setting::Style => {
+            "Personas can speak under their `own` name and with their own picture, or as the `bot` with their name above."
+        }
     }
 }
 

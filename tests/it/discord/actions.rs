@@ -14,6 +14,7 @@ use super::message::{Edit, Message, Pingable, Pings, Post, Reply};
 use super::payloads::{self, Reader};
 use super::routes::Route;
 use super::state::State;
+use super::webhooks;
 use super::world::UserKind;
 
 /// Unicode scalar values in a message.
@@ -27,6 +28,8 @@ const PAGE_MAX: usize = 100;
 /// What a request brings beside its route.
 pub(super) struct Input {
     pub(super) query: String,
+    /// The secret in the path of a webhook's call; empty in others.
+    pub(super) secret: String,
     /// Null when there is no body.
     pub(super) body: Value,
     pub(super) files: Vec<File>,
@@ -47,6 +50,18 @@ pub(super) fn carry_out(state: &mut State, route: Route, input: &Input) -> Answe
         Route::EditMessage(channel, message) => edit_message(state, channel, message, &input.body),
         Route::DeleteMessage(channel, message) => delete_message(state, channel, message),
         Route::RegisterCommands => Ok(register_commands(state, &input.body)),
+        Route::ListWebhooks(channel) => webhooks::list(state, channel),
+        Route::CreateWebhook(channel) => webhooks::create(state, channel, &input.body),
+        Route::ExecuteWebhook(webhook) => webhooks::execute(state, webhook, &input.secret, input),
+        Route::EditWebhookMessage(webhook, message) => {
+            webhooks::edit(state, webhook, &input.secret, message, input)
+        }
+        Route::DeleteWebhookMessage(webhook, message) => {
+            webhooks::delete(state, webhook, &input.secret, message, &input.query)
+        }
+        Route::ListEmoji => Ok(webhooks::list_emoji(state)),
+        Route::CreateEmoji => webhooks::create_emoji(state, &input.body),
+        Route::SearchMembers => Ok(webhooks::search(state, &input.query)),
         Route::Respond(interaction) => interactions::respond(state, interaction, input),
         Route::FollowUp(interaction) => interactions::follow_up(state, interaction, input),
         Route::GetAnswer(interaction, message) => interactions::show(state, interaction, message),

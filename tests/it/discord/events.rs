@@ -104,6 +104,13 @@ impl Event {
         Self::new("GUILD_ROLE_CREATE", GatewayIntents::GUILDS, data)
     }
 
+    /// What everybody may has changed.
+    pub(super) fn role_update(world: &World) -> Self {
+        let everyone = payloads::role(world, RoleId(world.guild.0));
+        let data = json!({"guild_id": world.guild, "role": everyone});
+        Self::new("GUILD_ROLE_UPDATE", GatewayIntents::GUILDS, data)
+    }
+
     pub(super) fn emojis_update(world: &World) -> Self {
         let data = json!({"guild_id": world.guild, "emojis": payloads::emojis(world)});
         Self::new("GUILD_EMOJIS_UPDATE", GatewayIntents::GUILD_EMOJIS_AND_STICKERS, data)

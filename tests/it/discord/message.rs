@@ -43,6 +43,8 @@ pub(crate) struct Message {
     pub(crate) answers: Option<(InteractionId, UserId)>,
     /// What is in the files that it came with.
     pub(crate) files: Vec<File>,
+    /// The name and the picture under which a webhook has posted it.
+    pub(crate) seen_as: Option<(String, Option<String>)>,
     pub(super) pings: Pings,
 }
 
@@ -111,6 +113,7 @@ pub(crate) struct Post {
     pub(super) only_for: Option<UserId>,
     pub(super) answers: Option<(InteractionId, UserId)>,
     pub(super) files: Vec<File>,
+    pub(super) seen_as: Option<(String, Option<String>)>,
     pub(super) reply: Option<Reply>,
     pub(super) pings: Pings,
     pub(super) embeds: Vec<Value>,
@@ -132,6 +135,7 @@ impl Post {
             only_for: None,
             answers: None,
             files: Vec::new(),
+            seen_as: None,
             reply: None,
             pings: Pings::of_member(),
             embeds: Vec::new(),
@@ -201,6 +205,7 @@ impl Post {
             only_for: self.only_for,
             answers: self.answers,
             files: self.files,
+            seen_as: self.seen_as,
             pings: self.pings,
         }
     }

@@ -17,6 +17,13 @@ const VIEW_CHANNEL: u64 = 1 << 10;
 pub(super) const EVERYONE_MAY: u64 =
     VIEW_CHANNEL | SEND_MESSAGES | SEND_MESSAGES_IN_THREADS | 1 << 6 | 1 << 14 | 1 << 15 | 1 << 16;
 
+/// To make and to see webhooks; in this world everybody may when the bot may.
+const MANAGE_WEBHOOKS: u64 = 1 << 29;
+
+fn everyone_may(world: &World) -> u64 {
+    EVERYONE_MAY | if world.bot_may_have_webhooks { MANAGE_WEBHOOKS } else { 0 }
+}
+
 /// Application flag: the message content intent is switched on, for a bot on few servers.
 const GATEWAY_MESSAGE_CONTENT_LIMITED: u64 = 1 << 19;
 
@@ -181,7 +188,7 @@ pub(super) fn role(world: &World, id: RoleId) -> Value {
         "icon": null,
         "unicode_emoji": null,
         "position": u8::from(!is_everyone),
-        "permissions": if is_everyone { EVERYONE_MAY } else { 0 }.to_string(),
+        "permissions": if is_everyone { everyone_may(world) } else { 0 }.to_string(),
         "managed": false,
         "mentionable": !is_everyone,
         "flags": 0,
@@ -342,6 +349,9 @@ fn message_alone(world: &World, message: &Message, reader: Reader) -> Value {
     }
     if author.kind == UserKind::Webhook {
         payload["webhook_id"] = json!(author.id);
+        if let Some((name, _)) = &message.seen_as {
+            payload["author"]["username"] = json!(name);
+        }
         if let Some(application) = author.application {
             payload["application_id"] = json!(application);
         }
@@ -398,6 +408,9 @@ fn overwrites(world: &World, channel: &Channel) -> Vec<Value> {
     }
     if !channel.bot_may_view {
         denied |= VIEW_CHANNEL;
+    }
+    if !channel.bot_may_have_webhooks {
+        denied |= MANAGE_WEBHOOKS;
     }
     if denied == 0 {
         return Vec::new();

@@ -55,7 +55,8 @@ pub(super) async fn answer(
         (Some(_), _) if !is_authorized(route, &head.headers) => Some(Answer::unauthorized()),
         (Some(route), Some(body)) => {
             let query = head.uri.query().unwrap_or_default().to_owned();
-            respond(&inner, route, Input { query, body, files }).await
+            let secret = head.uri.path().split('/').nth(5).unwrap_or_default().to_owned();
+            respond(&inner, route, Input { query, secret, body, files }).await
         }
         (Some(_), None) => {
             inner.change(|state| state.object(number, "the body is not JSON"));
@@ -130,6 +131,8 @@ fn request_shape(call: Call) -> Option<Shape> {
         Call::OpenDirect => Some(Shape::CreatePrivateChannelRequest),
         Call::RegisterCommands => Some(Shape::ApplicationCommandUpdateRequest),
         Call::FollowUp => Some(Shape::IncomingWebhookRequestPartial),
+        Call::ExecuteWebhook => Some(Shape::IncomingWebhookRequestPartial),
+        Call::EditWebhookMessage => Some(Shape::IncomingWebhookUpdateRequestPartial),
         Call::EditAnswer => Some(Shape::IncomingWebhookUpdateRequestPartial),
         _ => None,
     }
@@ -179,6 +182,10 @@ fn check_answer(state: &mut State, route: Route, body: &Value) {
         (Route::CurrentUser, _) => Shape::UserPIIResponse,
         (Route::CurrentApplication, _) => Shape::PrivateApplicationResponse,
         (Route::RegisterCommands, _) => Shape::ApplicationCommandResponse,
+        (Route::ListWebhooks(_) | Route::CreateWebhook(_), _) => Shape::GuildIncomingWebhookResponse,
+        (Route::ListEmoji, _) => Shape::ListApplicationEmojisResponse,
+        (Route::CreateEmoji, _) => Shape::EmojiResponse,
+        (Route::SearchMembers, _) => Shape::GuildMemberResponse,
         (Route::OpenDirect, _) | (Route::Channel(_), Some(1)) => Shape::PrivateChannelResponse,
         (Route::Channel(_), Some(11)) => Shape::ThreadResponse,
         (Route::Channel(_), _) => Shape::GuildChannelResponse,

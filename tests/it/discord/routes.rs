@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::BOT;
-use super::ids::{ChannelId, InteractionId, MessageId};
+use super::ids::{ChannelId, InteractionId, MessageId, UserId};
 
 /// A route with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub(super) enum Route {
     EditMessage(ChannelId, MessageId),
     DeleteMessage(ChannelId, MessageId),
     RegisterCommands,
+    ListWebhooks(ChannelId),
+    CreateWebhook(ChannelId),
+    ExecuteWebhook(UserId),
+    EditWebhookMessage(UserId, MessageId),
+    DeleteWebhookMessage(UserId, MessageId),
+    ListEmoji,
+    CreateEmoji,
+    SearchMembers,
     Respond(InteractionId),
     FollowUp(InteractionId),
     /// The message is the first answer where none is named.
@@ -45,6 +53,14 @@ pub(crate) enum Call {
     EditMessage,
     DeleteMessage,
     RegisterCommands,
+    ListWebhooks,
+    CreateWebhook,
+    ExecuteWebhook,
+    EditWebhookMessage,
+    DeleteWebhookMessage,
+    ListEmoji,
+    CreateEmoji,
+    SearchMembers,
     Respond,
     FollowUp,
     GetAnswer,
@@ -76,6 +92,16 @@ impl Route {
                     _ => return None,
                 }
             }
+            ("GET", ["channels", channel, "webhooks"]) => Self::ListWebhooks(channel_id(channel)?),
+            ("POST", ["channels", channel, "webhooks"]) => Self::CreateWebhook(channel_id(channel)?),
+            (method, ["applications", application, "emojis"]) if *application == BOT.to_string() => {
+                match method {
+                    "GET" => Self::ListEmoji,
+                    "POST" => Self::CreateEmoji,
+                    _ => return None,
+                }
+            }
+            ("GET", ["guilds", _, "members", "search"]) => Self::SearchMembers,
             ("PUT", ["applications", application, "commands"]) if *application == BOT.to_string() => {
                 Self::RegisterCommands
             }
@@ -101,6 +127,15 @@ impl Route {
                     _ => return None,
                 }
             }
+            ("POST", ["webhooks", webhook, _]) => Self::ExecuteWebhook(UserId(webhook.parse().ok()?)),
+            (method, ["webhooks", webhook, _, "messages", message]) => {
+                let (webhook, message) = (UserId(webhook.parse().ok()?), MessageId(message.parse().ok()?));
+                match method {
+                    "PATCH" => Self::EditWebhookMessage(webhook, message),
+                    "DELETE" => Self::DeleteWebhookMessage(webhook, message),
+                    _ => return None,
+                }
+            }
             _ => return None,
         };
         Some(route)
@@ -120,6 +155,14 @@ impl Route {
             Self::EditMessage(..) => Call::EditMessage,
             Self::DeleteMessage(..) => Call::DeleteMessage,
             Self::RegisterCommands => Call::RegisterCommands,
+            Self::ListWebhooks(_) => Call::ListWebhooks,
+            Self::CreateWebhook(_) => Call::CreateWebhook,
+            Self::ExecuteWebhook(_) => Call::ExecuteWebhook,
+            Self::EditWebhookMessage(..) => Call::EditWebhookMessage,
+            Self::DeleteWebhookMessage(..) => Call::DeleteWebhookMessage,
+            Self::ListEmoji => Call::ListEmoji,
+            Self::CreateEmoji => Call::CreateEmoji,
+            Self::SearchMembers => Call::SearchMembers,
             Self::Respond(_) => Call::Respond,
             Self::FollowUp(_) => Call::FollowUp,
             Self::GetAnswer(..) => Call::GetAnswer,
@@ -133,6 +176,9 @@ impl Route {
         matches!(
             self,
             Self::Gateway
+                | Self::ExecuteWebhook(_)
+                | Self::EditWebhookMessage(..)
+                | Self::DeleteWebhookMessage(..)
                 | Self::Respond(_)
                 | Self::FollowUp(_)
                 | Self::GetAnswer(..)
@@ -150,13 +196,21 @@ impl Route {
             | Self::SendMessage(channel)
             | Self::GetMessage(channel, _)
             | Self::EditMessage(channel, _)
-            | Self::DeleteMessage(channel, _) => Some(channel),
+            | Self::DeleteMessage(channel, _)
+            | Self::ListWebhooks(channel)
+            | Self::CreateWebhook(channel) => Some(channel),
             Self::Gateway
             | Self::GatewayBot
             | Self::CurrentUser
             | Self::CurrentApplication
             | Self::OpenDirect
             | Self::RegisterCommands
+            | Self::ExecuteWebhook(_)
+            | Self::EditWebhookMessage(..)
+            | Self::DeleteWebhookMessage(..)
+            | Self::ListEmoji
+            | Self::CreateEmoji
+            | Self::SearchMembers
             | Self::Respond(_)
             | Self::FollowUp(_)
             | Self::GetAnswer(..)

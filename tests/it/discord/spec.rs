@@ -31,9 +31,13 @@ pub(super) enum Shape {
     UpdateMessageInteractionCallbackRequest,
     ApplicationCommandAutocompleteCallbackRequest,
     ModalInteractionCallbackRequest,
+    GuildIncomingWebhookResponse,
+    ListApplicationEmojisResponse,
+    EmojiResponse,
+    GuildMemberResponse,
 }
 
-const SHAPES: [Shape; 19] = [
+const SHAPES: [Shape; 23] = [
     Shape::MessageCreateRequest,
     Shape::MessageEditRequestPartial,
     Shape::CreatePrivateChannelRequest,
@@ -53,6 +57,10 @@ const SHAPES: [Shape; 19] = [
     Shape::UpdateMessageInteractionCallbackRequest,
     Shape::ApplicationCommandAutocompleteCallbackRequest,
     Shape::ModalInteractionCallbackRequest,
+    Shape::GuildIncomingWebhookResponse,
+    Shape::ListApplicationEmojisResponse,
+    Shape::EmojiResponse,
+    Shape::GuildMemberResponse,
 ];
 
 /// What is wrong with a value, in words; empty when it has the shape or nothing can be checked.

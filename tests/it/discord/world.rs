@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::ids::{ChannelId, EmojiId, GuildId, MessageId, RoleId, Snowflakes, UserId};
 use super::message::{Edit, Message, Post};
+use super::webhooks::Webhook;
 
 /// One server with its people and channels, and the direct messages beside it.
 #[derive(Debug)]
@@ -20,6 +21,11 @@ pub(crate) struct World {
     pub(crate) users: BTreeMap<UserId, User>,
     pub(crate) roles: BTreeMap<RoleId, String>,
     pub(crate) emojis: BTreeMap<EmojiId, String>,
+    /// The emoji of the application: their names and their pictures.
+    pub(crate) pictures: BTreeMap<EmojiId, (String, Vec<u8>)>,
+    /// The webhooks that the bot has made.
+    pub(crate) webhooks: BTreeMap<UserId, Webhook>,
+    pub(crate) bot_may_have_webhooks: bool,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
     /// All messages that ever were, oldest first; deleted ones are marked.
     pub(crate) messages: BTreeMap<MessageId, Message>,
@@ -59,6 +65,8 @@ pub(crate) struct Channel {
     pub(crate) deleted: bool,
     pub(crate) bot_may_send: bool,
     pub(crate) bot_may_view: bool,
+    /// Whether the bot may have webhooks here, where it may have any.
+    pub(crate) bot_may_have_webhooks: bool,
     /// When the bot's typing indicator was set off.
     pub(crate) typing: Vec<Instant>,
 }
@@ -85,6 +93,9 @@ impl World {
             // The role of everyone has the server's id.
             roles: BTreeMap::from([(RoleId(guild.0), "@everyone".to_owned())]),
             emojis: BTreeMap::new(),
+            pictures: BTreeMap::new(),
+            webhooks: BTreeMap::new(),
+            bot_may_have_webhooks: false,
             channels: BTreeMap::new(),
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -141,6 +152,7 @@ impl World {
                 deleted: false,
                 bot_may_send: true,
                 bot_may_view: true,
+                bot_may_have_webhooks: true,
                 typing: Vec::new(),
             },
         );

@@ -1,0 +1,402 @@
+//! What members do with the last reply of a channel: they stop it, have it said anew or gone on with, look at the other ways
+//! to say it, or take it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::accepted::{Accepted, Known, Work};
+use super::answer::{Admitted, Unanswered};
+use super::delivering::{Coming, Delivering, Ending};
+use super::limits::{Share, TooMuch};
+use super::line::{Busy, PlaceInLine};
+use super::live::{Live, now};
+use super::{Assistant, Delivery, Outlet};
+use crate::chat::addressing::{Author, Incoming};
+use crate::chat::buttons::{Row, Steer};
+use crate::chat::history::{Part, Speaker, Turn, TurnId, TurnKind, Variant};
+use crate::chat::notice::Notice;
+use crate::chat::reply::{Reply, ReplyAction};
+use crate::chat::request::{Asked, Outcome};
+use crate::chat::settings::Answers;
+use crate::chat::{MemberId, MessageId, Place, split};
+
+/// Most ways to say a thing.
+const MOST_VARIANTS: usize = 32;
+
+/// How long the end of a reply may take after its last buttons are there.
+const BETWEEN_BUTTONS_AND_END: Duration = Duration::from_secs(2);
+
+/// What a member wants of a reply.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish {
+    /// What.
+    pub steer: Steer,
+    /// Of which turn, and of which way to say it, as it was shown to them.
+    pub turn: TurnId,
+    /// Which way that is, counted from 0.
+    pub selected: usize,
+    /// The message that the button stood under.
+    pub under: MessageId,
+    /// The number of the wish itself, which is unlike that of any message.
+    pub id: MessageId,
+    /// Whose it is.
+    pub member: MemberId,
+    /// Whether they may take away what others have said.
+    pub moderates: bool,
+}
+
+/// Why a wish is not granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unwilling {
+    /// The reply is not the last one any more, or not what it was.
+    Stale,
+    /// The reply was made for somebody else.
+    NotTheirs,
+    /// They do not want to be read.
+    NotRead,
+    /// Nothing is answered there.
+    NotAnswered,
+    /// It exceeds a limit.
+    TooMuch(Option<Notice>),
+}
+
+/// A wish that is granted when its turn comes.
+pub(super) struct Retelling {
+    steer: Steer,
+    turn: TurnId,
+    selected: usize,
+    place: PlaceInLine,
+    share: Option<Share>,
+    /// The messages that show the reply.
+    pub(super) parts: Vec<Part>,
+}
+
+impl Assistant {
+    /// A member wants something of the last reply of a channel. What is left to do is done by [`Accepted::answer`]; nothing is
+    /// when a reply was stopped.
+    ///
+    /// # Errors
+    /// [`Unwilling`], and nothing has changed.
+    pub async fn retell(self: &Arc<Self>, place: Place, wish: Wish) -> Result<Option<Accepted>, Unwilling> {
+        let live = self.bring(place).await.ok_or(Unwilling::Stale)?;
+        let turn = last_reply(&live, &wish).ok_or(Unwilling::Stale)?;
+        let asker = self.who_asked(&live, &turn).await;
+        if !wish.moderates && asker != Some(wish.member) {
+            return Err(Unwilling::NotTheirs);
+        }
+        if wish.steer == Steer::Stop {
+            // Those that wait behind it are wanted still.
+            let is_meant = live.is_at_work_on(turn.id) && self.halt(turn.trigger.unwrap_or(wish.under));
+            return if is_meant { Ok(None) } else { Err(Unwilling::Stale) };
+        }
+        self.until_over(turn.trigger.unwrap_or(wish.under)).await;
+        let turn = last_reply(&live, &wish).ok_or(Unwilling::Stale)?;
+        // An id can be forged, and a button can be one of before.
+        let row = self.row_of(&live, turn.id, false).filter(|row| row.selected == wish.selected);
+        let buttons = row.map(|row| row.buttons()).unwrap_or_default();
+        let can_be_pressed = buttons.iter().any(|button| button.steer == wish.steer && button.enabled);
+        if !can_be_pressed || live.is_at_work_on(turn.id) || turn.state.is_unfinished() {
+            return Err(Unwilling::Stale);
+        }
+        self.take_up_wish(live, &turn, &wish, asker).map(Some)
+    }
+
+    fn take_up_wish(
+        self: &Arc<Self>,
+        live: Arc<Live>,
+        turn: &Turn,
+        wish: &Wish,
+        asker: Option<MemberId>,
+    ) -> Result<Accepted, Unwilling> {
+        let place = live.place;
+        let incoming = Incoming {
+            message: turn.trigger.unwrap_or(wish.under),
+            channel: place.channel,
+            parent: place.parent,
+            server: place.server,
+            author: Author { id: wish.member, name: String::new(), automated: false },
+            text: String::new(),
+            mentions_bot: true,
+            reply_to: None,
+            posted: now(),
+            edited: false,
+        };
+        let asked = Asked {
+            message: wish.id,
+            channel: place.channel,
+            server: place.server,
+            member: wish.member,
+            at: now(),
+        };
+        let generates = matches!(wish.steer, Steer::Again | Steer::GoOn);
+        if generates && self.is_opted_out(wish.member) {
+            return Err(Unwilling::NotRead);
+        }
+        if generates && self.answers_in(place) == Answers::Nothing {
+            return Err(Unwilling::NotAnswered);
+        }
+        if generates && self.speaker_of(&live, turn).is_none() {
+            return Err(Unwilling::Stale);
+        }
+        let _one_at_a_time = self.taking_in();
+        if self.closing.is_cancelled() || self.running.contains_key(&incoming.message) {
+            return Err(Unwilling::Stale);
+        }
+        let in_line = live.line.take(wish.member, self.settings.queue_per_conversation);
+        let busy = |Busy { ahead }| Unwilling::TooMuch(Some(Notice::ConversationBusy { place: ahead }));
+        let in_line = in_line.map_err(busy)?;
+        let share = if generates {
+            let admitted = self.asking.admit(&self.limits_in(place), &asked, 0, self.steady_now());
+            Some(admitted.map_err(|TooMuch(notice)| Unwilling::TooMuch(notice))?)
+        } else {
+            None
+        };
+        // Whoever it was said to is the one whose words are in it; whoever presses may stop it too.
+        let registered =
+            self.register(incoming.message, asker.unwrap_or(wish.member), Some(wish.member), live);
+        let (registration, stop, edits) = registered.ok_or(Unwilling::Stale)?;
+        let Wish { steer, turn: id, selected, .. } = *wish;
+        let parts = turn.parts.clone();
+        let work = Work::Retell(Retelling { steer, turn: id, selected, place: in_line, share, parts });
+        // What generates nothing is no request.
+        let known = if generates { Known::New } else { Known::WrittenDown };
+        Ok(Accepted { registration, incoming, asked, known, stop, edits, work })
+    }
+
+    /// Waits a little until the answer to a message is over: its last buttons are there a moment before.
+    async fn until_over(&self, message: MessageId) {
+        let over = self.running.get(&message).map(|running| running.over.clone());
+        if let Some(over) = over {
+            // Discord waits for an answer to the press, so it is not waited for much longer.
+            let _ = tokio::time::timeout(BETWEEN_BUTTONS_AND_END, over.cancelled()).await;
+        }
+    }
+
+    /// For whom a reply was made, as far as that is known.
+    async fn who_asked(&self, live: &Live, turn: &Turn) -> Option<MemberId> {
+        let trigger = turn.trigger?;
+        let speaker = live.lock().turn_of(trigger).map(|turn| turn.speaker.clone());
+        if let Some(Speaker::Member(member)) = speaker {
+            return Some(member);
+        }
+        let Some(store) = &self.store else { return None };
+        let asked = store.who_asked(trigger).await;
+        asked.unwrap_or_else(|error| {
+            tracing::error!("who has asked for a reply could not be read: {error}");
+            None
+        })
+    }
+
+    /// The buttons that are to stand under a turn, if any are: it must be the last one, and nothing posted after it.
+    pub(super) fn row_of(&self, live: &Live, turn: TurnId, growing: bool) -> Option<Row> {
+        let id = live.lock().id;
+        if !self.buttons_in(live.place) || !self.conversations.contains_key(&id) {
+            return None;
+        }
+        let conversation = live.lock();
+        let turns = conversation.turns();
+        let last = turns.last().filter(|last| last.id == turn)?;
+        let is_newest = last.parts.last().is_none_or(|part| live.is_newest(part.message));
+        let (selected, variants) = (last.selected, last.variants.len());
+        let again = turns.len() > 1 && variants < MOST_VARIANTS;
+        is_newest.then_some(Row { turn, selected, variants, growing, again })
+    }
+
+    /// Somebody has posted a message in a channel. Returns the message under which the buttons stand that must go because of
+    /// it, and the webhook that has posted that.
+    pub async fn posted(&self, place: Place, message: MessageId) -> Option<(MessageId, Option<u64>)> {
+        if let Some(live) = self.live_in(place.channel) {
+            live.heard_of(message);
+        }
+        // Where something was left undone it is settled first, and this is asked once more then.
+        if !self.dressed.contains(&place.channel) || self.is_undone(place.channel) {
+            return None;
+        }
+        let Some(live) = self.bring(place).await else {
+            self.dressed.remove(&place.channel);
+            return None;
+        };
+        live.heard_of(message);
+        let part = {
+            let mut conversation = live.lock();
+            let Some(turn) = conversation.row() else {
+                self.dressed.remove(&place.channel);
+                return None;
+            };
+            let (id, last) = (turn.id, turn.parts.last().copied());
+            let part = last.filter(|part| part.message < message && !live.is_at_work_on(id))?;
+            conversation.take_row(id);
+            self.dressed.remove(&place.channel);
+            part
+        };
+        live.save().await;
+        Some((part.message, part.webhook))
+    }
+}
+
+/// The reply that a wish is about, when it is the last one and shown where the button stood.
+fn last_reply(live: &Live, wish: &Wish) -> Option<Turn> {
+    let conversation = live.lock();
+    let last = conversation.turns().last()?;
+    let is_meant = last.id == wish.turn
+        && last.kind == TurnKind::Persona
+        && last.parts.last().is_some_and(|part| part.message == wish.under);
+    is_meant.then(|| last.clone())
+}
+
+impl<O: Outlet> Delivering<'_, O> {
+    /// Grants a wish when its turn has come.
+    pub(super) async fn retell(
+        &mut self,
+        assistant: &Assistant,
+        asked: &Asked,
+        retelling: Retelling,
+    ) -> Option<Share> {
+        let Retelling { steer, turn, selected, place, share, .. } = retelling;
+        self.begins_once();
+        let Ok(Ok(speaking)) = self.undisturbed(place.turn()).await else { return share };
+        // Somebody else's wish may have come first.
+        let said = self.live.lock().turns().last().filter(|last| last.id == turn).cloned();
+        let Some(said) = said.filter(|said| said.selected == selected) else { return share };
+        self.live.work_on(turn);
+        self.speak_as(assistant, &said).await;
+        self.turn = Some(turn);
+        match steer {
+            Steer::Stop => {}
+            Steer::Back => self.show_way(&said, selected.wrapping_sub(1)).await,
+            Steer::Forth => self.show_way(&said, selected + 1).await,
+            Steer::Delete => self.take_back(&said).await,
+            Steer::Again | Steer::GoOn => {
+                if let Err(Unanswered::Refused(notice)) = self.say_more(assistant, asked, &said, steer).await
+                {
+                    self.dress(false).await;
+                    drop(speaking);
+                    self.tell(notice).await;
+                }
+            }
+        }
+        share
+    }
+
+    /// Shows another way to say it that is there already.
+    async fn show_way(&mut self, said: &Turn, way: usize) {
+        let Some(variant) = said.variants.get(way) else { return };
+        let now = tokio::time::Instant::now().into_std();
+        self.reply = Reply::begun(&variant.text, &[], "", self.manner, now);
+        self.head();
+        self.reply.replace(said.parts.len());
+        self.reply.finish();
+        self.coming = Some(Coming::Known(way));
+        let ending = self.deliver(None).await;
+        if !self.delivered.is_empty() && self.delivered != variant.text {
+            // The way itself stays whole, and what is shown of it is another one.
+            let text = self.delivered.clone();
+            let shown = Variant { text, lore: variant.lore.clone(), ..Variant::default() };
+            if let Some(turn) = self.live.lock().turn_mut(said.id) {
+                turn.variants.push(shown);
+                turn.selected = turn.variants.len() - 1;
+            }
+        }
+        self.keep_or_restore(said, "", &ending);
+    }
+
+    /// Remembers what is shown now; where nothing more is shown than `before`, the turn is what it was, as far as that is
+    /// shown still.
+    fn keep_or_restore(&mut self, said: &Turn, before: &str, ending: &Ending) {
+        if self.delivered != before {
+            self.outcome = Outcome::Answered;
+            return self.remember(ending);
+        }
+        let mut conversation = self.live.lock();
+        if let Some(turn) = conversation.turn_mut(said.id) {
+            turn.clone_from(said);
+            for part in said.parts.iter().filter(|part| self.live.is_replaced(part.message)) {
+                conversation.unsay(part.message);
+            }
+        }
+    }
+
+    /// Deletes the messages of a reply, and forgets it.
+    async fn take_back(&mut self, said: &Turn) {
+        for (number, part) in said.parts.iter().enumerate().rev() {
+            self.live.will_delete(part.message);
+            let delivery = self.outlet.act(ReplyAction::Delete { part: number }, None).await;
+            if !matches!(delivery, Delivery::Done | Delivery::Deleted) {
+                self.live.did_not_delete(part.message);
+                return self.tell(Notice::Unchangeable).await;
+            }
+            self.live.lock().unsay(part.message);
+            self.live.save().await;
+        }
+        self.outcome = Outcome::Answered;
+    }
+
+    /// Has the reply said anew, or gone on with.
+    async fn say_more(
+        &mut self,
+        assistant: &Assistant,
+        asked: &Asked,
+        said: &Turn,
+        steer: Steer,
+    ) -> Result<(), Unanswered> {
+        self.dress(true).await;
+        let Admitted { ticket, meta, room } = self.admitted(assistant, asked.member, asked.server).await?;
+        let before = {
+            let mut conversation = self.live.lock().clone();
+            conversation.forget(said.id);
+            conversation
+        };
+        let keep = before.turns().last().map_or(said.id, |turn| turn.id);
+        let goes_on = (steer == Steer::GoOn).then_some(said);
+        let fitted =
+            self.fit(assistant, before, goes_on, room.prompt, keep).await.map_err(Unanswered::Refused)?;
+        info!(
+            request = meta.request,
+            conversation = meta.conversation,
+            prompt_tokens = fitted.tokens,
+            ?steer,
+            "generating"
+        );
+        let number = u64::try_from(said.variants.len()).unwrap_or(u64::MAX);
+        let (request, variant) = self.request(assistant, fitted, room.reply, said.id, number);
+        if steer == Steer::GoOn {
+            self.go_on_with(said, variant);
+        } else {
+            self.reply = self.blank();
+            self.reply.replace(said.parts.len());
+            self.coming = Some(Coming::New(Box::new(variant)));
+        }
+        let ending = self.deliver(Some(ticket.start(request))).await;
+        self.log_ending(&ending, meta.request);
+        let before = if steer == Steer::GoOn { said.shown().text.as_str() } else { "" };
+        self.keep_or_restore(said, before, &ending);
+        self.afterwards(assistant, &ending, meta.conversation, room.prompt).await;
+        Ok(())
+    }
+
+    /// What comes is more of the same turn.
+    fn go_on_with(&mut self, said: &Turn, variant: Variant) {
+        let text = &said.shown().text;
+        let starts: Vec<usize> = said.parts.iter().map(|part| part.start).collect();
+        let last = starts.last().copied().unwrap_or_default();
+        let content = split::content(text, text.floor_char_boundary(last), text.len(), self.manner.links);
+        let now = tokio::time::Instant::now().into_std();
+        self.reply = Reply::begun(text, &starts, &content, self.manner, now).shown_whole();
+        self.head();
+        text.clone_into(&mut self.delivered);
+        self.goes_on = Some(
+            said.shown()
+                .tokens
+                .clone()
+                .filter(|tokens| variant.origin.as_ref().is_some_and(|origin| origin.model == tokens.model)),
+        );
+        let mut conversation = self.live.lock();
+        if let Some(turn) = conversation.turn_mut(said.id) {
+            let shown = turn.shown_mut();
+            shown.origin = variant.origin;
+            shown.lore = variant.lore;
+        }
+    }
+}
