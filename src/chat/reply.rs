@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::blocklist::Blocklist;
 use super::markdown::Links;
 use super::notice::Notice;
 use super::{markdown, sanitize, split};
@@ -15,6 +16,8 @@ pub struct Manner {
     pub between_typing: Duration,
     /// Whether masked links may hide their address.
     pub links: Links,
+    /// Whether a reply is shown while it grows, and not only when it is whole.
+    pub streaming: bool,
 }
 
 impl Default for Manner {
@@ -24,6 +27,7 @@ impl Default for Manner {
             between_edits: Duration::from_secs(1),
             between_typing: Duration::from_secs(8),
             links: Links::Plain,
+            streaming: true,
         }
     }
 }
@@ -59,8 +63,12 @@ pub struct Reply {
     /// The own name and a colon, which models sometimes repeat; dropped at the beginning.
     label: Option<String>,
     text: String,
-    /// Whether something was dropped from the beginning of the text.
-    relabelled: bool,
+    /// Phrases that must not be shown.
+    blocklist: Blocklist,
+    /// How much of the text will not become one of them.
+    clear: usize,
+    /// Whether something was dropped from the text, or replaced in it.
+    altered: bool,
     finished: bool,
     notice: Option<Notice>,
     /// Number of the message that grows now.
@@ -87,7 +95,9 @@ impl Reply {
             manner,
             label: Some(format!("{name}:")),
             text: String::new(),
-            relabelled: false,
+            blocklist: Blocklist::default(),
+            clear: 0,
+            altered: false,
             finished: false,
             notice: None,
             part: 0,
@@ -99,6 +109,12 @@ impl Reply {
             next_typing: now,
             next_due: None,
         }
+    }
+
+    /// The same reply, in which these phrases are not shown.
+    #[must_use]
+    pub fn without(self, blocklist: Blocklist) -> Self {
+        Self { blocklist, ..self }
     }
 
     /// A reply that was cut off: its text, where in it its messages begin, and what the last of them shows. It ends there,
@@ -129,12 +145,14 @@ impl Reply {
     pub fn write(&mut self, delta: &str) {
         self.text.push_str(delta);
         self.drop_label();
+        self.drop_phrases();
     }
 
     /// No more text will come.
     pub fn finish(&mut self) {
         self.finished = true;
         self.label = None;
+        self.drop_phrases();
     }
 
     /// No more text will come; tell the reader why.
@@ -204,7 +222,7 @@ impl Reply {
     pub fn verbatim(&self) -> Option<bool> {
         let leading_space = self.text.starts_with(' ');
         let bare = self.text.strip_prefix(' ').unwrap_or(&self.text);
-        (!self.relabelled && bare == self.text()).then_some(leading_space)
+        (!self.altered && bare == self.text()).then_some(leading_space)
     }
 
     /// Whether something is written that was not shown yet.
@@ -261,7 +279,22 @@ impl Reply {
     }
 
     fn decided(&self) -> usize {
-        if self.finished { self.text.len() } else { markdown::decided(&self.text) }
+        if self.finished {
+            self.text.len()
+        } else if self.manner.streaming {
+            self.blocklist.whole_words(&self.text, markdown::decided(&self.text[..self.clear]))
+        } else {
+            0
+        }
+    }
+
+    /// Puts a mark in the place of what must not be shown, once it is clear how the text begins.
+    fn drop_phrases(&mut self) {
+        if self.label.is_none() {
+            let (clear, replaced) = self.blocklist.replace(&mut self.text, self.clear, self.finished);
+            self.clear = clear;
+            self.altered |= replaced;
+        }
     }
 
     /// Drops the own name at the very beginning, once it is clear whether it stands there.
@@ -270,7 +303,7 @@ impl Reply {
         let written = self.text.trim_start();
         if let Some(rest) = written.strip_prefix(label.as_str()) {
             self.text = rest.to_owned();
-            self.relabelled = true;
+            self.altered = true;
             self.label = None;
         } else if !label.starts_with(written) {
             self.label = None;
@@ -421,6 +454,40 @@ mod tests {
         reader.end();
         assert_eq!(reader.last(), ["Ad"]);
         assert_eq!(reader.reply.verbatim(), Some(false));
+    }
+
+    #[test]
+    fn a_reply_that_does_not_stream_is_shown_when_it_is_whole() {
+        let mut reader = Reader::new();
+        reader.reply.manner.streaming = false;
+        let text = "Some words. ".repeat(300);
+        reader.reply.write(&text);
+        for _ in 0..20 {
+            reader.wait();
+        }
+        assert_eq!((reader.messages.len(), reader.typing), (0, 3), "somebody types meanwhile");
+        reader.end();
+        assert!(reader.messages.len() > 1 && reader.messages.iter().all(|versions| versions.len() == 1));
+        assert_eq!(reader.last().join(" "), text.trim());
+    }
+
+    #[test]
+    fn blocked_phrases_are_never_shown_and_never_remembered() {
+        let mut reader = Reader::new();
+        reader.reply = reader.reply.without(Blocklist::new(["bad word", "Ada: no"]));
+        for piece in ["Ada", ": Ada: n", "o, a b", "ad wor", "d and a bad", " wor"] {
+            reader.reply.write(piece);
+            reader.wait();
+        }
+        let held = "[\u{2026}], a [\u{2026}] and a ";
+        assert_eq!(reader.last(), [held.trim()]);
+        reader.reply.write("m\u{e9}");
+        reader.wait();
+        assert_eq!(reader.last(), [format!("{held}bad")], "the word goes on");
+        reader.end();
+        assert_eq!(reader.last(), [format!("{held}bad worm\u{e9}")]);
+        assert_eq!(reader.reply.text(), reader.last()[0]);
+        assert_eq!(reader.reply.verbatim(), None, "its tokens would say it");
     }
 
     #[test]

@@ -46,6 +46,7 @@ const MANNER: Manner = Manner {
     between_edits: Duration::ZERO,
     between_typing: Duration::from_hours(1),
     links: Links::AsWritten,
+    streaming: true,
 };
 
 /// Talks until the input ends. Where nobody sits at the terminal, a message that was not answered is a failure (exit
