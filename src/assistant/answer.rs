@@ -185,7 +185,7 @@ impl<O: Outlet> Delivering<'_, O> {
     async fn generate(&mut self, assistant: &Assistant, incoming: &mut Incoming) -> Result<(), Unanswered> {
         let generator = &assistant.generator;
         let model = generator.info();
-        let wish = self.persona.card.sampling.or(assistant.settings.sampling);
+        let wish = assistant.sampling_in(self.live.place, &self.persona);
         let room = assistant.room(&self.persona);
         let meta = Meta {
             request: assistant.next_request.fetch_add(1, Ordering::Relaxed),
@@ -292,7 +292,8 @@ impl<O: Outlet> Delivering<'_, O> {
     }
 
     /// Builds the prompt. Counting the tokens of a long history takes a while, so it is done on a copy, beside the
-    /// async threads; only the reply whose turn it is changes the history, so the copy stays true.
+    /// async threads; only the reply whose turn it is changes what the copy has, so it stays true. What is overheard meanwhile is for
+    /// the next one.
     async fn fit(
         &self,
         generator: &Arc<dyn Generator>,

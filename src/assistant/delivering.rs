@@ -13,6 +13,7 @@ use super::following::Change;
 use super::live::Live;
 use super::steering::Progress;
 use super::{Assistant, Delivery, Outlet, Registration};
+use crate::chat::blocklist::Blocklist;
 use crate::chat::history::{Part, Tokens, Took, Turn, TurnId, TurnState};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, Reply, ReplyAction};
@@ -55,6 +56,7 @@ pub(super) enum Ending {
 pub(super) struct Delivering<'a, O> {
     outlet: &'a mut O,
     manner: Manner,
+    blocklist: Blocklist,
     stop: CancellationToken,
     pub(super) progress: Arc<Progress>,
     /// What its trigger says now, when that has changed.
@@ -87,12 +89,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         edits: watch::Receiver<Option<String>>,
     ) -> Self {
         let live = Arc::clone(&registration.live);
-        let manner = registration.assistant.settings.manner;
+        let manner = registration.assistant.manner_in(live.place);
+        let blocklist = registration.assistant.blocklist_in(live.place);
         let persona = live.persona();
         Self {
             outlet,
-            reply: blank(&persona, manner),
+            reply: blank(&persona, manner).without(blocklist.clone()),
             manner,
+            blocklist,
             stop,
             progress: Arc::clone(&registration.progress),
             edits,
@@ -113,6 +117,11 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         self.beginnings -= 1;
         self.reply = blank(&self.persona, self.manner);
         self.turn = None;
+    }
+
+    /// An empty reply.
+    fn blank(&self) -> Reply {
+        blank(&self.persona, self.manner).without(self.blocklist.clone())
     }
 
     /// Goes on with a reply that was cut off, of which these messages show something.

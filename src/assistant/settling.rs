@@ -158,7 +158,7 @@ impl Assistant {
         if let Some(live) = &live {
             let mut conversation = live.lock();
             if is_undone {
-                adopt(&mut conversation, page, self.settings.manner.links);
+                adopt(&mut conversation, page, self.manner_in(place).links);
             }
             for message in gone(&conversation, page) {
                 if conversation.turn_of(message).and_then(|turn| turn.trigger).is_some_and(is_running) {
@@ -276,7 +276,7 @@ impl Assistant {
         let in_line = live.line.take(nobody, usize::MAX);
         let (registration, stop, edits) = self.register(message, nobody, live)?;
         let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
-        let author = Author { id: nobody, name: String::new(), automated: false };
+        let author = Author { id: nobody, name: String::new(), automated: false, roles: Vec::new() };
         let incoming = Incoming {
             message,
             channel: place.channel,
@@ -285,6 +285,7 @@ impl Assistant {
             author,
             text: String::new(),
             mentions_bot: true,
+            names_bot: true,
             reply_to: None,
             posted: now(),
             edited: false,

@@ -27,12 +27,17 @@ enum What {
     Reset,
     Forget,
     OptOut,
+    /// Keep what was said for so many days only.
+    Keep(u64),
     Cancel,
 }
 
 /// How it is written.
 const WORDS: [(What, &str); 4] =
     [(What::Reset, "reset"), (What::Forget, "forget"), (What::OptOut, "opt-out"), (What::Cancel, "cancel")];
+
+/// Before the number of days that something is kept.
+const KEEP: &str = "keep-";
 
 impl Press {
     pub(super) fn reset(asker: MemberId) -> Self {
@@ -45,6 +50,10 @@ impl Press {
 
     pub(super) fn opt_out(asker: MemberId) -> Self {
         Self { what: What::OptOut, asker }
+    }
+
+    pub(super) fn keep(asker: MemberId, days: u64) -> Self {
+        Self { what: What::Keep(days), asker }
     }
 
     pub(super) fn cancel(asker: MemberId) -> Self {
@@ -62,6 +71,7 @@ impl Press {
             What::Reset => Label::Reset,
             What::Forget => Label::Forget,
             What::OptOut => Label::OptOut,
+            What::Keep(_) => Label::ForgetOlder,
             What::Cancel => Label::Cancel,
         }
     }
@@ -73,13 +83,17 @@ impl Press {
 
     fn parse(id: &str) -> Option<Self> {
         let (word, asker) = id.split_once(':')?;
-        let (what, _) = WORDS.into_iter().find(|(_, known)| *known == word)?;
+        let known = WORDS.into_iter().find(|(_, known)| *known == word).map(|(what, _)| what);
+        let what = known.or_else(|| Some(What::Keep(word.strip_prefix(KEEP)?.parse().ok()?)))?;
         Some(Self { what, asker: MemberId(asker.parse().ok()?) })
     }
 }
 
 impl std::fmt::Display for Press {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let What::Keep(days) = self.what {
+            return write!(formatter, "{KEEP}{days}:{}", self.asker);
+        }
         let word = WORDS.iter().find(|(what, _)| *what == self.what).map_or("", |(_, word)| word);
         write!(formatter, "{word}:{}", self.asker)
     }
@@ -140,6 +154,7 @@ impl Handler {
                 assistant.opt_out(user.id()).await.map_err(Problem::broken)?;
                 Ok(Text::OptedOut)
             }
+            What::Keep(days) => self.keep_for(user, days).await,
             What::Cancel => Ok(Text::Cancelled),
         }
     }
@@ -181,10 +196,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(asker: u64, which in 0..WORDS.len()) {
-            let press = Press { what: WORDS[which].0, asker: MemberId(asker) };
-            prop_assert!(press.to_string().len() <= 100, "Discord takes no longer ones");
-            prop_assert_eq!(Press::parse(&press.to_string()), Some(press));
+        fn what_is_written_is_read(asker: u64, days: u64, which in 0..WORDS.len()) {
+            for what in [WORDS[which].0, What::Keep(days)] {
+                let press = Press { what, asker: MemberId(asker) };
+                prop_assert!(press.to_string().len() <= 100, "Discord takes no longer ones");
+                prop_assert_eq!(Press::parse(&press.to_string()), Some(press));
+            }
         }
 
         #[test]
@@ -195,7 +212,18 @@ mod tests {
 
     #[test]
     fn forged_ids_are_nothing() {
-        for id in ["", "reset", "reset:", "reset:x", "reset:1:2", "forget:-1", "delete:1"] {
+        for id in [
+            "",
+            "reset",
+            "reset:",
+            "reset:x",
+            "reset:1:2",
+            "forget:-1",
+            "delete:1",
+            "keep-:1",
+            "keep-x:1",
+            "keep:1",
+        ] {
             assert_eq!(Press::parse(id), None, "{id}");
         }
     }

@@ -35,6 +35,7 @@ pub(super) struct Sender {
     trigger: MessageId,
     /// The messages of the reply, by part.
     messages: Vec<MessageId>,
+    flags: MessageFlags,
 }
 
 impl Sender {
@@ -55,6 +56,7 @@ impl Sender {
             gone: false,
             trigger: MessageId::new(accepted.trigger().0.max(1)),
             messages: accepted.shown().iter().map(|message| MessageId::new(message.0.max(1))).collect(),
+            flags: if accepted.shows_links() { MessageFlags::empty() } else { MessageFlags::SUPPRESS_EMBEDS },
         }
     }
 
@@ -71,7 +73,7 @@ impl Sender {
         let mut message = CreateMessage::new()
             .content(content.as_str())
             .allowed_mentions(no_mentions())
-            .flags(MessageFlags::SUPPRESS_EMBEDS)
+            .flags(self.flags)
             .nonce(Nonce::String(format!("{:x}-{part}", self.trigger.get())))
             .enforce_nonce(true);
         if self.messages.is_empty() {
