@@ -78,7 +78,7 @@ impl<O: Outlet> Delivering<'_, O> {
         let speaking = match self.while_typing(place.turn()).await {
             Ok(Ok(speaking)) => speaking,
             Ok(Err(Busy { ahead })) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
-            Err(stopped) => return self.tell_if_closing(stopped, assistant).await,
+            Err(stopped) => return self.tell_why(stopped, assistant).await,
         };
         // Its persona may have changed meanwhile.
         self.persona = self.live.persona();
@@ -100,7 +100,7 @@ impl<O: Outlet> Delivering<'_, O> {
                 }
                 Err(Unanswered::Stopped(stopped)) => {
                     drop(speaking);
-                    return self.tell_if_closing(stopped, assistant).await;
+                    return self.tell_why(stopped, assistant).await;
                 }
             }
         }
@@ -268,6 +268,7 @@ impl<O: Outlet> Delivering<'_, O> {
         }
         match ending {
             Ending::Stopped(stopped @ Stopped::Edited) => Err(Unanswered::Stopped(stopped)),
+            Ending::Stopped(stopped) if self.delivered.is_empty() => Err(Unanswered::Stopped(stopped)),
             _ => Ok(()),
         }
     }

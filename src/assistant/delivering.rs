@@ -115,7 +115,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     /// An empty reply again, in place of one of which nothing was shown.
     pub(super) fn begin_again(&mut self) {
         self.beginnings -= 1;
-        self.reply = blank(&self.persona, self.manner);
+        self.reply = self.blank();
         self.turn = None;
     }
 
@@ -143,15 +143,20 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         drop(self.deliver(None).await);
     }
 
-    /// Tells the member that the program ends, when that is why there is no answer and there will be none.
-    pub(super) async fn tell_if_closing(&mut self, stopped: Stopped, assistant: &Assistant) {
-        if stopped != Stopped::Closing {
-            return;
-        }
-        if assistant.answers_later() {
-            self.outcome = Outcome::Waiting;
-        } else {
-            self.tell(Notice::Closing).await;
+    /// Tells the member why there is no answer and there will be none, when they could not know: because the program ends, or
+    /// because somebody else has stopped it.
+    pub(super) async fn tell_why(&mut self, stopped: Stopped, assistant: &Assistant) {
+        match stopped {
+            Stopped::Closing if assistant.answers_later() => self.outcome = Outcome::Waiting,
+            Stopped::Closing => self.tell(Notice::Closing).await,
+            Stopped::Halted if self.progress.is_halted_by_another() => {
+                // What stopped the answer does not stop the word about it, and nothing of the answer is said with it.
+                self.stop = CancellationToken::new();
+                self.reply = self.blank();
+                self.turn = None;
+                self.tell(Notice::Halted).await;
+            }
+            Stopped::Halted | Stopped::Unwanted | Stopped::Edited | Stopped::Undeliverable => {}
         }
     }
 
