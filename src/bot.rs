@@ -5,6 +5,7 @@ mod catching_up;
 mod commands;
 mod components;
 mod events;
+mod proxies;
 mod quiet;
 mod reading;
 mod rest;
