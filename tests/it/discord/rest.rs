@@ -178,6 +178,7 @@ fn check_answer(state: &mut State, route: Route, body: &Value) {
         (Route::GatewayBot, _) => Shape::GatewayBotResponse,
         (Route::CurrentUser, _) => Shape::UserPIIResponse,
         (Route::CurrentApplication, _) => Shape::PrivateApplicationResponse,
+        (Route::GetMember(..), _) => Shape::GuildMemberResponse,
         (Route::RegisterCommands, _) => Shape::ApplicationCommandResponse,
         (Route::OpenDirect, _) | (Route::Channel(_), Some(1)) => Shape::PrivateChannelResponse,
         (Route::Channel(_), Some(11)) => Shape::ThreadResponse,

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::BOT;
-use super::ids::{ChannelId, InteractionId, MessageId};
+use super::ids::{ChannelId, GuildId, InteractionId, MessageId, UserId};
 
 /// A route with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) enum Route {
     GetMessage(ChannelId, MessageId),
     EditMessage(ChannelId, MessageId),
     DeleteMessage(ChannelId, MessageId),
+    GetMember(GuildId, UserId),
     RegisterCommands,
     Respond(InteractionId),
     FollowUp(InteractionId),
@@ -44,6 +45,7 @@ pub(crate) enum Call {
     GetMessage,
     EditMessage,
     DeleteMessage,
+    GetMember,
     RegisterCommands,
     Respond,
     FollowUp,
@@ -75,6 +77,9 @@ impl Route {
                     "DELETE" => Self::DeleteMessage(channel, message),
                     _ => return None,
                 }
+            }
+            ("GET", ["guilds", guild, "members", user]) => {
+                Self::GetMember(GuildId(guild.parse().ok()?), UserId(user.parse().ok()?))
             }
             ("PUT", ["applications", application, "commands"]) if *application == BOT.to_string() => {
                 Self::RegisterCommands
@@ -119,6 +124,7 @@ impl Route {
             Self::GetMessage(..) => Call::GetMessage,
             Self::EditMessage(..) => Call::EditMessage,
             Self::DeleteMessage(..) => Call::DeleteMessage,
+            Self::GetMember(..) => Call::GetMember,
             Self::RegisterCommands => Call::RegisterCommands,
             Self::Respond(_) => Call::Respond,
             Self::FollowUp(_) => Call::FollowUp,
@@ -156,6 +162,7 @@ impl Route {
             | Self::CurrentUser
             | Self::CurrentApplication
             | Self::OpenDirect
+            | Self::GetMember(..)
             | Self::RegisterCommands
             | Self::Respond(_)
             | Self::FollowUp(_)

@@ -19,6 +19,7 @@ pub(super) enum Shape {
     GuildChannelResponse,
     ThreadResponse,
     PrivateChannelResponse,
+    GuildMemberResponse,
     UserPIIResponse,
     PrivateApplicationResponse,
     GatewayResponse,
@@ -33,7 +34,7 @@ pub(super) enum Shape {
     ModalInteractionCallbackRequest,
 }
 
-const SHAPES: [Shape; 19] = [
+const SHAPES: [Shape; 20] = [
     Shape::MessageCreateRequest,
     Shape::MessageEditRequestPartial,
     Shape::CreatePrivateChannelRequest,
@@ -41,6 +42,7 @@ const SHAPES: [Shape; 19] = [
     Shape::GuildChannelResponse,
     Shape::ThreadResponse,
     Shape::PrivateChannelResponse,
+    Shape::GuildMemberResponse,
     Shape::UserPIIResponse,
     Shape::PrivateApplicationResponse,
     Shape::GatewayResponse,
