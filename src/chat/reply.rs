@@ -537,6 +537,44 @@ mod tests {
         proptest::collection::vec(piece, 1..600).prop_map(|pieces| pieces.concat())
     }
 
+    /// Text in which blocked phrases stand, or nearly.
+    fn gossip() -> impl Strategy<Value = String> {
+        let pieces = [
+            "bad", "Bad", " word", " word", "s", "\u{e9}", "\u{301}", "**", " ", "\n", ", ", "http", "`",
+            "Ada: ",
+        ];
+        let piece = prop_oneof![9 => proptest::sample::select(pieces.to_vec()), 1 => Just("[x](bad word)")];
+        proptest::collection::vec(piece, 1..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn what_is_blocked_is_in_no_version_of_any_message(
+            text in gossip(),
+            sizes in proptest::collection::vec(1_usize..6, 60),
+        ) {
+            let blocklist = Blocklist::new(["bad word", "worse", "word, bad"]);
+            let mut reader = Reader::new();
+            reader.reply = reader.reply.without(blocklist.clone());
+            let mut rest = text.as_str();
+            for size in sizes {
+                let end = rest.char_indices().nth(size).map_or(rest.len(), |(at, _)| at);
+                reader.reply.write(&rest[..end]);
+                rest = &rest[end..];
+                reader.wait();
+            }
+            reader.reply.write(rest);
+            reader.end();
+            for version in reader.messages.iter().flatten() {
+                let (_, is_blocked) = blocklist.replace(&mut version.clone(), 0, true);
+                prop_assert!(!is_blocked, "{version:?}");
+            }
+            let (_, was_blocked) = blocklist.replace(&mut text.clone(), 0, true);
+            prop_assert!(!was_blocked || reader.reply.verbatim().is_none());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
