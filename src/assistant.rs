@@ -8,6 +8,7 @@ mod delivering;
 mod following;
 mod limits;
 mod line;
+mod listening;
 mod live;
 mod privacy;
 mod retelling;
@@ -289,10 +290,12 @@ impl Assistant {
     }
 
     /// Takes a message in, if it is addressed to the bot and was not taken before. Its place in the conversation is
-    /// decided by the order of these calls; the answer is made by [`Accepted::answer`].
+    /// decided by the order of these calls; the answer is made by [`Accepted::answer`]. What is addressed to others is heard where
+    /// the admins want it.
     pub fn accept(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
         let is_ours = |message| self.said_here(incoming.channel, message);
         if !is_addressed(&incoming, self.answers_in(Place::from(&incoming)), is_ours) {
+            self.overhear(&incoming);
             return None;
         }
         let is_spoken_to = self.is_spoken_to(&incoming);
@@ -345,6 +348,9 @@ impl Assistant {
         let work = if self.opted_out.contains(&incoming.author.id) {
             let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
             Work::Ignore(may_tell.then_some(Notice::OptedOut))
+        } else if known == Known::New && self.is_denied(registration.live.place, &incoming.author) {
+            let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
+            Work::Refuse(may_tell.then_some(Notice::Denied))
         } else {
             let length = incoming.text.chars().count();
             let admitted = match known {

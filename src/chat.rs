@@ -1,6 +1,7 @@
 //! Conversation as plain types and pure functions: no clock, no files, no network, no model.
 
 pub mod addressing;
+pub mod blocklist;
 pub mod budget;
 pub mod buttons;
 pub mod explanation;

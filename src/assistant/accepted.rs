@@ -13,6 +13,7 @@ use super::retelling::Retelling;
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Part, TurnId};
+use crate::chat::markdown::Links;
 use crate::chat::notice::Notice;
 use crate::chat::request::{Asked, Concluded, Outcome};
 use crate::chat::{MemberId, MessageId, Place};
@@ -88,6 +89,13 @@ impl Accepted {
     #[must_use]
     pub fn is_again(&self) -> bool {
         self.known == Known::WrittenDown
+    }
+
+    /// Whether links in the answer are shown as they are.
+    #[must_use]
+    pub fn shows_links(&self) -> bool {
+        let Registration { assistant, live, .. } = &self.registration;
+        assistant.manner_in(live.place).links == Links::AsWritten
     }
 
     /// The messages that show a part of the answer already.

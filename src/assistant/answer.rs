@@ -89,7 +89,7 @@ impl<O: Outlet> Delivering<'_, O> {
         let speaking = match self.while_typing(place.turn()).await {
             Ok(Ok(speaking)) => speaking,
             Ok(Err(Busy { ahead })) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
-            Err(stopped) => return self.tell_if_closing(stopped, assistant).await,
+            Err(stopped) => return self.tell_why(stopped, assistant).await,
         };
         // Its persona may have changed meanwhile.
         self.persona = self.live.persona();
@@ -112,7 +112,7 @@ impl<O: Outlet> Delivering<'_, O> {
                 }
                 Err(Unanswered::Stopped(stopped)) => {
                     drop(speaking);
-                    return self.tell_if_closing(stopped, assistant).await;
+                    return self.tell_why(stopped, assistant).await;
                 }
             }
         }
@@ -242,6 +242,7 @@ impl<O: Outlet> Delivering<'_, O> {
         self.afterwards(assistant, &ending, meta.conversation, room.prompt).await;
         match ending {
             Ending::Stopped(stopped @ Stopped::Edited) => Err(Unanswered::Stopped(stopped)),
+            Ending::Stopped(stopped) if self.delivered.is_empty() => Err(Unanswered::Stopped(stopped)),
             _ => Ok(()),
         }
     }
@@ -292,7 +293,7 @@ impl<O: Outlet> Delivering<'_, O> {
         turn: TurnId,
         number: u64,
     ) -> (Request, Variant) {
-        let wish = self.persona.card.sampling.or(assistant.settings.sampling);
+        let wish = assistant.sampling_in(self.live.place, &self.persona);
         let conversation = self.live.lock();
         let stop = slots::stop_strings(&self.persona, &conversation, fitted.direct);
         let seed = conversation.seed.wrapping_add(turn.0).wrapping_add(number << 32);
@@ -351,7 +352,7 @@ impl<O: Outlet> Delivering<'_, O> {
 
     /// Builds the prompt that follows a history; with a turn that `goes_on` it ends in the middle of that. Counting the tokens of a
     /// long history takes a while, so it is done beside the async threads, on a copy; only the reply whose turn it is changes
-    /// the history, so the copy stays true.
+    /// what the copy has, so it stays true. What is overheard meanwhile is for the next one.
     pub(super) async fn fit(
         &self,
         assistant: &Assistant,

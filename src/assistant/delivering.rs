@@ -13,6 +13,7 @@ use super::following::Change;
 use super::live::{Live, speaker};
 use super::steering::Progress;
 use super::{Assistant, Delivery, Look, Outlet, Registration};
+use crate::chat::blocklist::Blocklist;
 use crate::chat::buttons::Row;
 use crate::chat::history::{Part, Tokens, Took, Turn, TurnId, TurnState, Variant};
 use crate::chat::notice::Notice;
@@ -67,6 +68,7 @@ pub(super) enum Coming {
 pub(super) struct Delivering<'a, O> {
     pub(super) outlet: &'a mut O,
     pub(super) manner: Manner,
+    blocklist: Blocklist,
     stop: CancellationToken,
     pub(super) progress: Arc<Progress>,
     /// What its trigger says now, when that has changed.
@@ -109,12 +111,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         edits: watch::Receiver<Option<String>>,
     ) -> Self {
         let live = Arc::clone(&registration.live);
-        let manner = registration.assistant.settings.manner;
+        let manner = registration.assistant.manner_in(live.place);
+        let blocklist = registration.assistant.blocklist_in(live.place);
         let persona = live.persona();
         Self {
             outlet,
-            reply: blank(&persona, manner),
+            reply: blank(&persona, manner).without(blocklist.clone()),
             manner,
+            blocklist,
             stop,
             progress: Arc::clone(&registration.progress),
             edits,
@@ -149,7 +153,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
 
     /// An empty reply of the persona.
     pub(super) fn blank(&self) -> Reply {
-        let mut reply = blank(&self.persona, self.manner);
+        let mut reply = blank(&self.persona, self.manner).without(self.blocklist.clone());
         if let Some(name) = &self.heading {
             reply.head(name);
         }
@@ -213,15 +217,24 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         drop(self.deliver(None).await);
     }
 
-    /// Tells the member that the program ends, when that is why there is no answer and there will be none.
-    pub(super) async fn tell_if_closing(&mut self, stopped: Stopped, assistant: &Assistant) {
-        if stopped != Stopped::Closing {
-            return;
-        }
-        if assistant.answers_later() {
-            self.outcome = Outcome::Waiting;
-        } else {
-            self.tell(Notice::Closing).await;
+    /// Tells the member why there is no answer and there will be none, when they could not know: because the program ends, or
+    /// because somebody else has stopped it.
+    pub(super) async fn tell_why(&mut self, stopped: Stopped, assistant: &Assistant) {
+        match stopped {
+            Stopped::Closing if assistant.answers_later() => self.outcome = Outcome::Waiting,
+            Stopped::Closing => self.tell(Notice::Closing).await,
+            Stopped::Halted if self.progress.is_halted_by_another() => {
+                // What stopped the answer does not stop the word about it, and nothing of the answer is said with it.
+                self.stop = CancellationToken::new();
+                self.reply = self.blank();
+                self.turn = None;
+                self.tell(Notice::Halted).await;
+            }
+            Stopped::Halted
+            | Stopped::Unwanted
+            | Stopped::Edited
+            | Stopped::Undeliverable
+            | Stopped::Uncertain => {}
         }
     }
 

@@ -109,6 +109,15 @@ impl Assistant {
         self.retention(server).map(|kept| kept.as_secs() / DAY)
     }
 
+    /// How many messages and replies of a server would go if they were kept for so many days only.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn older_than(&self, server: ServerId, days: u64) -> Result<usize, StoreError> {
+        let Some(store) = &self.store else { return Ok(0) };
+        store.older_than(server, now().saturating_sub(days.saturating_mul(DAY))).await
+    }
+
     /// For how long it is kept what was said: what the server wants, or the operator when that is shorter.
     fn retention(&self, server: Option<ServerId>) -> Option<Duration> {
         let own = server.and_then(|server| self.rules.get(&server)?.retention());
@@ -118,17 +127,20 @@ impl Assistant {
     /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read, or was
     /// forgotten since.
     pub(super) fn leave_unread(&self, incoming: &mut Incoming) {
-        let unread = |member: MemberId| {
-            let forgotten = self.forgotten.get(&member).is_some_and(|since| *since >= incoming.posted);
-            forgotten || self.opted_out.contains(&member)
-        };
         let author = incoming.reply_to.as_ref().and_then(|reply| reply.author.as_ref());
-        if author.is_some_and(|author| unread(author.id))
+        if author.is_some_and(|author| self.is_unread(author.id, incoming.posted))
             && let Some(reply) = &mut incoming.reply_to
         {
             reply.text.clear();
             reply.author = None;
         }
+    }
+
+    /// Whether what a member has posted then, in seconds since 1970, is not to be read: they do not want it, or were forgotten
+    /// since.
+    pub(super) fn is_unread(&self, member: MemberId, posted: u64) -> bool {
+        let forgotten = self.forgotten.get(&member).is_some_and(|since| *since >= posted);
+        forgotten || self.opted_out.contains(&member)
     }
 
     /// The bot was taken out of a server, or is back. What is kept of it is forgotten after a while, unless the bot comes back.

@@ -29,7 +29,7 @@ const MOST_VARIANTS: usize = 32;
 const BETWEEN_BUTTONS_AND_END: Duration = Duration::from_secs(2);
 
 /// What a member wants of a reply.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Wish {
     /// What.
     pub steer: Steer,
@@ -42,7 +42,7 @@ pub struct Wish {
     /// The number of the wish itself, which is unlike that of any message.
     pub id: MessageId,
     /// Whose it is.
-    pub member: MemberId,
+    pub author: Author,
     /// Whether they may take away what others have said.
     pub moderates: bool,
 }
@@ -83,12 +83,13 @@ impl Assistant {
         let live = self.bring(place).await.ok_or(Unwilling::Stale)?;
         let turn = last_reply(&live, &wish).ok_or(Unwilling::Stale)?;
         let asker = self.who_asked(&live, &turn).await;
-        if !wish.moderates && asker != Some(wish.member) {
+        if !wish.moderates && asker != Some(wish.author.id) {
             return Err(Unwilling::NotTheirs);
         }
         if wish.steer == Steer::Stop {
             // Those that wait behind it are wanted still.
-            let is_meant = live.is_at_work_on(turn.id) && self.halt(turn.trigger.unwrap_or(wish.under));
+            let is_meant =
+                live.is_at_work_on(turn.id) && self.halt(turn.trigger.unwrap_or(wish.under), wish.author.id);
             return if is_meant { Ok(None) } else { Err(Unwilling::Stale) };
         }
         self.until_over(turn.trigger.unwrap_or(wish.under)).await;
@@ -116,9 +117,10 @@ impl Assistant {
             channel: place.channel,
             parent: place.parent,
             server: place.server,
-            author: Author { id: wish.member, name: String::new(), automated: false },
+            author: wish.author.clone(),
             text: String::new(),
             mentions_bot: true,
+            names_bot: true,
             reply_to: None,
             posted: now(),
             edited: false,
@@ -127,14 +129,15 @@ impl Assistant {
             message: wish.id,
             channel: place.channel,
             server: place.server,
-            member: wish.member,
+            member: wish.author.id,
             at: now(),
         };
         let generates = matches!(wish.steer, Steer::Again | Steer::GoOn);
-        if generates && self.is_opted_out(wish.member) {
+        if generates && self.is_opted_out(wish.author.id) {
             return Err(Unwilling::NotRead);
         }
-        if generates && self.answers_in(place) == Answers::Nothing {
+        let is_served = self.answers_in(place) != Answers::Nothing && !self.is_denied(place, &wish.author);
+        if generates && !is_served {
             return Err(Unwilling::NotAnswered);
         }
         if generates && self.speaker_of(&live, turn).is_none() {
@@ -144,7 +147,7 @@ impl Assistant {
         if self.closing.is_cancelled() || self.running.contains_key(&incoming.message) {
             return Err(Unwilling::Stale);
         }
-        let in_line = live.line.take(wish.member, self.settings.queue_per_conversation);
+        let in_line = live.line.take(wish.author.id, self.settings.queue_per_conversation);
         let busy = |Busy { ahead }| Unwilling::TooMuch(Some(Notice::ConversationBusy { place: ahead }));
         let in_line = in_line.map_err(busy)?;
         let share = if generates {
@@ -155,7 +158,7 @@ impl Assistant {
         };
         // Whoever it was said to is the one whose words are in it; whoever presses may stop it too.
         let registered =
-            self.register(incoming.message, asker.unwrap_or(wish.member), Some(wish.member), live);
+            self.register(incoming.message, asker.unwrap_or(wish.author.id), Some(wish.author.id), live);
         let (registration, stop, edits) = registered.ok_or(Unwilling::Stale)?;
         let Wish { steer, turn: id, selected, .. } = *wish;
         let parts = turn.parts.clone();

@@ -1,13 +1,17 @@
 //! What servers have set, as far as it decides who answers what.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use super::live::Live;
 use super::{Assistant, Settings};
+use crate::chat::addressing::Author;
+use crate::chat::blocklist::Blocklist;
 use crate::chat::history::{Speaker, Turn};
+use crate::chat::reply::Manner;
 use crate::chat::settings::{Answers, Limits, Rules, Style};
 use crate::chat::{ChannelId, Place, ServerId};
-use crate::persona::{Persona, PersonaId};
+use crate::persona::{Persona, PersonaId, SamplingWish};
 use crate::store::StoreError;
 
 impl Assistant {
@@ -69,6 +73,51 @@ impl Assistant {
             return Answers::Nothing;
         }
         self.rules_of(place).map_or(Answers::default(), |rules| rules.answers(place))
+    }
+
+    /// Whether the admins of its server do not let somebody be answered in a place.
+    #[must_use]
+    pub fn is_denied(&self, place: Place, who: &Author) -> bool {
+        self.rules_of(place).is_some_and(|rules| rules.is_denied(place, who))
+    }
+
+    /// Whether it depends on somebody's roles whether they are answered in a place.
+    #[must_use]
+    pub fn asks_for_roles(&self, place: Place) -> bool {
+        self.rules_of(place).is_some_and(|rules| rules.asks_for_roles(place))
+    }
+
+    /// Whether it is heard in a place what members say to each other, as far as the bot can read it.
+    #[must_use]
+    pub fn listens_in(&self, place: Place) -> bool {
+        self.reads_everything()
+            && self.answers_in(place) != Answers::Nothing
+            && self.rules_of(place).is_some_and(|rules| rules.listens(place))
+    }
+
+    /// The programs that post members' messages anew in a place, by their application ids.
+    #[must_use]
+    pub fn proxies_in(&self, place: Place) -> BTreeSet<u64> {
+        self.rules_of(place).map(|rules| rules.proxies()).unwrap_or_default()
+    }
+
+    /// How replies are shown in a place.
+    pub(super) fn manner_in(&self, place: Place) -> Manner {
+        let manner = self.settings.manner;
+        let Some(rules) = self.rules_of(place) else { return manner };
+        let links = rules.links(place).unwrap_or(manner.links);
+        Manner { links, streaming: manner.streaming && rules.streams(place), ..manner }
+    }
+
+    /// What is not shown in a place of what personas say.
+    pub(super) fn blocklist_in(&self, place: Place) -> Blocklist {
+        self.rules_of(place).map(|rules| rules.blocklist(place)).unwrap_or_default()
+    }
+
+    /// How replies are sampled in a place: as its server has chosen it, else as the persona wishes, else as the operator does.
+    pub(super) fn sampling_in(&self, place: Place, persona: &Persona) -> SamplingWish {
+        let chosen = self.rules_of(place).map(|rules| rules.sampling(place)).unwrap_or_default();
+        chosen.or(persona.card.sampling).or(self.settings.sampling)
     }
 
     /// How much may be asked in a place: the operator's limits, and the server's where they are tighter.

@@ -173,7 +173,7 @@ impl Assistant {
         if let Some(live) = &live {
             let mut conversation = live.lock();
             if is_undone {
-                adopt(&mut conversation, page, self.settings.manner.links);
+                adopt(&mut conversation, page, self.manner_in(place).links);
             }
             for message in gone(&conversation, page) {
                 if conversation.turn_of(message).and_then(|turn| turn.trigger).is_some_and(is_running) {
@@ -308,7 +308,7 @@ impl Assistant {
     fn finish_later(self: &Arc<Self>, live: Arc<Live>, message: MessageId, work: Work) -> Option<Accepted> {
         let place = live.place;
         let (registration, stop, edits) = self.register(message, NOBODY, None, live)?;
-        let author = Author { id: NOBODY, name: String::new(), automated: false };
+        let author = Author { id: NOBODY, name: String::new(), automated: false, roles: Vec::new() };
         let incoming = Incoming {
             message,
             channel: place.channel,
@@ -317,6 +317,7 @@ impl Assistant {
             author,
             text: String::new(),
             mentions_bot: true,
+            names_bot: true,
             reply_to: None,
             posted: now(),
             edited: false,

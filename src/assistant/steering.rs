@@ -16,8 +16,15 @@ pub(super) struct Progress(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     step: Step,
-    /// Whether a member wants no more of it, though what it answers is still wanted.
-    halted: bool,
+    /// Who wants no more of it, though what it answers is still wanted.
+    halted: Option<HaltedBy>,
+}
+
+/// Who wants no more of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HaltedBy {
+    Asker,
+    Moderator,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +58,12 @@ impl Progress {
 
     /// Whether a member wants no more of it.
     pub(super) fn is_halted(&self) -> bool {
-        self.lock().halted
+        self.lock().halted.is_some()
+    }
+
+    /// Whether it was somebody else than whoever asked.
+    pub(super) fn is_halted_by_another(&self) -> bool {
+        self.lock().halted == Some(HaltedBy::Moderator)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -60,22 +72,26 @@ impl Progress {
 }
 
 impl Assistant {
-    /// Stops what is being answered in a channel, or waits there: of this member, or of everybody. How many answers.
+    /// Stops what is being answered in a channel, or waits there: of this member who wants it, or of everybody because a
+    /// moderator does. How many answers that were not stopped before.
     pub fn stop(&self, channel: ChannelId, member: Option<MemberId>) -> usize {
         self.stop_those(|running| {
-            let is_meant =
-                running.live.place.channel == channel && member.is_none_or(|member| running.is_of(member));
+            let mut state = running.progress.lock();
+            let is_meant = running.live.place.channel == channel
+                && member.is_none_or(|member| running.is_of(member))
+                && state.halted.is_none();
             if is_meant {
-                running.progress.lock().halted = true;
+                state.halted = Some(member.map_or(HaltedBy::Moderator, |_| HaltedBy::Asker));
             }
             is_meant
         })
     }
 
     /// Stops what is being answered of one message, because a member has heard enough. Whether it was.
-    pub(super) fn halt(&self, message: MessageId) -> bool {
+    pub(super) fn halt(&self, message: MessageId, member: MemberId) -> bool {
         let Some(running) = self.running.get(&message) else { return false };
-        running.progress.lock().halted = true;
+        let by = if running.is_of(member) { HaltedBy::Asker } else { HaltedBy::Moderator };
+        running.progress.lock().halted = Some(by);
         running.stop.cancel();
         true
     }

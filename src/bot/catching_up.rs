@@ -1,6 +1,9 @@
 //! What happened while the bot was not connected: it is read from the channels.
 
-use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message, Permissions, WebhookId};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serenity::all::{ChannelId, Context, GetMessages, GuildId, Message, Permissions, UserId, WebhookId};
 use tracing::{error, info, warn};
 
 use super::events::Handler;
@@ -8,7 +11,8 @@ use super::reading;
 use super::rest::{self, Finality, Trouble};
 use super::sender::Sender;
 use crate::assistant::{Accepted, Page, Shown};
-use crate::chat::{self, ServerId};
+use crate::chat::addressing::{self, Incoming};
+use crate::chat::{self, MemberId, Place, RoleId, ServerId};
 
 /// Most messages that Discord gives at a time.
 pub(super) const PAGE: u8 = 100;
@@ -77,7 +81,8 @@ impl Handler {
         }
         let known = self.assistant.last_known(place.channel).await;
         match self.read(context, channel, server, known).await {
-            Ok(page) => {
+            Ok(mut page) => {
+                self.find_roles(context, place, &mut page.others).await;
                 let newest = page.newest();
                 let accepted = self.assistant.settle(place, page).await;
                 if let Some(newest) = newest {
@@ -95,6 +100,33 @@ impl Handler {
                 }
                 Vec::new()
             }
+        }
+    }
+
+    /// What is read over REST does not say which roles its authors have: where it depends on them who is answered, they are asked
+    /// for. Whoever is not there any more has none.
+    async fn find_roles(&self, context: &Context, place: Place, messages: &mut [Incoming]) {
+        let Some(server) = place.server else { return };
+        self.assistant.learn(server).await;
+        if !self.assistant.asks_for_roles(place) {
+            return;
+        }
+        let (answers, since) = (self.assistant.answers_in(place), self.assistant.answers_since());
+        let matters = |incoming: &&mut Incoming| {
+            incoming.posted > since && addressing::may_be_addressed(incoming, answers)
+        };
+        let mut known: BTreeMap<MemberId, Vec<RoleId>> = BTreeMap::new();
+        for Incoming { author, .. } in messages.iter_mut().filter(matters) {
+            if let Entry::Vacant(unknown) = known.entry(author.id) {
+                let (server, member) = (GuildId::new(server.0.max(1)), UserId::new(author.id.0.max(1)));
+                match rest::retry("get member", || context.http.get_member(server, member)).await {
+                    Ok(member) => {
+                        unknown.insert(reading::roles(&member.roles));
+                    }
+                    Err(trouble) => warn!(%trouble, "the roles of a member could not be read"),
+                }
+            }
+            author.roles = known.get(&author.id).cloned().unwrap_or_default();
         }
     }
 

@@ -200,6 +200,9 @@ async fn speak(
     if handler.assistant.answers_in(place) == Answers::Nothing || handler.quiet.is_quiet(channel) {
         return Err(Problem::Told(Text::NotAnswered));
     }
+    if handler.assistant.is_denied(place, &user.author()) {
+        return Err(Problem::Told(Text::Denied));
+    }
     // One line, so that nobody can put another one under another name.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     reply(context, CreateReply::default().content(show(user.name(), text.clone()).to_string())).await?;

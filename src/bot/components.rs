@@ -32,12 +32,17 @@ pub(super) enum What {
     Reset,
     Forget,
     OptOut,
+    /// Keep what was said for so many days only.
+    Keep(u64),
     Cancel,
 }
 
 /// How it is written.
 const WORDS: [(What, &str); 4] =
     [(What::Reset, "reset"), (What::Forget, "forget"), (What::OptOut, "opt-out"), (What::Cancel, "cancel")];
+
+/// Before the number of days that something is kept.
+const KEEP: &str = "keep-";
 
 impl What {
     /// What stands on it.
@@ -46,6 +51,7 @@ impl What {
             Self::Reset => Label::Reset,
             Self::Forget => Label::Forget,
             Self::OptOut => Label::OptOut,
+            Self::Keep(_) => Label::ForgetOlder,
             Self::Cancel => Label::Cancel,
         }
     }
@@ -59,7 +65,9 @@ impl What {
 impl Press {
     fn parse(id: &str) -> Option<Self> {
         let (word, rest) = id.split_once(':')?;
-        if let Some((what, _)) = WORDS.into_iter().find(|(_, known)| *known == word) {
+        let known = WORDS.into_iter().find(|(_, known)| *known == word).map(|(what, _)| what);
+        let keep = || Some(What::Keep(word.strip_prefix(KEEP)?.parse().ok()?));
+        if let Some(what) = known.or_else(keep) {
             return Some(Self::Of(what, MemberId(rest.parse().ok()?)));
         }
         let steer = Steer::ALL.into_iter().find(|steer| steer.word() == word)?;
@@ -71,6 +79,7 @@ impl Press {
 impl std::fmt::Display for Press {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Of(What::Keep(days), asker) => write!(formatter, "{KEEP}{days}:{asker}"),
             Self::Of(what, asker) => {
                 let word = WORDS.iter().find(|(known, _)| known == what).map_or("", |(_, word)| word);
                 write!(formatter, "{word}:{asker}")
@@ -122,7 +131,7 @@ impl Handler {
             selected,
             under: MessageId(interaction.message.id.get()),
             id: MessageId(interaction.id.get()),
-            member: user.id(),
+            author: user.author(),
             moderates: user.moderates(),
         };
         let granted = self.assistant.retell(place, wish).await;
@@ -183,6 +192,7 @@ impl Handler {
                 assistant.opt_out(user.id()).await.map_err(Problem::broken)?;
                 Ok(Text::OptedOut)
             }
+            What::Keep(days) => self.keep_for(user, days).await,
             What::Cancel => Ok(Text::Cancelled),
         }
     }
@@ -225,6 +235,7 @@ mod tests {
     fn presses() -> impl Strategy<Value = Press> {
         prop_oneof![
             (0..WORDS.len(), any::<u64>()).prop_map(|(word, id)| Press::Of(WORDS[word].0, MemberId(id))),
+            (any::<u64>(), any::<u64>()).prop_map(|(days, id)| Press::Of(What::Keep(days), MemberId(id))),
             (0..Steer::ALL.len(), any::<u64>(), any::<usize>()).prop_map(|(steer, turn, way)| Press::Under(
                 Steer::ALL[steer],
                 TurnId(turn),
@@ -258,6 +269,9 @@ mod tests {
             "delete:1",
             "delete:1:x",
             "again:1:2:3",
+            "keep-:1",
+            "keep-x:1",
+            "keep:1",
         ];
         for id in forged {
             assert_eq!(Press::parse(id), None, "{id}");

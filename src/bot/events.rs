@@ -13,6 +13,7 @@ use tracing::{debug, info};
 
 use super::arrivals::Arrivals;
 use super::faces::Faces;
+use super::proxies::Proxies;
 use super::quiet::Quiet;
 use super::reading;
 use super::sender::Ground;
@@ -33,6 +34,7 @@ pub(super) struct Handler {
     pub(super) quiet: Arc<Quiet>,
     pub(super) faces: Arc<Faces>,
     arrivals: Arc<Arrivals<Incoming>>,
+    proxies: Arc<Proxies>,
     /// Channels are read a few at a time, so that answering goes on beside it.
     pub(super) readers: Arc<Semaphore>,
 }
@@ -46,6 +48,7 @@ impl Handler {
             quiet: Arc::default(),
             faces: Arc::default(),
             arrivals: Arc::new(Arrivals::new()),
+            proxies: Arc::new(Proxies::new()),
             readers: Arc::new(Semaphore::new(READERS)),
         }
     }
@@ -64,7 +67,21 @@ impl EventHandler for Handler {
         if let Some(server) = server.filter(|_| !incoming.author.automated) {
             self.faces.heard(server, &incoming.author.name);
         }
-        if addressing::may_be_addressed(&incoming, self.assistant.answers_in(Place::from(&incoming))) {
+        let programs = self.assistant.proxies_in(place);
+        if message.application_id.is_some_and(|id| programs.contains(&id.get())) {
+            return self.proxies.reposted(incoming, message.content);
+        }
+        let may_be_addressed = addressing::may_be_addressed(&incoming, self.assistant.answers_in(place));
+        let is_overheard = !incoming.author.automated && self.assistant.listens_in(place);
+        if !may_be_addressed && !is_overheard {
+            return;
+        }
+        let incoming = if programs.is_empty() {
+            Some(incoming)
+        } else {
+            self.proxies.settle(incoming, &message.content).await
+        };
+        if let Some(incoming) = incoming {
             self.take_in(&context, incoming, server).await;
         }
     }
@@ -222,8 +239,11 @@ impl Handler {
         server: Option<GuildId>,
     ) {
         let message = chat::MessageId(message.get());
-        self.settle_first(context, channel, server).await;
         let place = reading::place(context, channel, server);
+        if !self.assistant.proxies_in(place).is_empty() {
+            self.proxies.deleted(message);
+        }
+        self.settle_first(context, channel, server).await;
         self.assistant.message_deleted(place, message).await;
     }
 

@@ -6,7 +6,7 @@ use serenity::all::{
 };
 
 use crate::chat::addressing::{self, Author, Incoming, RepliedTo};
-use crate::chat::{self, MemberId, Place, ServerId};
+use crate::chat::{self, MemberId, Place, RoleId, ServerId};
 
 /// Where a message was posted. What is read over REST does not say the server.
 pub(super) fn place(context: &Context, channel: ChannelId, server: Option<GuildId>) -> Place {
@@ -38,6 +38,7 @@ pub(super) fn incoming(
         author: author(message, nick.as_deref()),
         text: text(context, &message.content, &message.mentions, &message.attachments, server, me),
         mentions_bot: message.mentions.iter().any(|user| user.id.get() == me.0),
+        names_bot: addressing::names(&message.content, me),
         reply_to: replied_to(context, message, server, me),
         posted: posted(message),
         edited: message.edited_timestamp.is_some(),
@@ -152,6 +153,7 @@ pub(super) fn said_in(message: &Message, place: Place, author: Author, text: Str
         author,
         text,
         mentions_bot: true,
+        names_bot: true,
         reply_to: None,
         posted: posted(message),
         edited: false,
@@ -160,7 +162,7 @@ pub(super) fn said_in(message: &Message, place: Place, author: Author, text: Str
 
 fn of_user(context: &Context, server: Option<GuildId>, user: &User) -> Author {
     let name = known_nick(context, server, user).unwrap_or_else(|| user.display_name().to_owned());
-    Author { id: MemberId(user.id.get()), name, automated: user.bot }
+    Author { id: MemberId(user.id.get()), name, automated: user.bot, roles: Vec::new() }
 }
 
 fn author(message: &Message, nick: Option<&str>) -> Author {
@@ -169,7 +171,13 @@ fn author(message: &Message, nick: Option<&str>) -> Author {
         id: MemberId(user.id.get()),
         name: nick.unwrap_or_else(|| user.display_name()).to_owned(),
         automated: user.bot || user.system || message.webhook_id.is_some(),
+        roles: message.member.as_ref().map(|member| roles(&member.roles)).unwrap_or_default(),
     }
+}
+
+/// Roles in our own words.
+pub(super) fn roles(roles: &[serenity::all::RoleId]) -> Vec<RoleId> {
+    roles.iter().map(|role| RoleId(role.get())).collect()
 }
 
 fn known_nick(context: &Context, server: Option<GuildId>, user: &User) -> Option<String> {

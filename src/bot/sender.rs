@@ -57,6 +57,7 @@ pub(super) struct Sender {
     messages: Vec<Posted>,
     /// Whether the name stands above the first of them though the reply does not know it.
     headed: bool,
+    flags: MessageFlags,
 }
 
 /// A message of the reply.
@@ -99,6 +100,7 @@ impl Sender {
             face: None,
             messages: posted.collect(),
             headed: false,
+            flags: if accepted.shows_links() { MessageFlags::empty() } else { MessageFlags::SUPPRESS_EMBEDS },
         }
     }
 
@@ -116,7 +118,7 @@ impl Sender {
         let mut message = CreateMessage::new()
             .content(content.as_str())
             .allowed_mentions(no_mentions())
-            .flags(MessageFlags::SUPPRESS_EMBEDS)
+            .flags(self.flags)
             .nonce(Nonce::String(format!("{:x}-{number}", self.trigger.get())))
             .enforce_nonce(true);
         if let Some(row) = row {
@@ -250,7 +252,7 @@ impl Sender {
             .content(content)
             .username(face.name.as_str())
             .allowed_mentions(no_mentions())
-            .flags(MessageFlags::SUPPRESS_EMBEDS);
+            .flags(self.flags);
         if let Some(picture) = &face.picture {
             message = message.avatar_url(picture);
         }

@@ -54,7 +54,12 @@ impl<'a> User<'a> {
 
     /// As whom they speak there.
     pub(super) fn author(self) -> Author {
-        Author { id: self.id(), name: self.display_name().to_owned(), automated: self.account.bot }
+        let (name, roles) = (self.display_name().to_owned(), self.roles());
+        Author { id: self.id(), name, automated: self.account.bot, roles }
+    }
+
+    fn roles(self) -> Vec<RoleId> {
+        self.member.map(|member| reading::roles(&member.roles)).unwrap_or_default()
     }
 
     fn display_name(self) -> &'a str {
@@ -81,12 +86,11 @@ impl<'a> User<'a> {
 
     /// As whom they decide something in a server.
     pub(super) fn actor(self) -> Option<Actor> {
-        let roles = self.member.into_iter().flat_map(|member| &member.roles);
         Some(Actor {
             member: self.id(),
             server: ServerId(self.server?.get()),
             manages: self.may(Permissions::MANAGE_GUILD),
-            roles: roles.map(|role| RoleId(role.get())).collect(),
+            roles: self.roles(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What a message is to the bot: whether it is addressed, and how it reads.
 
 use super::settings::Answers;
-use super::{ChannelId, MemberId, MessageId, Place, ServerId, sanitize};
+use super::{ChannelId, MemberId, MessageId, Place, RoleId, ServerId, sanitize};
 
 /// A message as it came in, in our own terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Incoming {
     pub text: String,
     /// Whether it mentions the bot itself (not merely everyone, or a role).
     pub mentions_bot: bool,
+    /// Whether it does so in its own words, and not merely because it replies with a ping.
+    pub names_bot: bool,
     /// The message that it replies to.
     pub reply_to: Option<RepliedTo>,
     /// When it was posted, in seconds since 1970.
@@ -43,6 +45,8 @@ pub struct Author {
     pub name: String,
     /// Whether it is a program: a bot, a webhook, the system.
     pub automated: bool,
+    /// The roles that they have in the server, as far as they are known.
+    pub roles: Vec<RoleId>,
 }
 
 /// The message that another one replies to.
@@ -59,18 +63,18 @@ pub struct RepliedTo {
 }
 
 /// Whether the bot should answer: a mention, a reply to one of its messages (`is_ours` knows them by id), or a
-/// direct message; where the server wants it everything that can be read, or nothing. Programs are never answered, so that
-/// nothing loops.
+/// direct message; where the server wants it everything that can be read, mentions alone, or nothing. Programs are never
+/// answered, so that nothing loops.
 #[must_use]
 pub fn is_addressed(incoming: &Incoming, answers: Answers, is_ours: impl Fn(MessageId) -> bool) -> bool {
     if !may_be_addressed(incoming, answers) {
         return false;
     }
-    if answers == Answers::Everything {
+    let direct = incoming.server.is_none();
+    if direct || matches!(answers, Answers::Everything | Answers::MentionsOnly) {
         return true;
     }
-    let direct = incoming.server.is_none();
-    direct || incoming.mentions_bot || incoming.reply_to.as_ref().is_some_and(|reply| is_ours(reply.message))
+    incoming.mentions_bot || incoming.reply_to.as_ref().is_some_and(|reply| is_ours(reply.message))
 }
 
 /// Whether a message may be addressed to the bot, as far as it says itself.
@@ -80,6 +84,7 @@ pub fn may_be_addressed(incoming: &Incoming, answers: Answers) -> bool {
     let may = match answers {
         Answers::Nothing => false,
         _ if incoming.server.is_none() => true,
+        Answers::MentionsOnly => incoming.names_bot,
         Answers::Mentions => speaks_to_somebody,
         // What cannot be read is not worth an answer.
         Answers::Everything => speaks_to_somebody || !sanitize::is_blank(&incoming.text),
@@ -95,6 +100,12 @@ pub trait Names {
     fn channel(&self, id: ChannelId) -> Option<String>;
     /// The name of a role.
     fn role(&self, id: u64) -> Option<String>;
+}
+
+/// Whether a text mentions somebody in so many words.
+#[must_use]
+pub fn names(text: &str, member: MemberId) -> bool {
+    text.contains(&format!("<@{member}>")) || text.contains(&format!("<@!{member}>"))
 }
 
 /// The text with names instead of marks: `<@1>` becomes `@Name`, `<#1>` `#channel`, `<@&1>` `@role`, `<:name:1>`
@@ -223,9 +234,10 @@ mod tests {
             channel: ChannelId(1),
             parent: None,
             server: Some(ServerId(1)),
-            author: Author { id: MemberId(2), name: "Bob".to_owned(), automated: false },
+            author: Author { id: MemberId(2), name: "Bob".to_owned(), automated: false, roles: Vec::new() },
             text: "hi".to_owned(),
             mentions_bot: false,
+            names_bot: false,
             reply_to: None,
             posted: 0,
             edited: false,
@@ -252,6 +264,17 @@ mod tests {
             Answers::Mentions,
             ours
         ));
+    }
+
+    #[test]
+    fn where_mentions_alone_are_answered_a_reply_with_a_ping_is_none() {
+        let ours = |_| true;
+        let pinged = Incoming { mentions_bot: true, reply_to: Some(reply_to(50)), ..incoming() };
+        assert!(!is_addressed(&pinged, Answers::MentionsOnly, ours));
+        assert!(is_addressed(&Incoming { names_bot: true, ..pinged.clone() }, Answers::MentionsOnly, ours));
+        assert!(is_addressed(&Incoming { server: None, ..pinged }, Answers::MentionsOnly, ours));
+        assert!(names("well, <@!7>", MemberId(7)) && names("<@7>", MemberId(7)));
+        assert!(!names("<@77> <@&7> @7", MemberId(7)));
     }
 
     #[test]

@@ -44,6 +44,10 @@ pub enum Notice {
         /// The channel.
         channel: u64,
     },
+    /// The admins of the server do not let the member be answered.
+    Denied,
+    /// Somebody else has stopped the answer before anything of it was shown.
+    Halted,
     /// The member does not want to be read.
     OptedOut,
     /// The message is too long for the model.
@@ -116,6 +120,8 @@ impl std::fmt::Display for Notice {
                 formatter,
                 "I may not write in <#{channel}>. Ask an admin of the server to let me view it and send messages there."
             ),
+            Self::Denied => formatter.write_str("The admins of this server do not let me answer you here. Ask one of them."),
+            Self::Halted => formatter.write_str("A moderator has stopped me before I could answer you. Ask again later."),
             Self::OptedOut => formatter.write_str(
                 "You asked me not to read what you write, so I have not. `/privacy opt-in` changes that.",
             ),

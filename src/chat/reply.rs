@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::blocklist::Blocklist;
 use super::markdown::Links;
 use super::notice::Notice;
 use super::{MessageId, markdown, sanitize, split};
@@ -15,6 +16,8 @@ pub struct Manner {
     pub between_typing: Duration,
     /// Whether masked links may hide their address.
     pub links: Links,
+    /// Whether a reply is shown while it grows, and not only when it is whole.
+    pub streaming: bool,
 }
 
 impl Default for Manner {
@@ -24,6 +27,7 @@ impl Default for Manner {
             between_edits: Duration::from_secs(1),
             between_typing: Duration::from_secs(8),
             links: Links::Plain,
+            streaming: true,
         }
     }
 }
@@ -92,8 +96,12 @@ pub struct Reply {
     /// What stands above the text in its first message.
     heading: String,
     text: String,
-    /// Whether something was dropped from the beginning of the text.
-    relabelled: bool,
+    /// Phrases that must not be shown.
+    blocklist: Blocklist,
+    /// How much of the text will not become one of them.
+    clear: usize,
+    /// Whether something was dropped from the text, or replaced in it.
+    altered: bool,
     finished: bool,
     notice: Option<Notice>,
     /// Messages that show what is not said any more; the first of them is written over, the others go before.
@@ -123,7 +131,9 @@ impl Reply {
             label: Some(format!("{name}:")),
             heading: String::new(),
             text: String::new(),
-            relabelled: false,
+            blocklist: Blocklist::default(),
+            clear: 0,
+            altered: false,
             finished: false,
             notice: None,
             over: 0,
@@ -136,6 +146,12 @@ impl Reply {
             next_typing: now,
             next_due: None,
         }
+    }
+
+    /// The same reply, in which these phrases are not shown.
+    #[must_use]
+    pub fn without(self, blocklist: Blocklist) -> Self {
+        Self { blocklist, ..self }
     }
 
     /// A reply that goes on: its text, where in it its messages begin, and what the last of them shows, without a heading.
@@ -186,12 +202,14 @@ impl Reply {
     pub fn write(&mut self, delta: &str) {
         self.text.push_str(delta);
         self.drop_label();
+        self.drop_phrases();
     }
 
     /// No more text will come.
     pub fn finish(&mut self) {
         self.finished = true;
         self.label = None;
+        self.drop_phrases();
     }
 
     /// No more text will come; tell the reader why.
@@ -263,7 +281,7 @@ impl Reply {
     pub fn verbatim(&self) -> Option<bool> {
         let leading_space = self.text.starts_with(' ');
         let bare = self.text.strip_prefix(' ').unwrap_or(&self.text);
-        (!self.relabelled && bare == self.text()).then_some(leading_space)
+        (!self.altered && bare == self.text()).then_some(leading_space)
     }
 
     /// Whether something is written that was not shown yet.
@@ -332,7 +350,22 @@ impl Reply {
     }
 
     fn decided(&self) -> usize {
-        if self.finished { self.text.len() } else { markdown::decided(&self.text) }
+        if self.finished {
+            self.text.len()
+        } else if self.manner.streaming {
+            self.blocklist.whole_words(&self.text, markdown::decided(&self.text[..self.clear]))
+        } else {
+            0
+        }
+    }
+
+    /// Puts a mark in the place of what must not be shown, once it is clear how the text begins.
+    fn drop_phrases(&mut self) {
+        if self.label.is_none() {
+            let (clear, replaced) = self.blocklist.replace(&mut self.text, self.clear, self.finished);
+            self.clear = clear;
+            self.altered |= replaced;
+        }
     }
 
     /// Drops the own name at the very beginning, once it is clear whether it stands there.
@@ -341,7 +374,7 @@ impl Reply {
         let written = self.text.trim_start();
         if let Some(rest) = written.strip_prefix(label.as_str()) {
             self.text = rest.to_owned();
-            self.relabelled = true;
+            self.altered = true;
             self.label = None;
         } else if !label.starts_with(written) {
             self.label = None;
@@ -500,6 +533,40 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_that_does_not_stream_is_shown_when_it_is_whole() {
+        let mut reader = Reader::new();
+        reader.reply.manner.streaming = false;
+        let text = "Some words. ".repeat(300);
+        reader.reply.write(&text);
+        for _ in 0..20 {
+            reader.wait();
+        }
+        assert_eq!((reader.messages.len(), reader.typing), (0, 3), "somebody types meanwhile");
+        reader.end();
+        assert!(reader.messages.len() > 1 && reader.messages.iter().all(|versions| versions.len() == 1));
+        assert_eq!(reader.last().join(" "), text.trim());
+    }
+
+    #[test]
+    fn blocked_phrases_are_never_shown_and_never_remembered() {
+        let mut reader = Reader::new();
+        reader.reply = reader.reply.without(Blocklist::new(["bad word", "Ada: no"]));
+        for piece in ["Ada", ": Ada: n", "o, a b", "ad wor", "d and a bad", " wor"] {
+            reader.reply.write(piece);
+            reader.wait();
+        }
+        let held = "[\u{2026}], a [\u{2026}] and a ";
+        assert_eq!(reader.last(), [held.trim()]);
+        reader.reply.write("m\u{e9}");
+        reader.wait();
+        assert_eq!(reader.last(), [format!("{held}bad")], "the word goes on");
+        reader.end();
+        assert_eq!(reader.last(), [format!("{held}bad worm\u{e9}")]);
+        assert_eq!(reader.reply.text(), reader.last()[0]);
+        assert_eq!(reader.reply.verbatim(), None, "its tokens would say it");
+    }
+
+    #[test]
     fn notices_are_messages_of_their_own() {
         let mut reader = Reader::new();
         reader.reply.write("Half a sen");
@@ -582,6 +649,44 @@ mod tests {
             1 => "[\u{4e00}-\u{4eff}]{1,60}",
         ];
         proptest::collection::vec(piece, 1..600).prop_map(|pieces| pieces.concat())
+    }
+
+    /// Text in which blocked phrases stand, or nearly.
+    fn gossip() -> impl Strategy<Value = String> {
+        let pieces = [
+            "bad", "Bad", " word", " word", "s", "\u{e9}", "\u{301}", "**", " ", "\n", ", ", "http", "`",
+            "Ada: ",
+        ];
+        let piece = prop_oneof![9 => proptest::sample::select(pieces.to_vec()), 1 => Just("[x](bad word)")];
+        proptest::collection::vec(piece, 1..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn what_is_blocked_is_in_no_version_of_any_message(
+            text in gossip(),
+            sizes in proptest::collection::vec(1_usize..6, 60),
+        ) {
+            let blocklist = Blocklist::new(["bad word", "worse", "word, bad"]);
+            let mut reader = Reader::new();
+            reader.reply = reader.reply.without(blocklist.clone());
+            let mut rest = text.as_str();
+            for size in sizes {
+                let end = rest.char_indices().nth(size).map_or(rest.len(), |(at, _)| at);
+                reader.reply.write(&rest[..end]);
+                rest = &rest[end..];
+                reader.wait();
+            }
+            reader.reply.write(rest);
+            reader.end();
+            for version in reader.messages.iter().flatten() {
+                let (_, is_blocked) = blocklist.replace(&mut version.clone(), 0, true);
+                prop_assert!(!is_blocked, "{version:?}");
+            }
+            let (_, was_blocked) = blocklist.replace(&mut text.clone(), 0, true);
+            prop_assert!(!was_blocked || reader.reply.verbatim().is_none());
+        }
     }
 
     proptest! {

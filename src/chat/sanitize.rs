@@ -79,7 +79,7 @@ fn is_line_break(c: char) -> bool {
 
 /// Characters that a reader does not see: control and format characters, fillers and variation selectors
 /// (the default ignorable code points of Unicode, and the C0 and C1 controls).
-fn is_ignorable(c: char) -> bool {
+pub(super) fn is_ignorable(c: char) -> bool {
     (c.is_control() && !c.is_whitespace())
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

@@ -1,6 +1,7 @@
 //! What the admins of a server decide, as records: its settings, its personas in their versions, and its audit list.
 
 mod rules;
+mod values;
 
 use super::MemberId;
 use crate::persona::PersonaId;

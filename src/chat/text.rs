@@ -4,7 +4,7 @@ mod lists;
 
 use std::fmt::{Display, Formatter, Result};
 
-use self::lists::{Where, counted};
+use self::lists::counted;
 use super::ChannelId;
 use super::history::Origin;
 use super::notice::{self, Notice};
@@ -56,6 +56,8 @@ pub enum Text {
     NotRead,
     /// Nothing is answered here.
     NotAnswered,
+    /// The admins do not let them be answered.
+    Denied,
     /// So many answers were stopped.
     Stopped(usize),
     /// Where a member's messages stand.
@@ -96,6 +98,13 @@ pub enum Text {
         channel: Option<ChannelId>,
         /// What keeps it from holding as it was set.
         limit: Option<Limit>,
+    },
+    /// Whether what was said is really to be kept for so many days only.
+    MayForgetOlder {
+        /// For how many.
+        days: u64,
+        /// Messages and replies that are older.
+        older: usize,
     },
     /// There is no such setting.
     NoSetting,
@@ -208,6 +217,8 @@ pub enum Label {
     Forget,
     /// Do not read a member.
     OptOut,
+    /// Forget what is older.
+    ForgetOlder,
     /// Do nothing.
     Cancel,
 }
@@ -220,6 +231,7 @@ impl Label {
             Self::Reset => "Begin anew",
             Self::Forget => "Forget me",
             Self::OptOut => "Do not read me",
+            Self::ForgetOlder => "Forget what is older",
             Self::Cancel => "Cancel",
         }
     }
@@ -241,20 +253,10 @@ impl Display for Text {
             Self::Kept(kept) => return kept.fmt(formatter),
             Self::Settings(set) => return lists::settings(formatter, set),
             Self::Set { setting, value, channel, limit } => {
-                let place = Where(*channel);
-                match value {
-                    Some(value) => write!(formatter, "`{}` is {value} now {place}.", setting.name())?,
-                    None => write!(formatter, "`{}` is not set any more {place}.", setting.name())?,
-                }
-                return match limit {
-                    None => Ok(()),
-                    Some(Limit::CannotRead) => formatter.write_str(
-                        " But I cannot read what is not said to me, until whoever runs me switches Message Content on.",
-                    ),
-                    Some(Limit::KeptFor(days)) => {
-                        write!(formatter, " But whoever runs me keeps it for {} at most.", counted(*days, "day", "days"))
-                    }
-                };
+                return lists::set(formatter, *setting, value.as_deref(), *channel, *limit);
+            }
+            Self::MayForgetOlder { days, older } => {
+                return lists::may_forget_older(formatter, *days, *older);
             }
             Self::NoSetting => return lists::no_setting(formatter),
             Self::NoValue(setting) => lists::what_it_takes(*setting),
@@ -278,6 +280,7 @@ impl Display for Text {
                 "Write dice like `2d6+1` or `d20`: up to 100 of them, with up to 1,000,000 sides."
             }
             Self::NotAnswered => "I am not to answer here. Try another channel, or ask an admin.",
+            Self::Denied => "The admins of this server do not let me answer you here. Ask one of them.",
             Self::NotRead => "You asked me not to read what you write. `/privacy opt-in` changes that.",
             Self::NothingSaid => "There is nothing in it. Write what you want to say.",
             Self::MayReset => {

@@ -47,6 +47,7 @@ const MANNER: Manner = Manner {
     between_edits: Duration::ZERO,
     between_typing: Duration::from_hours(1),
     links: Links::AsWritten,
+    streaming: true,
 };
 
 /// Talks until the input ends. Where nobody sits at the terminal, a message that was not answered is a failure (exit
@@ -154,9 +155,10 @@ impl Terminal {
             channel: HERE,
             parent: None,
             server: None,
-            author: Author { id: MEMBER, name: self.member.clone(), automated: false },
+            author: Author { id: MEMBER, name: self.member.clone(), automated: false, roles: Vec::new() },
             text: text.to_owned(),
             mentions_bot: false,
+            names_bot: false,
             reply_to: None,
             posted: 0,
             edited: false,

@@ -311,6 +311,20 @@ impl Store {
         forgetting.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
+    /// How many things were said in a server before then, in seconds since 1970.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn older_than(&self, of: ServerId, before: u64) -> Result<usize, StoreError> {
+        let select = "SELECT COUNT(*) AS older FROM channels CROSS JOIN turns WHERE channels.server = $1 \
+                      AND turns.conversation = channels.conversation AND turns.said < $2 \
+                      AND turns.state NOT IN ('pending', 'streaming')";
+        let select = sqlx::query(select).bind(server_column(Some(of))).bind(before.cast_signed());
+        let read = async { number(&select.fetch_one(&self.reader).await?, "older") };
+        let older = read.await.map_err(|error| self.failed(&error))?;
+        Ok(usize::try_from(older).unwrap_or(usize::MAX))
+    }
+
     /// The conversations of a server, or of direct messages, in which something was said before then.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ const MANNER: Manner = Manner {
     between_edits: Duration::from_millis(5),
     between_typing: Duration::from_secs(8),
     links: Links::Plain,
+    streaming: true,
 };
 
 /// What was done with a message that somebody posted.

@@ -30,6 +30,7 @@ const QUICK: Manner = Manner {
     between_edits: Duration::from_millis(30),
     between_typing: Duration::from_secs(8),
     links: Links::Plain,
+    streaming: true,
 };
 
 /// Generous, because a loaded machine is no error.

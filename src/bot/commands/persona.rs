@@ -7,7 +7,7 @@ use super::{Context, Problem, whisper};
 use crate::chat::text::Text;
 
 /// Most choices that Discord shows.
-const CHOICES: usize = 25;
+pub(super) const CHOICES: usize = 25;
 
 /// See whom I can play.
 #[poise::command(slash_command, subcommands("list", "show"), subcommand_required)]
@@ -57,6 +57,6 @@ pub(super) fn alike(context: Context<'_>, partial: &str) -> Vec<AutocompleteChoi
 }
 
 /// Discord takes up to 100 characters.
-fn cut(name: &str) -> String {
+pub(super) fn cut(name: &str) -> String {
     name.chars().take(100).collect()
 }

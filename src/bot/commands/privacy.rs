@@ -29,14 +29,14 @@ async fn show(context: Context<'_>) -> Result<(), Problem> {
     let export = export_of(context, asker(context)).await?;
     let count = |what: &str| export[what].as_array().map_or(0, Vec::len);
     let user = User::of_command(context.interaction);
+    let (assistant, place) = (&context.data().assistant, user.place(context.serenity_context()));
     let kept = Kept {
-        opted_out: context.data().assistant.is_opted_out(asker(context)),
+        opted_out: assistant.is_opted_out(asker(context)),
         messages: count("messages"),
         replies: count("replies"),
         requests: count("requests"),
-        everything: context.data().assistant.answers_in(user.place(context.serenity_context()))
-            == Answers::Everything,
-        days: context.data().assistant.retention_days(user.place(context.serenity_context()).server),
+        everything: assistant.answers_in(place) == Answers::Everything || assistant.listens_in(place),
+        days: assistant.retention_days(place.server),
     };
     whisper(context, &Text::Kept(kept)).await
 }

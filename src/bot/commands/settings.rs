@@ -5,12 +5,18 @@ use serenity::all::{
     AutocompleteChoice, ChannelId, CreateAutocompleteResponse, ResolvedOption, ResolvedValue,
 };
 
-use super::persona;
-use super::{Context, Problem, actor, defer, whisper};
+use super::super::components::What;
+use super::super::events::Handler;
+use super::super::user::User;
+use super::persona::{self, CHOICES};
+use super::{Context, Problem, actor, confirm, defer, whisper};
 use crate::admin::Actor;
 use crate::chat;
-use crate::chat::settings::{Answers, Setting};
+use crate::chat::settings::Setting;
 use crate::chat::text::{Limit, Text};
+
+/// Most characters of a value that is offered.
+const VALUE_MAX: usize = 100;
 
 /// See and change what holds in this server, for admins.
 #[poise::command(slash_command, subcommands("show", "set", "reset"), subcommand_required)]
@@ -21,11 +27,19 @@ pub(super) async fn settings(_: Context<'_>) -> Result<(), Problem> {
 
 /// Tell what is set.
 #[poise::command(slash_command)]
-async fn show(context: Context<'_>) -> Result<(), Problem> {
+async fn show(
+    context: Context<'_>,
+    #[description = "The one that you want to see; without it all of them"]
+    #[autocomplete = "names"]
+    setting: Option<String>,
+) -> Result<(), Problem> {
     let actor = actor(context)?;
     defer(context).await?;
     let rules = context.data().admin.rules(&actor).await?;
-    let set = rules.iter().map(|(channel, setting, value)| (channel, setting, setting.show(value)));
+    let only = setting.map(|name| Setting::parse(&name).ok_or(Problem::Told(Text::NoSetting)));
+    let only = only.transpose()?;
+    let set = rules.iter().filter(|(_, setting, _)| only.is_none_or(|only| only == *setting));
+    let set = set.map(|(channel, setting, value)| (channel, setting, setting.show(value)));
     whisper(context, &Text::Settings(set.collect())).await
 }
 
@@ -54,18 +68,19 @@ async fn set(
     {
         return Err(Problem::Told(Text::TooLarge));
     }
-    let channel = change(context, &actor, channel, setting, Some(&value)).await?;
-    let everything = value == Answers::Everything.word();
-    let limit = match (setting, value.as_u64()) {
-        (Setting::Answers, _) if everything && !assistant.reads_everything() => Some(Limit::CannotRead),
-        (Setting::RetentionDays, Some(wanted)) => {
-            let kept = assistant.retention_days(Some(actor.server)).filter(|kept| *kept < wanted);
-            kept.map(Limit::KeptFor)
+    if setting == Setting::RetentionDays
+        && channel.is_none()
+        && let Some(days) = value.as_u64()
+    {
+        let older = assistant.older_than(actor.server, days).await.map_err(Problem::broken)?;
+        if older > 0 {
+            let question = Text::MayForgetOlder { days, older };
+            return confirm(context, &question, What::Keep(days)).await;
         }
-        _ => None,
-    };
-    let value = Some(setting.show(&value));
-    whisper(context, &Text::Set { setting, value, channel, limit }).await
+    }
+    let channel = channel.map(|channel| chat::ChannelId(channel.get()));
+    let done = context.data().set(&actor, channel, setting, &value).await?;
+    whisper(context, &done).await
 }
 
 /// Take back what was set.
@@ -80,7 +95,8 @@ async fn reset(
     channel: Option<ChannelId>,
 ) -> Result<(), Problem> {
     let (actor, setting) = admitted(context, &setting).await?;
-    let channel = change(context, &actor, channel, setting, None).await?;
+    let channel = channel.map(|channel| chat::ChannelId(channel.get()));
+    context.data().change(&actor, channel, setting, None).await?;
     whisper(context, &Text::Set { setting, value: None, channel, limit: None }).await
 }
 
@@ -93,19 +109,46 @@ async fn admitted(context: Context<'_>, setting: &str) -> Result<(Actor, Setting
     Ok((actor, setting))
 }
 
-/// Changes a setting, which holds when this returns. Returns where.
-async fn change(
-    context: Context<'_>,
-    actor: &Actor,
-    channel: Option<ChannelId>,
-    setting: Setting,
-    value: Option<&Value>,
-) -> Result<Option<chat::ChannelId>, Problem> {
-    let channel = channel.map(|channel| chat::ChannelId(channel.get()));
-    let handler = context.data();
-    handler.admin.set(actor, channel, setting, value).await?;
-    handler.assistant.rules_changed(actor.server).await.map_err(Problem::broken)?;
-    Ok(channel)
+impl Handler {
+    /// Changes a setting, which holds when this returns.
+    async fn change(
+        &self,
+        actor: &Actor,
+        channel: Option<chat::ChannelId>,
+        setting: Setting,
+        value: Option<&Value>,
+    ) -> Result<(), Problem> {
+        self.admin.set(actor, channel, setting, value).await?;
+        self.assistant.rules_changed(actor.server).await.map_err(Problem::broken)
+    }
+
+    /// Sets something, and tells what holds now.
+    async fn set(
+        &self,
+        actor: &Actor,
+        channel: Option<chat::ChannelId>,
+        setting: Setting,
+        value: &Value,
+    ) -> Result<Text, Problem> {
+        self.change(actor, channel, setting, Some(value)).await?;
+        let kept = || self.assistant.retention_days(Some(actor.server));
+        let limit = match (setting, value.as_u64()) {
+            (Setting::RetentionDays, Some(wanted)) => {
+                kept().filter(|kept| *kept < wanted).map(Limit::KeptFor)
+            }
+            _ => (setting.wants_to_read(value) && !self.assistant.reads_everything())
+                .then_some(Limit::CannotRead),
+        };
+        Ok(Text::Set { setting, value: Some(setting.show(value)), channel, limit })
+    }
+
+    /// What was said is kept for so many days only, as was asked before.
+    pub(in crate::bot) async fn keep_for(&self, user: User<'_>, days: u64) -> Result<Text, Problem> {
+        let actor = user.actor().ok_or(Problem::Told(Text::ServersOnly))?;
+        let setting = Setting::RetentionDays;
+        let value = setting.read(&days.to_string(), |_| None).ok_or(Problem::Told(Text::Stale))?;
+        self.set(&actor, None, setting, &value).await
+    }
 }
 
 #[expect(clippy::unused_async, reason = "poise waits for it")]
@@ -126,12 +169,48 @@ async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteRespon
         Some(Setting::Persona) => {
             CreateAutocompleteResponse::new().set_choices(persona::alike(context, partial))
         }
-        Some(setting) => offered(setting.choices().filter(|choice| choice.contains(partial.trim()))),
+        Some(
+            setting @ (Setting::AdminRoles
+            | Setting::AllowedChannels
+            | Setting::AllowedRoles
+            | Setting::DeniedChannels
+            | Setting::DeniedRoles),
+        ) => listed(context, setting, partial),
+        Some(setting) => offered(setting.choices().into_iter().filter(|choice| alike(choice, partial))),
         None => CreateAutocompleteResponse::new(),
     }
 }
 
+fn alike(known: &str, partial: &str) -> bool {
+    known.to_lowercase().contains(&partial.trim().to_lowercase())
+}
+
 fn offered(words: impl Iterator<Item = &'static str>) -> CreateAutocompleteResponse {
     let choices = words.map(|word| AutocompleteChoice::new(word, word)).collect();
+    CreateAutocompleteResponse::new().set_choices(choices)
+}
+
+/// The server's roles or channels that are named like what is written after the last comma, with what stands before it.
+fn listed(context: Context<'_>, setting: Setting, partial: &str) -> CreateAutocompleteResponse {
+    let (before, wanted) = partial.rsplit_once(',').unwrap_or(("", partial));
+    let server = context.interaction.guild_id.and_then(|id| id.to_guild_cached(context.serenity_context()));
+    let Some(server) = server else { return CreateAutocompleteResponse::new() };
+    let mut known: Vec<(&str, String)> = match setting {
+        Setting::AllowedChannels | Setting::DeniedChannels => {
+            let channels = server.channels.values();
+            channels.map(|channel| (channel.name.as_str(), format!("<#{}>", channel.id))).collect()
+        }
+        // Everybody has the one with the server's own id.
+        _ => {
+            let roles = server.roles.values().filter(|role| role.id.get() != server.id.get());
+            roles.map(|role| (role.name.as_str(), format!("<@&{}>", role.id))).collect()
+        }
+    };
+    known.retain(|(name, _)| alike(name, wanted));
+    known.sort_unstable();
+    let before = if before.trim().is_empty() { String::new() } else { format!("{}, ", before.trim()) };
+    let choices = known.into_iter().map(|(name, mention)| (name, format!("{before}{mention}")));
+    let choices = choices.filter(|(_, value)| value.len() <= VALUE_MAX).take(CHOICES);
+    let choices = choices.map(|(name, value)| AutocompleteChoice::new(persona::cut(name), value)).collect();
     CreateAutocompleteResponse::new().set_choices(choices)
 }

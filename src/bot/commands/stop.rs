@@ -8,7 +8,9 @@ use crate::chat::text::Text;
 #[poise::command(slash_command)]
 pub(super) async fn stop(context: Context<'_>) -> Result<(), Problem> {
     let user = User::of_command(context.interaction);
-    let whose = Some(user.id()).filter(|_| !user.moderates());
-    let channel = user.place(context.serenity_context()).channel;
-    whisper(context, &Text::Stopped(context.data().assistant.stop(channel, whose))).await
+    let (assistant, channel) = (&context.data().assistant, user.place(context.serenity_context()).channel);
+    // Their own first: whoever else is stopped is told of it.
+    let own = assistant.stop(channel, Some(user.id()));
+    let others = if user.moderates() { assistant.stop(channel, None) } else { 0 };
+    whisper(context, &Text::Stopped(own + others)).await
 }

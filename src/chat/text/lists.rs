@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result, Write as _};
 
-use super::MESSAGE_MAX;
+use super::{Limit, MESSAGE_MAX};
 use crate::chat::history::Origin;
 use crate::chat::notice::{estimate, people};
 use crate::chat::request::{Concluded, Outcome, Past, Standing};
@@ -45,7 +45,7 @@ pub(super) fn rolled(
 }
 
 /// In one channel, or everywhere.
-pub(super) struct Where(pub(super) Option<ChannelId>);
+struct Where(Option<ChannelId>);
 
 impl Display for Where {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
@@ -69,6 +69,38 @@ pub(super) fn settings(
     formatter.write_str(&as_many_as_fit(String::new(), lines))
 }
 
+pub(super) fn set(
+    formatter: &mut Formatter<'_>,
+    setting: Setting,
+    value: Option<&str>,
+    channel: Option<ChannelId>,
+    limit: Option<Limit>,
+) -> Result {
+    let place = Where(channel);
+    match value {
+        Some(value) => write!(formatter, "`{}` is {value} now {place}.", setting.name())?,
+        None => write!(formatter, "`{}` is not set any more {place}.", setting.name())?,
+    }
+    match limit {
+        None => Ok(()),
+        Some(Limit::CannotRead) => formatter.write_str(
+            " But I cannot read what is not said to me, until whoever runs me switches Message Content on.",
+        ),
+        Some(Limit::KeptFor(days)) => {
+            write!(formatter, " But whoever runs me keeps it for {} at most.", counted(days, "day", "days"))
+        }
+    }
+}
+
+pub(super) fn may_forget_older(formatter: &mut Formatter<'_>, days: u64, older: usize) -> Result {
+    let (days, older) =
+        (counted(days, "day", "days"), counted(older, "message or reply", "messages and replies"));
+    write!(
+        formatter,
+        "I would keep what was said here for {days} only, and forget {older} from before that, for good. Shall I?"
+    )
+}
+
 pub(super) fn no_setting(formatter: &mut Formatter<'_>) -> Result {
     let names = Setting::ALL.map(|setting| format!("`{}`", setting.name()));
     write!(formatter, "There is no such setting. There are {}.", names.join(", "))
@@ -76,12 +108,27 @@ pub(super) fn no_setting(formatter: &mut Formatter<'_>) -> Result {
 
 pub(super) fn what_it_takes(setting: Setting) -> &'static str {
     match setting {
-        Setting::AdminRoles => "Name up to 25 roles: `@Moderators @Helpers`.",
-        Setting::Answers => {
-            "I can answer `mentions` of me and replies to me, `everything` that is written, or `nothing`."
+        Setting::AdminRoles | Setting::AllowedRoles | Setting::DeniedRoles => {
+            "Name up to 25 roles: `@Moderators @Helpers`."
         }
-        Setting::Buttons => "The buttons under the last reply can be `on` or `off`.",
+        Setting::AllowedChannels | Setting::DeniedChannels => "Name up to 25 channels: `#tavern #market`.",
+        Setting::Answers => {
+            "I can answer `mentions` of me and replies to me, `mentions_only` without the replies, all in `threads` and \
+             mentions elsewhere, `everything` that is written, or `nothing`."
+        }
+        Setting::BlockedPhrases => {
+            "Write up to 50 phrases with commas between them, each with a letter or sign to see and up to 100 characters."
+        }
+        Setting::DeniedMembers => "Name up to 25 members: `@Alice @Bob`.",
+        Setting::Links => {
+            "Links can be shown `plain`, with their address in sight, or be `allowed` as they are written."
+        }
+        Setting::Buttons | Setting::Listening | Setting::Streaming => "That can be `on` or `off`.",
         Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
+        Setting::Proxies => {
+            "Name up to 25 programs: `PluralKit`, `Tupperbox`, or the application ids of others, as digits."
+        }
+        Setting::Sampling => "Replies can be `precise`, `balanced`, `creative` or `wild`.",
         Setting::RetentionDays => "Give a number of days from 1 to 3650.",
         Setting::ChannelPerHour | Setting::ServerPerHour => {
             "Give a number of messages from 1 to 1,000,000, as digits."
@@ -93,11 +140,16 @@ pub(super) fn what_it_takes(setting: Setting) -> &'static str {
     }
 }
 
+/// Most characters that are shown of what something was done to.
+const ABOUT_MAX: usize = 200;
+
 pub(super) fn audit(formatter: &mut Formatter<'_>, decisions: &[Decision], requests: &[Past]) -> Result {
     let who =
         |member: &Option<MemberId>| member.map_or("Somebody".to_owned(), |member| format!("<@{member}>"));
     let decided = decisions.iter().map(|decision| {
         let Decision { at, member, what, about } = decision;
+        // What is long may not keep the others out.
+        let about: String = about.chars().take(ABOUT_MAX).collect();
         format!("<t:{at}:f> {} {what} {about}", who(member))
     });
     let asked = requests.iter().map(|past| {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::answers::Answer;
 use super::events::Event;
-use super::ids::{ChannelId, MessageId, RoleId, UserId};
+use super::ids::{ChannelId, GuildId, MessageId, RoleId, UserId};
 use super::interactions;
 pub(super) use super::message::File;
 use super::message::{Edit, Message, Pingable, Pings, Post, Reply};
@@ -49,6 +49,7 @@ pub(super) fn carry_out(state: &mut State, route: Route, input: &Input) -> Answe
         Route::GetMessage(channel, message) => show_message(state, channel, message),
         Route::EditMessage(channel, message) => edit_message(state, channel, message, &input.body),
         Route::DeleteMessage(channel, message) => delete_message(state, channel, message),
+        Route::GetMember(guild, user) => show_member(state, guild, user),
         Route::RegisterCommands => Ok(register_commands(state, &input.body)),
         Route::ListWebhooks(channel) => webhooks::list(state, channel),
         Route::CreateWebhook(channel) => webhooks::create(state, channel, &input.body),
@@ -85,6 +86,12 @@ fn gateway_for_bot(state: &State) -> Answer {
             "max_concurrency": 1,
         },
     }))
+}
+
+fn show_member(state: &State, guild: GuildId, user: UserId) -> Outcome {
+    let mut members = state.world.members().filter(|_| state.world.guild == guild);
+    let member = members.find(|member| member.id == user).ok_or_else(Answer::unknown_user)?;
+    Ok(Answer::ok(payloads::member(member)))
 }
 
 /// Registers all commands anew, and says how Discord would keep them.

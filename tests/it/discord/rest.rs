@@ -181,6 +181,7 @@ fn check_answer(state: &mut State, route: Route, body: &Value) {
         (Route::GatewayBot, _) => Shape::GatewayBotResponse,
         (Route::CurrentUser, _) => Shape::UserPIIResponse,
         (Route::CurrentApplication, _) => Shape::PrivateApplicationResponse,
+        (Route::GetMember(..), _) => Shape::GuildMemberResponse,
         (Route::RegisterCommands, _) => Shape::ApplicationCommandResponse,
         (Route::ListWebhooks(_) | Route::CreateWebhook(_), _) => Shape::GuildIncomingWebhookResponse,
         (Route::ListEmoji, _) => Shape::ListApplicationEmojisResponse,

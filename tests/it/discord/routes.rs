@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::BOT;
-use super::ids::{ChannelId, InteractionId, MessageId, UserId};
+use super::ids::{ChannelId, GuildId, InteractionId, MessageId, UserId};
 
 /// A route with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) enum Route {
     GetMessage(ChannelId, MessageId),
     EditMessage(ChannelId, MessageId),
     DeleteMessage(ChannelId, MessageId),
+    GetMember(GuildId, UserId),
     RegisterCommands,
     ListWebhooks(ChannelId),
     CreateWebhook(ChannelId),
@@ -52,6 +53,7 @@ pub(crate) enum Call {
     GetMessage,
     EditMessage,
     DeleteMessage,
+    GetMember,
     RegisterCommands,
     ListWebhooks,
     CreateWebhook,
@@ -102,6 +104,9 @@ impl Route {
                 }
             }
             ("GET", ["guilds", _, "members", "search"]) => Self::SearchMembers,
+            ("GET", ["guilds", guild, "members", user]) => {
+                Self::GetMember(GuildId(guild.parse().ok()?), UserId(user.parse().ok()?))
+            }
             ("PUT", ["applications", application, "commands"]) if *application == BOT.to_string() => {
                 Self::RegisterCommands
             }
@@ -154,6 +159,7 @@ impl Route {
             Self::GetMessage(..) => Call::GetMessage,
             Self::EditMessage(..) => Call::EditMessage,
             Self::DeleteMessage(..) => Call::DeleteMessage,
+            Self::GetMember(..) => Call::GetMember,
             Self::RegisterCommands => Call::RegisterCommands,
             Self::ListWebhooks(_) => Call::ListWebhooks,
             Self::CreateWebhook(_) => Call::CreateWebhook,
@@ -204,6 +210,7 @@ impl Route {
             | Self::CurrentUser
             | Self::CurrentApplication
             | Self::OpenDirect
+            | Self::GetMember(..)
             | Self::RegisterCommands
             | Self::ExecuteWebhook(_)
             | Self::EditWebhookMessage(..)

@@ -19,6 +19,7 @@ pub(super) enum Shape {
     GuildChannelResponse,
     ThreadResponse,
     PrivateChannelResponse,
+    GuildMemberResponse,
     UserPIIResponse,
     PrivateApplicationResponse,
     GatewayResponse,
@@ -34,7 +35,6 @@ pub(super) enum Shape {
     GuildIncomingWebhookResponse,
     ListApplicationEmojisResponse,
     EmojiResponse,
-    GuildMemberResponse,
 }
 
 const SHAPES: [Shape; 23] = [
@@ -45,6 +45,7 @@ const SHAPES: [Shape; 23] = [
     Shape::GuildChannelResponse,
     Shape::ThreadResponse,
     Shape::PrivateChannelResponse,
+    Shape::GuildMemberResponse,
     Shape::UserPIIResponse,
     Shape::PrivateApplicationResponse,
     Shape::GatewayResponse,
@@ -60,7 +61,6 @@ const SHAPES: [Shape; 23] = [
     Shape::GuildIncomingWebhookResponse,
     Shape::ListApplicationEmojisResponse,
     Shape::EmojiResponse,
-    Shape::GuildMemberResponse,
 ];
 
 /// What is wrong with a value, in words; empty when it has the shape or nothing can be checked.
