@@ -5,6 +5,7 @@ mod accepted;
 mod answer;
 mod conversations;
 mod delivering;
+mod dressing;
 mod following;
 mod limits;
 mod line;
@@ -445,6 +446,7 @@ impl Assistant {
         let drop = |channel: ChannelId| {
             self.hinted.remove(&channel);
             self.undone.remove(&channel);
+            self.dressed.remove(&channel);
             self.drop_conversation_in(channel)
         };
         channels.into_iter().filter_map(drop).collect()

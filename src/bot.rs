@@ -6,6 +6,7 @@ mod commands;
 mod components;
 mod events;
 mod faces;
+mod ground;
 mod proxies;
 mod quiet;
 mod reading;

@@ -362,40 +362,6 @@ impl RawConfig {
             let written = self.log.level;
             return value(format!("log.level is {written:?}; it must be error, warn, info, debug or trace"));
         };
-        let api_base = some_text(&self.discord.api_base).map(|base| base.trim_end_matches('/').to_owned());
-        if let Some(base) = &api_base
-            && !["http://", "https://"]
-                .iter()
-                .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
-        {
-            return value("discord.api_base must begin with http:// or https://".to_owned());
-        }
-        if looks_like_a_token(&self.discord.token_file) {
-            let message = "discord.token_file must name a file, and what stands there looks like a token itself; put \
-                           it into a file of its own";
-            return value(message.to_owned());
-        }
-        let mut servers = BTreeSet::new();
-        for id in self.discord.servers.split([',', ' ']).filter(|id| !id.is_empty()) {
-            let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
-                return value(format!(
-                    "discord.servers has {id:?}, which is no server: use the servers' numbers (Copy Server ID in Discord) \
-                     with commas between them"
-                ));
-            };
-            servers.insert(ServerId(number));
-        }
-        let mut channels = BTreeMap::new();
-        for (id, channel) in self.discord.channels {
-            let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
-                return value(format!(
-                    "discord.channels.{id} is no channel: use the channel's number (Copy Channel ID in Discord)"
-                ));
-            };
-            if let Some(persona) = some_text(&channel.persona) {
-                channels.insert(ChannelId(number), persona.to_owned());
-            }
-        }
         Ok(Config {
             model: Model {
                 path: some_path(&self.model.path),
@@ -414,16 +380,7 @@ impl RawConfig {
                 directory: some_path(&self.personas.directory),
                 default: self.personas.default,
             },
-            discord: Discord {
-                token_file: some_path(&self.discord.token_file),
-                api_base,
-                message_content: self.discord.message_content,
-                buttons: self.discord.buttons,
-                direct_messages: self.discord.direct_messages,
-                servers,
-                answer_within: minutes(self.discord.answer_within_minutes),
-                channels,
-            },
+            discord: self.discord.resolve()?,
             store: Store { path: some_path(&self.store.path) },
             privacy: Privacy {
                 retention: Some(days(self.privacy.retention_days)).filter(|time| !time.is_zero()),
@@ -431,6 +388,56 @@ impl RawConfig {
             },
             limits: self.limits.resolve(),
             log: Log { level },
+        })
+    }
+}
+
+impl RawDiscord {
+    fn resolve(self) -> Result<Discord, ConfigError> {
+        let value = |message: String| Err(ConfigError::Value(message));
+        let api_base = some_text(&self.api_base).map(|base| base.trim_end_matches('/').to_owned());
+        if let Some(base) = &api_base
+            && !["http://", "https://"]
+                .iter()
+                .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
+        {
+            return value("discord.api_base must begin with http:// or https://".to_owned());
+        }
+        if looks_like_a_token(&self.token_file) {
+            let message = "discord.token_file must name a file, and what stands there looks like a token itself; put \
+                           it into a file of its own";
+            return value(message.to_owned());
+        }
+        let mut servers = BTreeSet::new();
+        for id in self.servers.split([',', ' ']).filter(|id| !id.is_empty()) {
+            let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
+                return value(format!(
+                    "discord.servers has {id:?}, which is no server: use the servers' numbers (Copy Server ID in Discord) \
+                     with commas between them"
+                ));
+            };
+            servers.insert(ServerId(number));
+        }
+        let mut channels = BTreeMap::new();
+        for (id, channel) in self.channels {
+            let Some(number) = id.parse().ok().filter(|&number: &u64| number > 0) else {
+                return value(format!(
+                    "discord.channels.{id} is no channel: use the channel's number (Copy Channel ID in Discord)"
+                ));
+            };
+            if let Some(persona) = some_text(&channel.persona) {
+                channels.insert(ChannelId(number), persona.to_owned());
+            }
+        }
+        Ok(Discord {
+            token_file: some_path(&self.token_file),
+            api_base,
+            message_content: self.message_content,
+            buttons: self.buttons,
+            direct_messages: self.direct_messages,
+            servers,
+            answer_within: minutes(self.answer_within_minutes),
+            channels,
         })
     }
 }

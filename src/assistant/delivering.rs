@@ -64,6 +64,12 @@ pub(super) enum Coming {
     Known(usize),
 }
 
+/// What a reply goes on with.
+pub(super) struct Before {
+    /// The tokens that stand for it, if any do.
+    pub(super) tokens: Option<Tokens>,
+}
+
 /// A reply on its way to the outlet and into the history.
 pub(super) struct Delivering<'a, O> {
     pub(super) outlet: &'a mut O,
@@ -88,10 +94,10 @@ pub(super) struct Delivering<'a, O> {
     is_known: bool,
     /// What takes the place of what that turn shows; nothing of it is shown yet.
     pub(super) coming: Option<Coming>,
-    /// What the reply goes on with, when it does: the tokens of that, if they stand for it.
-    pub(super) goes_on: Option<Option<Tokens>>,
+    /// What the reply goes on with, when it does.
+    pub(super) goes_on: Option<Before>,
     /// What stands under its last message.
-    row: Option<Row>,
+    pub(super) row: Option<Row>,
     /// What the reader has certainly seen.
     pub(super) delivered: String,
     /// What has become of the trigger by now.
@@ -451,46 +457,6 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         turn.parts.get(part).map(|part| part.message)
     }
 
-    /// The buttons that are to stand under the last message of the reply, if any are.
-    fn row_now(&self, growing: bool) -> Option<Row> {
-        let turn = self.turn?;
-        self.assistant.row_of(&self.live, turn, growing)
-    }
-
-    /// Notes where the buttons stand from now on. Returns the message under which they stood.
-    fn put_row(&self, row: Option<Row>) -> Option<Part> {
-        let turn = self.turn?;
-        let mut conversation = self.live.lock();
-        let elsewhere = conversation.row().and_then(|turn| turn.parts.last().copied());
-        if row.is_some() {
-            conversation.put_row(turn);
-            self.assistant.dressed.insert(self.live.place.channel);
-        } else {
-            conversation.take_row(turn);
-        }
-        elsewhere
-    }
-
-    /// Under this message no buttons stand any more. Those that do are answered as such; the outlet has logged it.
-    async fn undress(&mut self, part: Option<Part>) {
-        if let Some(Part { message, webhook, .. }) = part {
-            let _ = self.outlet.act(ReplyAction::Dress { message, webhook }, None).await;
-        }
-    }
-
-    /// Puts the right buttons under the last message of the reply, when others or none stand there.
-    pub(super) async fn dress(&mut self, growing: bool) {
-        let row = self.row_now(growing);
-        let last = self.turn.and_then(|turn| self.live.lock().turn(turn)?.parts.last().copied());
-        let Some(Part { message, webhook, .. }) = last.filter(|_| row != self.row) else { return };
-        let elsewhere = self.put_row(row).filter(|part| part.message != message);
-        self.live.save().await;
-        if self.outlet.act(ReplyAction::Dress { message, webhook }, row).await == Delivery::Done {
-            self.row = row;
-        }
-        self.undress(elsewhere).await;
-    }
-
     /// The message of a part was deleted: what it showed goes when the reply is over.
     fn lose(&self, part: usize) {
         if let Some(lost) = self.message_of(part) {
@@ -603,7 +569,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             let tokens = |leading_space| match &self.goes_on {
                 None => Some(Tokens { model, ids: finished.ids.clone(), leading_space }),
                 Some(before) => {
-                    let Tokens { ids, leading_space, .. } = before.as_ref()?;
+                    let Tokens { ids, leading_space, .. } = before.tokens.as_ref()?;
                     Some(Tokens { model, ids: [ids, &*finished.ids].concat(), leading_space: *leading_space })
                 }
             };

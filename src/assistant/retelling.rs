@@ -8,14 +8,14 @@ use tracing::info;
 
 use super::accepted::{Accepted, Known, Work};
 use super::answer::{Admitted, Unanswered};
-use super::delivering::{Coming, Delivering, Ending};
+use super::delivering::{Before, Coming, Delivering, Ending};
 use super::limits::{Share, TooMuch};
 use super::line::{Busy, PlaceInLine};
 use super::live::{Live, now};
 use super::{Assistant, Delivery, Outlet};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::buttons::{Row, Steer};
-use crate::chat::history::{Part, Speaker, Turn, TurnId, TurnKind, Variant};
+use crate::chat::history::{Part, Speaker, Tokens, Turn, TurnId, TurnKind, Variant};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Reply, ReplyAction};
 use crate::chat::request::{Asked, Outcome};
@@ -109,7 +109,7 @@ impl Assistant {
         live: Arc<Live>,
         turn: &Turn,
         wish: &Wish,
-        asker: Option<MemberId>,
+        whose: Option<MemberId>,
     ) -> Result<Accepted, Unwilling> {
         let place = live.place;
         let incoming = Incoming {
@@ -158,7 +158,7 @@ impl Assistant {
         };
         // Whoever it was said to is the one whose words are in it; whoever presses may stop it too.
         let registered =
-            self.register(incoming.message, asker.unwrap_or(wish.author.id), Some(wish.author.id), live);
+            self.register(incoming.message, whose.unwrap_or(wish.author.id), Some(wish.author.id), live);
         let (registration, stop, edits) = registered.ok_or(Unwilling::Stale)?;
         let Wish { steer, turn: id, selected, .. } = *wish;
         let parts = turn.parts.clone();
@@ -389,12 +389,9 @@ impl<O: Outlet> Delivering<'_, O> {
         self.reply = Reply::begun(text, &starts, &content, self.manner, now).shown_whole();
         self.head();
         text.clone_into(&mut self.delivered);
-        self.goes_on = Some(
-            said.shown()
-                .tokens
-                .clone()
-                .filter(|tokens| variant.origin.as_ref().is_some_and(|origin| origin.model == tokens.model)),
-        );
+        let is_its =
+            |tokens: &Tokens| variant.origin.as_ref().is_some_and(|origin| origin.model == tokens.model);
+        self.goes_on = Some(Before { tokens: said.shown().tokens.clone().filter(is_its) });
         let mut conversation = self.live.lock();
         if let Some(turn) = conversation.turn_mut(said.id) {
             let shown = turn.shown_mut();

@@ -146,10 +146,15 @@ impl Assistant {
     }
 
     /// Begins the conversation of a channel anew: what is being answered there stops, and what was said there is forgotten.
+    /// Returns the message under which buttons stand, which mean nothing any more, and the webhook that has posted it.
     ///
     /// # Errors
     /// A [`StoreError`]; then what was said may come back with the next start.
-    pub async fn reset(&self, place: Place) -> Result<(), StoreError> {
+    pub async fn reset(&self, place: Place) -> Result<Option<(MessageId, Option<u64>)>, StoreError> {
+        let dressed = self.dressed.remove(&place.channel).is_some();
+        let live = if dressed { self.bring(place).await } else { None };
+        let row = live.and_then(|live| live.lock().row()?.parts.last().copied());
+        let row = row.map(|part| (part.message, part.webhook));
         let _nobody_reads = self.forgetting.write().await;
         let dropped = {
             let _one_at_a_time = self.taking_in();
@@ -159,9 +164,10 @@ impl Assistant {
         if let Some(live) = dropped {
             live.cease().await;
         }
-        let Some(store) = &self.store else { return Ok(()) };
-        self.forget_computed_of(store.forget_channel(place.channel).await?);
-        Ok(())
+        if let Some(store) = &self.store {
+            self.forget_computed_of(store.forget_channel(place.channel).await?);
+        }
+        Ok(row)
     }
 
     /// Deletes what was written down of a channel, for good.

@@ -60,7 +60,8 @@ impl Handler {
     /// Answers a message that was taken in.
     pub(super) async fn answer(&self, context: &Context, accepted: Accepted, server: Option<GuildId>) {
         let mut sender = Sender::new(context, self, server, &accepted);
-        accepted.answer(&mut sender).await;
+        // It holds a lot while it waits, and so would everybody who waits for it.
+        Box::pin(accepted.answer(&mut sender)).await;
         if sender.channel_is_gone() {
             self.channel_gone(sender.channel());
         }

@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use super::commands::Problem;
 use super::events::Handler;
+use super::ground::Ground;
 use super::rest;
 use super::sender::no_mentions;
 use super::user::User;
@@ -181,7 +182,10 @@ impl Handler {
         match what {
             What::Reset => {
                 let place = self.may_reset(context, user).await?;
-                assistant.reset(place).await.map_err(Problem::broken)?;
+                let row = assistant.reset(place).await.map_err(Problem::broken)?;
+                if let Some((message, webhook)) = row {
+                    Ground::new(context, &self.faces, place).undress(message, webhook).await;
+                }
                 Ok(Text::Reset)
             }
             What::Forget => {

@@ -13,10 +13,10 @@ use tracing::{debug, info};
 
 use super::arrivals::Arrivals;
 use super::faces::Faces;
+use super::ground::Ground;
 use super::proxies::Proxies;
 use super::quiet::Quiet;
 use super::reading;
-use super::sender::Ground;
 use crate::admin::Admin;
 use crate::assistant::Assistant;
 use crate::chat::addressing::{self, Incoming};

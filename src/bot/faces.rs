@@ -258,9 +258,9 @@ async fn find_or_make(http: &Http, home: ChannelId, make: bool) -> Result<Option
         makings += 1;
         match rest::once("create webhook", home.create_webhook(http, CreateWebhook::new(WEBHOOK_NAME))).await
         {
-            Ok(made) => {
+            Ok(webhook) => {
                 info!(channel = home.get(), "a webhook was made");
-                return Ok(Some(made));
+                return Ok(Some(webhook));
             }
             Err(trouble) if trouble.may_pass() && makings < MAKINGS => rest::pause(makings).await,
             Err(trouble) => return Err(trouble),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mummer::chat::history::{Turn, TurnKind, TurnState};
 use mummer::chat::notice::Notice;
-use mummer::chat::text::Text;
+use mummer::chat::text::{Label, Text};
 use mummer::generation::FailureKind;
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
@@ -414,4 +414,14 @@ async fn whoever_wants_to_be_forgotten_is_not_answered_anew() {
     let conversation = on_disk(&scene.store, scene.general).await;
     assert!(conversation.is_none_or(|it| it.turns().is_empty()));
     assert_eq!(discord.message(said.id).content(), "One.");
+}
+
+#[tokio::test]
+async fn where_everything_begins_anew_no_buttons_stay() {
+    let scene = Scene::new().await;
+    let (_, said) = scene.answered("One.").await;
+    let discord = &scene.stage.discord;
+    let asked = discord.answer_to(discord.use_command(scene.general, scene.alice, "reset", &[])).await;
+    discord.press(asked.id, scene.alice, Label::Reset.words());
+    scene.shown(|message| message.id == said.id && buttons(message).is_empty()).await;
 }

@@ -239,8 +239,8 @@ impl Chaos {
     }
 
     /// The messages that must have been answered when everything is over, by the bot or by those with faces.
-    fn due(&self, faces: bool) -> Vec<MessageId> {
-        let rooms = self.rooms.iter().filter(|room| !room.gone && room.faces == faces);
+    fn due(&self, by_faces: bool) -> Vec<MessageId> {
+        let rooms = self.rooms.iter().filter(|room| !room.gone && room.faces == by_faces);
         let fates = rooms.flat_map(|room| &room.posted);
         fates.filter(|(_, fate)| !fate.deleted && !fate.muted).map(|(message, _)| *message).collect()
     }
@@ -282,9 +282,9 @@ impl Chaos {
                     tokio::task::yield_now().await;
                 }
             };
-            if tokio::time::timeout(PATIENCE, answered).await.is_err() {
-                panic!("in {} nobody has answered {left:?}\n{}", room.id, bot.stage.discord.picture());
-            }
+            let is_answered = tokio::time::timeout(PATIENCE, answered).await.is_ok();
+            let picture = || bot.stage.discord.picture();
+            assert!(is_answered, "in {} nobody has answered {left:?}\n{}", room.id, picture());
         }
     }
 
@@ -441,7 +441,7 @@ async fn storm(seed: u64, messages: usize) {
     let mut chaos =
         Chaos { random: ChaCha8Rng::seed_from_u64(seed), rooms: rooms.collect(), number: 0, begun: false };
     for room in chaos.rooms.iter().filter(|room| !room.faces) {
-        discord.let_bot_have_webhooks_in(room.id, false);
+        discord.forbid_webhooks_in(room.id);
     }
     let mut bot = start(discord, &directory).await;
     // One in each, so that every channel is known.

@@ -59,7 +59,7 @@ async fn a_program_that_is_killed_goes_on_where_it_stood() {
         (0..CHANNELS).map(|number| discord.channel(&format!("room-{number}"))).collect();
     discord.let_bot_have_webhooks(true);
     for &channel in channels.iter().step_by(2) {
-        discord.let_bot_have_webhooks_in(channel, false);
+        discord.forbid_webhooks_in(channel);
     }
     let alice = discord.member("Alice");
     let faced: Vec<ChannelId> = channels.iter().skip(1).step_by(2).copied().collect();

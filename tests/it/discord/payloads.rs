@@ -409,7 +409,7 @@ fn overwrites(world: &World, channel: &Channel) -> Vec<Value> {
     if !channel.bot_may_view {
         denied |= VIEW_CHANNEL;
     }
-    if !channel.bot_may_have_webhooks {
+    if world.without_webhooks.contains(&channel.id) {
         denied |= MANAGE_WEBHOOKS;
     }
     if denied == 0 {

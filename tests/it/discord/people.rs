@@ -206,7 +206,7 @@ impl FakeDiscord {
         });
     }
 
-    pub(super) fn update_channel(&self, channel: ChannelId, update: impl FnOnce(&mut Channel)) {
+    fn update_channel(&self, channel: ChannelId, update: impl FnOnce(&mut Channel)) {
         self.inner.change(|state| {
             let channel = state.world.channels.get_mut(&channel);
             let channel = channel.expect("a channel of this fake");

@@ -41,9 +41,13 @@ impl FakeDiscord {
         });
     }
 
-    /// Whether it may have them in one channel, where it may have any.
-    pub(crate) fn let_bot_have_webhooks_in(&self, channel: ChannelId, may: bool) {
-        self.update_channel(channel, |channel| channel.bot_may_have_webhooks = may);
+    /// In one channel it may not have any.
+    pub(crate) fn forbid_webhooks_in(&self, channel: ChannelId) {
+        self.inner.change(|state| {
+            state.world.without_webhooks.insert(channel);
+            let event = Event::channel_update(&state.world, &state.world.channels[&channel]);
+            state.announce(&event);
+        });
     }
 
     /// An admin deletes the webhooks of a channel.
@@ -89,8 +93,8 @@ fn home(state: &State, channel: ChannelId) -> ChannelId {
 }
 
 fn check_may(state: &State, channel: ChannelId) -> Result<(), Answer> {
-    let channel = state.world.channel(channel).ok_or_else(Answer::unknown_channel)?;
-    if state.world.bot_may_have_webhooks && channel.bot_may_have_webhooks {
+    state.world.channel(channel).ok_or_else(Answer::unknown_channel)?;
+    if state.world.bot_may_have_webhooks && !state.world.without_webhooks.contains(&channel) {
         Ok(())
     } else {
         Err(Answer::missing_permissions())

@@ -1,7 +1,7 @@
 //! What exists on the fake Discord and how it changes. Pure state: no network, no waiting, and no
 //! idea of what a bot may do or see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -26,6 +26,8 @@ pub(crate) struct World {
     /// The webhooks that the bot has made.
     pub(crate) webhooks: BTreeMap<UserId, Webhook>,
     pub(crate) bot_may_have_webhooks: bool,
+    /// Where the bot may have none all the same.
+    pub(crate) without_webhooks: BTreeSet<ChannelId>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
     /// All messages that ever were, oldest first; deleted ones are marked.
     pub(crate) messages: BTreeMap<MessageId, Message>,
@@ -65,8 +67,6 @@ pub(crate) struct Channel {
     pub(crate) deleted: bool,
     pub(crate) bot_may_send: bool,
     pub(crate) bot_may_view: bool,
-    /// Whether the bot may have webhooks here, where it may have any.
-    pub(crate) bot_may_have_webhooks: bool,
     /// When the bot's typing indicator was set off.
     pub(crate) typing: Vec<Instant>,
 }
@@ -96,6 +96,7 @@ impl World {
             pictures: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             bot_may_have_webhooks: false,
+            without_webhooks: BTreeSet::new(),
             channels: BTreeMap::new(),
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -152,7 +153,6 @@ impl World {
                 deleted: false,
                 bot_may_send: true,
                 bot_may_view: true,
-                bot_may_have_webhooks: true,
                 typing: Vec::new(),
             },
         );
