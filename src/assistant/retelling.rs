@@ -209,7 +209,7 @@ impl Assistant {
 
     /// Somebody has posted a message in a channel. Returns the message under which the buttons stand that must go because of
     /// it, and the webhook that has posted that.
-    pub async fn posted(&self, place: Place, message: MessageId) -> Option<(MessageId, Option<u64>)> {
+    pub async fn heard_of(&self, place: Place, message: MessageId) -> Option<(MessageId, Option<u64>)> {
         if let Some(live) = self.live_in(place.channel) {
             live.heard_of(message);
         }

@@ -222,7 +222,7 @@ impl Handler {
 
     /// A message was posted in a channel: the buttons stand under the last one only.
     pub(super) async fn heard_of(&self, context: &Context, place: Place, message: chat::MessageId) {
-        if let Some((message, webhook)) = self.assistant.posted(place, message).await {
+        if let Some((message, webhook)) = self.assistant.heard_of(place, message).await {
             let (this, context) = (self.clone(), context.clone());
             // Nobody waits for it.
             tokio::spawn(
