@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
 use super::arrivals::Arrivals;
+use super::attachments::Attachments;
 use super::quiet::Quiet;
 use super::reading;
 use crate::admin::Admin;
@@ -29,18 +30,25 @@ pub(super) struct Handler {
     pub(super) admin: Admin,
     pub(super) me: MemberId,
     pub(super) quiet: Arc<Quiet>,
+    pub(super) attachments: Attachments,
     arrivals: Arc<Arrivals<Incoming>>,
     /// Channels are read a few at a time, so that answering goes on beside it.
     pub(super) readers: Arc<Semaphore>,
 }
 
 impl Handler {
-    pub(super) fn new(assistant: Arc<Assistant>, admin: Admin, me: MemberId) -> Self {
+    pub(super) fn new(
+        assistant: Arc<Assistant>,
+        admin: Admin,
+        me: MemberId,
+        attachments: Attachments,
+    ) -> Self {
         Self {
             assistant,
             admin,
             me,
             quiet: Arc::default(),
+            attachments,
             arrivals: Arc::new(Arrivals::new()),
             readers: Arc::new(Semaphore::new(READERS)),
         }
@@ -62,8 +70,10 @@ impl EventHandler for Handler {
 
     async fn interaction_create(&self, context: Context, interaction: Interaction) {
         // The rest is the commands' own.
-        if let Interaction::Component(interaction) = interaction {
-            self.pressed(&context, &interaction).await;
+        match interaction {
+            Interaction::Component(interaction) => self.pressed(&context, &interaction).await,
+            Interaction::Modal(interaction) => self.submitted(&context, &interaction).await,
+            _ => {}
         }
     }
 
@@ -111,7 +121,12 @@ impl EventHandler for Handler {
         }
     }
 
+    async fn channel_create(&self, _: Context, channel: GuildChannel) {
+        self.rated(&channel);
+    }
+
     async fn channel_update(&self, _: Context, _: Option<GuildChannel>, channel: GuildChannel) {
+        self.rated(&channel);
         self.quiet.forget(channel.id);
         // Its threads have no rules of their own.
         self.quiet.forget_server(channel.guild_id);
@@ -143,6 +158,9 @@ impl EventHandler for Handler {
 
     async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {
         self.quiet.forget_server(guild.id);
+        for channel in guild.channels.values() {
+            self.rated(channel);
+        }
         self.assistant.left(ServerId(guild.id.get()), false).await;
         self.assistant.learn(ServerId(guild.id.get())).await;
         self.catch_up(&context, Some(guild.id)).await;
@@ -204,6 +222,11 @@ impl Handler {
         self.settle_first(context, channel, server).await;
         let place = reading::place(context, channel, server);
         self.assistant.message_deleted(place, message).await;
+    }
+
+    /// A channel is for adults only, or not.
+    fn rated(&self, channel: &GuildChannel) {
+        self.assistant.restrict_by_age(chat::ChannelId(channel.id.get()), channel.nsfw);
     }
 
     pub(super) fn channel_gone(&self, channel: ChannelId) {

@@ -1,13 +1,15 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
 mod lists;
+mod personas;
 
 use std::fmt::{Display, Formatter, Result};
 
 use self::lists::{Where, counted};
+pub use self::personas::{Editing, field_label, form_title, no_room, with_draft};
 use super::ChannelId;
 use super::history::Origin;
-use super::request::{Past, Standing};
+use super::request::{Counts, Past, Standing};
 use super::settings::{Decision, Setting};
 use crate::persona::PersonaId;
 use crate::persona::dice::Dice;
@@ -117,7 +119,11 @@ pub enum Text {
         all: Vec<(PersonaId, String)>,
         /// Who answers here.
         here: PersonaId,
+        /// Who was chosen for here, and cannot play here.
+        missing: Option<PersonaId>,
     },
+    /// Something about the personas of a server.
+    Editing(Editing),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -173,6 +179,8 @@ pub enum Limit {
     CannotRead,
     /// The operator keeps what was said for so many days only.
     KeptFor(u64),
+    /// The persona plays in age-restricted channels only.
+    AgeRestricted,
 }
 
 /// What is kept of a member.
@@ -180,12 +188,8 @@ pub enum Limit {
 pub struct Kept {
     /// Whether they do not want to be read.
     pub opted_out: bool,
-    /// Messages of theirs.
-    pub messages: usize,
-    /// Replies to them.
-    pub replies: usize,
-    /// Notes that they have asked something.
-    pub requests: usize,
+    /// How much it is.
+    pub counts: Counts,
     /// Whether all that is written is read where they ask.
     pub everything: bool,
     /// After how many days it goes by itself where they ask.
@@ -201,6 +205,10 @@ pub enum Label {
     Forget,
     /// Do not read a member.
     OptOut,
+    /// Save a persona.
+    Save,
+    /// Delete a persona.
+    Delete,
     /// Do nothing.
     Cancel,
 }
@@ -213,8 +221,16 @@ impl Label {
             Self::Reset => "Begin anew",
             Self::Forget => "Forget me",
             Self::OptOut => "Do not read me",
+            Self::Save => "Save",
+            Self::Delete => "Delete it",
             Self::Cancel => "Cancel",
         }
+    }
+}
+
+impl From<Editing> for Text {
+    fn from(editing: Editing) -> Self {
+        Self::Editing(editing)
     }
 }
 
@@ -244,6 +260,9 @@ impl Display for Text {
                     Some(Limit::CannotRead) => formatter.write_str(
                         " But I cannot read what is not said to me, until whoever runs me switches Message Content on.",
                     ),
+                    Some(Limit::AgeRestricted) => formatter.write_str(
+                        " But that persona plays in age-restricted channels only; elsewhere I go on as before.",
+                    ),
                     Some(Limit::KeptFor(days)) => {
                         write!(formatter, " But whoever runs me keeps it for {} at most.", counted(*days, "day", "days"))
                     }
@@ -254,7 +273,10 @@ impl Display for Text {
             Self::WholeServer => "That holds in the whole server. Leave the channel away.",
             Self::TooLarge => "That persona leaves my model no room for a conversation. Choose another one.",
             Self::Audit { decisions, requests } => return lists::audit(formatter, decisions, requests),
-            Self::Personas { all, here } => return lists::personas(formatter, all, here),
+            Self::Personas { all, here, missing } => {
+                return lists::personas(formatter, all, here, missing.as_ref());
+            }
+            Self::Editing(editing) => return editing.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }
@@ -323,7 +345,8 @@ pub fn said(shown: &str) -> Option<&str> {
 
 impl Display for Kept {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
-        let Self { opted_out, messages, replies, requests, everything, days } = *self;
+        let Self { opted_out, counts, everything, days } = *self;
+        let Counts { messages, replies, requests, personas } = counts;
         if opted_out {
             formatter.write_str("I do not read what you write. `/privacy opt-in` changes that.\n")?;
         } else {
@@ -340,6 +363,10 @@ impl Display for Kept {
             counted(replies, "reply", "replies"),
             counted(requests, "note of", "notes of"),
         )?;
+        if personas > 0 {
+            let personas = counted(personas, "persona", "personas");
+            writeln!(formatter, "You have made {personas}; `/personas delete` takes them away.")?;
+        }
         match days {
             Some(days) => {
                 write!(formatter, "What is said here goes by itself after {}.", counted(days, "day", "days"))

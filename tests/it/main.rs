@@ -23,6 +23,7 @@ mod main_job;
 mod memory;
 mod personas;
 mod privacy;
+mod server_personas;
 mod stage;
 mod tiny_model;
 mod understudy;

@@ -5,12 +5,15 @@ use serenity::all::{
     AutocompleteChoice, ChannelId, CreateAutocompleteResponse, ResolvedOption, ResolvedValue,
 };
 
+use super::super::reading;
+use super::super::user::User;
 use super::persona;
 use super::{Context, Problem, actor, defer, whisper};
 use crate::admin::Actor;
+use crate::assistant::Found;
 use crate::chat;
 use crate::chat::settings::{Answers, Setting};
-use crate::chat::text::{Limit, Text};
+use crate::chat::text::{Editing, Limit, Text};
 
 /// See and change what holds in this server, for admins.
 #[poise::command(slash_command, subcommands("show", "set", "reset"), subcommand_required)]
@@ -46,14 +49,9 @@ async fn set(
 ) -> Result<(), Problem> {
     let (actor, setting) = admitted(context, &setting).await?;
     let assistant = &context.data().assistant;
-    let find = |wanted: &str| assistant.persona_named(wanted).map(|persona| persona.id.clone());
+    let found = if setting == Setting::Persona { chosen(context, &value, channel)? } else { None };
+    let find = |_: &str| found.as_ref().map(|found| found.persona().id.clone());
     let value = setting.read(&value, find).ok_or(Problem::Told(Text::NoValue(setting)))?;
-    if setting == Setting::Persona
-        && let Some(persona) = value.as_str().and_then(|id| assistant.persona_named(id))
-        && assistant.fits(&persona).is_err()
-    {
-        return Err(Problem::Told(Text::TooLarge));
-    }
     let channel = change(context, &actor, channel, setting, Some(&value)).await?;
     let everything = value == Answers::Everything.word();
     let limit = match (setting, value.as_u64()) {
@@ -62,10 +60,32 @@ async fn set(
             let kept = assistant.retention_days(Some(actor.server)).filter(|kept| *kept < wanted);
             kept.map(Limit::KeptFor)
         }
+        (Setting::Persona, _) if channel.is_none() && found.is_some_and(|found| found.is_restricted()) => {
+            Some(Limit::AgeRestricted)
+        }
         _ => None,
     };
     let value = Some(setting.show(&value));
     whisper(context, &Text::Set { setting, value, channel, limit }).await
+}
+
+/// The persona with this id or name, if it may be chosen for a channel, or with `None` for the server.
+fn chosen(context: Context<'_>, wanted: &str, channel: Option<ChannelId>) -> Result<Option<Found>, Problem> {
+    let assistant = &context.data().assistant;
+    let user = User::of_command(context.interaction);
+    let at = channel.unwrap_or(user.channel());
+    let place = reading::place(context.serenity_context(), at, user.server());
+    let Some(found) = assistant.persona_named(wanted, place, user.id()) else { return Ok(None) };
+    if found.is_private() {
+        return Err(Problem::Told(Editing::Private.into()));
+    }
+    if channel.is_some() && !assistant.may_play_in(&found, place) {
+        return Err(Problem::Told(Editing::AgeRestricted.into()));
+    }
+    match assistant.fits(found.persona()) {
+        Ok(()) => Ok(Some(found)),
+        Err(_) => Err(Problem::Told(Text::TooLarge)),
+    }
 }
 
 /// Take back what was set.
@@ -114,7 +134,6 @@ async fn names(_: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     offered(names)
 }
 
-#[expect(clippy::unused_async, reason = "poise waits for it")]
 async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     let chosen = context.args.iter().find_map(|option| match option {
         ResolvedOption { name: "setting", value: ResolvedValue::String(setting), .. } => {
@@ -124,7 +143,7 @@ async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteRespon
     });
     match chosen {
         Some(Setting::Persona) => {
-            CreateAutocompleteResponse::new().set_choices(persona::alike(context, partial))
+            CreateAutocompleteResponse::new().set_choices(persona::alike(context, partial).await)
         }
         Some(setting) => offered(setting.choices().filter(|choice| choice.contains(partial.trim()))),
         None => CreateAutocompleteResponse::new(),

@@ -33,11 +33,28 @@ pub enum Setting {
     MessageLength,
     /// Who answers.
     Persona,
+    /// Who may make personas.
+    PersonaCreators,
     /// For how many days it is kept what was said.
     RetentionDays,
     /// Most messages in the server within an hour.
     ServerPerHour,
 }
+
+/// Who may make personas, beside the admins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Creators {
+    /// Nobody.
+    #[default]
+    Admins,
+    /// The members of these roles.
+    Roles(BTreeSet<RoleId>),
+    /// Everybody.
+    Everyone,
+}
+
+/// How the choices among them are written.
+const CREATORS: [&str; 2] = ["admins", "everyone"];
 
 /// Which messages are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,12 +82,13 @@ impl Answers {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AdminRoles,
         Self::Answers,
         Self::ChannelPerHour,
         Self::MessageLength,
         Self::Persona,
+        Self::PersonaCreators,
         Self::RetentionDays,
         Self::ServerPerHour,
     ];
@@ -84,6 +102,7 @@ impl Setting {
             Self::ChannelPerHour => "channel_per_hour",
             Self::MessageLength => "message_length",
             Self::Persona => "persona",
+            Self::PersonaCreators => "persona_creators",
             Self::RetentionDays => "retention_days",
             Self::ServerPerHour => "server_per_hour",
         }
@@ -103,7 +122,8 @@ impl Setting {
 
     /// The values among which it is chosen, where there are so few.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
-        ANSWERS.into_iter().filter(move |_| self == Self::Answers).map(|(_, word)| word)
+        let answers = ANSWERS.into_iter().filter(move |_| self == Self::Answers).map(|(_, word)| word);
+        answers.chain(CREATORS.into_iter().filter(move |_| self == Self::PersonaCreators))
     }
 
     /// Reads a value as admins write it, where `find` finds personas. `None` when it makes no sense.
@@ -111,13 +131,11 @@ impl Setting {
     pub fn read(self, words: &str, find: impl Fn(&str) -> Option<PersonaId>) -> Option<Value> {
         let words = words.trim();
         match self {
-            Self::AdminRoles => {
-                let roles = words.split([' ', ',']).filter(|word| !word.is_empty());
-                let id =
-                    |word: &str| word.trim_start_matches("<@&").trim_end_matches('>').parse::<u64>().ok();
-                let roles: BTreeSet<u64> = roles.map(id).collect::<Option<_>>()?;
-                let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
-                (1..=MOST_ROLES).contains(&roles.len()).then(|| json!(roles))
+            Self::AdminRoles => read_roles(words),
+            Self::PersonaCreators => {
+                let word = words.to_lowercase();
+                let known = CREATORS.iter().find(|known| **known == word).map(|known| json!(known));
+                known.or_else(|| read_roles(words))
             }
             Self::Answers => {
                 let word = words.to_lowercase();
@@ -136,16 +154,33 @@ impl Setting {
     #[must_use]
     pub fn show(self, value: &Value) -> String {
         match self {
-            Self::AdminRoles => {
+            Self::AdminRoles | Self::PersonaCreators if value.is_array() => {
                 let roles = value.as_array().into_iter().flatten().filter_map(Value::as_str);
                 roles.map(|role| format!("<@&{role}>")).collect::<Vec<_>>().join(" ")
             }
-            Self::Answers | Self::Persona => value.as_str().unwrap_or_default().to_owned(),
+            Self::AdminRoles | Self::Answers | Self::Persona | Self::PersonaCreators => {
+                value.as_str().unwrap_or_default().to_owned()
+            }
             Self::ChannelPerHour | Self::MessageLength | Self::RetentionDays | Self::ServerPerHour => {
                 value.to_string()
             }
         }
     }
+}
+
+/// Reads roles as admins write them.
+fn read_roles(words: &str) -> Option<Value> {
+    let roles = words.split([' ', ',']).filter(|word| !word.is_empty());
+    let id = |word: &str| word.trim_start_matches("<@&").trim_end_matches('>').parse::<u64>().ok();
+    let roles: BTreeSet<u64> = roles.map(id).collect::<Option<_>>()?;
+    let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
+    (1..=MOST_ROLES).contains(&roles.len()).then(|| json!(roles))
+}
+
+/// The roles that a value names.
+fn roles_in(value: Option<&Value>) -> BTreeSet<RoleId> {
+    let roles = value.and_then(Value::as_array).into_iter().flatten();
+    roles.filter_map(|role| role.as_str()?.parse().ok().map(RoleId)).collect()
 }
 
 /// What is set in a server.
@@ -222,8 +257,20 @@ impl Rules {
     /// The roles whose members may change settings.
     #[must_use]
     pub fn admin_roles(&self) -> BTreeSet<RoleId> {
-        let roles = self.in_server(Setting::AdminRoles).and_then(Value::as_array).into_iter().flatten();
-        roles.filter_map(|role| role.as_str()?.parse().ok().map(RoleId)).collect()
+        roles_in(self.in_server(Setting::AdminRoles))
+    }
+
+    /// Who may make personas, beside the admins.
+    #[must_use]
+    pub fn persona_creators(&self) -> Creators {
+        let value = self.in_server(Setting::PersonaCreators);
+        match value.and_then(Value::as_str) {
+            Some("everyone") => Creators::Everyone,
+            Some(_) => Creators::Admins,
+            None => Some(roles_in(value))
+                .filter(|roles| !roles.is_empty())
+                .map_or(Creators::Admins, Creators::Roles),
+        }
     }
 }
 
@@ -243,6 +290,8 @@ mod tests {
             (Setting::AdminRoles, "<@&7>, 8", "<@&7> <@&8>"),
             (Setting::Answers, " Everything ", "everything"),
             (Setting::Persona, "Ada", "ada"),
+            (Setting::PersonaCreators, "Everyone", "everyone"),
+            (Setting::PersonaCreators, "<@&7>", "<@&7>"),
             (Setting::RetentionDays, "30", "30"),
             (Setting::MessageLength, " 500 ", "500"),
         ] {
@@ -255,6 +304,7 @@ mod tests {
             (Setting::AdminRoles, ""),
             (Setting::Answers, "sometimes"),
             (Setting::Persona, "nobody"),
+            (Setting::PersonaCreators, "nobody"),
             (Setting::RetentionDays, "0"),
             (Setting::RetentionDays, "3651"),
             (Setting::RetentionDays, "-1"),
@@ -280,11 +330,23 @@ mod tests {
     }
 
     #[test]
+    fn nobody_makes_personas_but_whom_the_admins_let() {
+        let creators =
+            |value: Value| Rules::new(vec![(None, "persona_creators".to_owned(), value)]).persona_creators();
+        assert_eq!(Rules::default().persona_creators(), Creators::Admins);
+        assert_eq!(creators(json!("admins")), Creators::Admins);
+        assert_eq!(creators(json!("everyone")), Creators::Everyone);
+        assert_eq!(creators(json!(["7"])), Creators::Roles(BTreeSet::from([RoleId(7)])));
+        assert_eq!(creators(json!([])), Creators::Admins);
+    }
+
+    #[test]
     fn values_of_another_kind_are_as_if_they_were_not_set() {
         let nonsense = Setting::ALL.map(|setting| (None, setting.name().to_owned(), json!({ "x": [1] })));
         let rules = Rules::new(nonsense.to_vec());
         assert_eq!((rules.persona(PLACE), rules.answers(PLACE)), (None, Answers::Mentions));
         assert_eq!((rules.retention(), rules.admin_roles()), (None, BTreeSet::new()));
+        assert_eq!(rules.persona_creators(), Creators::Admins);
         assert_eq!(rules.limits(PLACE), Limits::default());
     }
 }
