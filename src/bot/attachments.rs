@@ -1,10 +1,12 @@
 //! Files that members attach: fetched from Discord and from nowhere else, and no more of them than they may have.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serenity::all::Attachment;
+use tokio::sync::Semaphore;
 
 use crate::chat::text::Editing;
 
@@ -15,10 +17,14 @@ const DISCORD: [&str; 2] = ["cdn.discordapp.com", "media.discordapp.net"];
 const CONNECTING: Duration = Duration::from_secs(10);
 const FETCHING: Duration = Duration::from_mins(1);
 
+/// How many files are fetched at a time; whoever wants more waits.
+const AT_A_TIME: usize = 4;
+
 /// What fetches files.
 #[derive(Clone)]
 pub(super) struct Attachments {
     client: Client,
+    few: Arc<Semaphore>,
     /// Where they may lie instead of where Discord keeps them.
     only: Option<Url>,
 }
@@ -57,7 +63,7 @@ impl Attachments {
         let client =
             Client::builder().redirect(Policy::none()).connect_timeout(CONNECTING).timeout(FETCHING).build();
         let only = api_base.map(Url::parse).transpose().ok()?;
-        Some(Self { client: client.ok()?, only })
+        Some(Self { client: client.ok()?, few: Arc::new(Semaphore::new(AT_A_TIME)), only })
     }
 
     /// Fetches a file that has at most so many bytes, whatever is said of its size.
@@ -70,6 +76,7 @@ impl Attachments {
         if usize::try_from(attachment.size).is_ok_and(|size| size > most) {
             return Err(too_large);
         }
+        let _one_of_few = self.few.acquire().await.map_err(|_| Unfetched::NoAnswer)?;
         let mut response = self.client.get(url).send().await.map_err(|_| Unfetched::NoAnswer)?;
         if !response.status().is_success() {
             return Err(Unfetched::NoAnswer);

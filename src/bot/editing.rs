@@ -90,6 +90,8 @@ struct Saving {
     over: Option<(PersonaId, u64)>,
     /// Whether it is for adults, when that is known of a new one.
     adult: Option<bool>,
+    /// Whether it comes from a file.
+    from_file: bool,
     /// What was too long for its form.
     too_long: Vec<Field>,
 }
@@ -104,13 +106,23 @@ impl Handler {
     /// Looks at what a card would be, beside everything else.
     async fn look_at(&self, card: Card) -> Result<Draft, Problem> {
         let assistant = Arc::clone(&self.assistant);
-        beside(move || Draft::of(&assistant, &card, None, Vec::new())).await
+        self.beside(move || Draft::of(&assistant, &card, None, Vec::new())).await
     }
 
     /// Reads a file of whatever form, beside everything else.
     pub(super) async fn look_at_file(&self, bytes: Vec<u8>) -> Result<Draft, Problem> {
         let assistant = Arc::clone(&self.assistant);
-        beside(move || Draft::of_file(&assistant, &bytes)).await
+        self.beside(move || Draft::of_file(&assistant, &bytes)).await
+    }
+
+    /// Does what takes long beside everything else, a few at a time, and tells whoever waits for it why it fails.
+    pub(super) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Editing> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _one_of_few = self.editors.acquire().await.map_err(Problem::broken)?;
+        let done = tokio::task::spawn_blocking(work).await.map_err(Problem::broken)?;
+        done.map_err(|editing| Problem::Told(editing.into()))
     }
 
     /// The personas of a server that are somebody's, and what is set there.
@@ -170,7 +182,7 @@ impl Handler {
             return Err(Problem::Told(Editing::Faults(faults).into()));
         }
         let Draft { persona, definition, .. } = draft;
-        let Saving { over, adult, too_long } = saving;
+        let Saving { over, adult, from_file, too_long } = saving;
         let name = persona.card.name.clone();
         let (id, over) = match over {
             Some((id, version)) => (id, Some(version)),
@@ -178,7 +190,7 @@ impl Handler {
             None => (PersonaId::of_name(&name).unwrap_or_else(|| PersonaId("persona".to_owned())), None),
         };
         let avatar = persona.avatar.map(|avatar| avatar.to_vec());
-        let draft = PersonaDraft { id, over, definition, avatar, shared: false, adult };
+        let draft = PersonaDraft { id, over, definition, avatar, shared: false, adult, from_file };
         let is_common = |id: &PersonaId| self.assistant.is_common(id);
         let (id, version) = self.admin.save_persona(actor, draft, is_common).await?;
         self.changed(actor.server).await?;
@@ -267,7 +279,7 @@ impl Handler {
             }
         }
         let saved = match self.look_at(card.clone()).await {
-            Ok(draft) => self.save(&actor, draft, Saving { over, adult, too_long }).await,
+            Ok(draft) => self.save(&actor, draft, Saving { over, adult, from_file: false, too_long }).await,
             Err(problem) => Err(problem),
         };
         match saved {
@@ -317,7 +329,7 @@ impl Handler {
         let bytes = self.attachments.fetch(file, LARGEST_IMPORT).await;
         let bytes = bytes.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))?;
         let draft = self.look_at_file(bytes).await?;
-        self.save(actor, draft, Saving { over, adult: None, too_long: Vec::new() }).await
+        self.save(actor, draft, Saving { over, adult: None, from_file: true, too_long: Vec::new() }).await
     }
 }
 
@@ -361,14 +373,6 @@ fn written(interaction: &ModalInteraction) -> Vec<(Field, String)> {
 
 fn toml_of(card: &Card) -> Option<Vec<u8>> {
     import::to_toml(card).ok().map(String::into_bytes)
-}
-
-/// Does what takes long beside everything else, and tells whoever waits for it why it fails.
-pub(super) async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Editing> + Send + 'static,
-) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(work).await.map_err(Problem::broken)?;
-    done.map_err(|editing| Problem::Told(editing.into()))
 }
 
 async fn respond(

@@ -23,6 +23,9 @@ use crate::chat::{self, MemberId, Place, ServerId};
 /// How many channels are read at a time.
 const READERS: usize = 4;
 
+/// How many texts and pictures are looked at at a time.
+const EDITORS: usize = 2;
+
 /// Receives events and passes on what concerns the assistant.
 #[derive(Clone)]
 pub(super) struct Handler {
@@ -34,6 +37,8 @@ pub(super) struct Handler {
     arrivals: Arc<Arrivals<Incoming>>,
     /// Channels are read a few at a time, so that answering goes on beside it.
     pub(super) readers: Arc<Semaphore>,
+    /// The same for looking at what is to be a persona.
+    pub(super) editors: Arc<Semaphore>,
 }
 
 impl Handler {
@@ -51,6 +56,7 @@ impl Handler {
             attachments,
             arrivals: Arc::new(Arrivals::new()),
             readers: Arc::new(Semaphore::new(READERS)),
+            editors: Arc::new(Semaphore::new(EDITORS)),
         }
     }
 }

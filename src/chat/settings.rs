@@ -99,6 +99,8 @@ pub struct PersonaDraft {
     pub shared: bool,
     /// Of a new one, whether it is for adults, when its author has said it.
     pub adult: Option<bool>,
+    /// Whether it comes from a file: then nobody has said of this text that it is not for adults.
+    pub from_file: bool,
 }
 
 /// What may be said of a persona beside its text.

@@ -93,10 +93,11 @@ impl Store {
             let version = greatest.fetch_one(&mut *writing).await?.try_get::<i64, _>("number")? + 1;
             // Whoever made the persona stays its creator.
             let played = "INSERT INTO personas (server, id, creator, version, adult, shared) \
-                          VALUES ($1, $2, $3, $4, $5, $6) \
-                          ON CONFLICT (server, id) DO UPDATE SET version = $4";
+                          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (server, id) DO UPDATE SET version = $4, \
+                          adult = CASE WHEN $7 <> 0 AND adult = 0 THEN NULL ELSE adult END";
             let played = sqlx::query(played).bind(server).bind(&draft.id.0).bind(author).bind(version);
             let played = played.bind(draft.adult.map(i64::from)).bind(i64::from(draft.shared));
+            let played = played.bind(i64::from(draft.from_file));
             played.execute(&mut *writing).await?;
             if let Some(avatar) = &draft.avatar {
                 let update = "UPDATE personas SET avatar = $3 WHERE server = $1 AND id = $2";
@@ -403,7 +404,8 @@ mod tests {
 
     fn draft(name: &str, over: Option<u64>, definition: &str) -> PersonaDraft {
         let definition = definition.to_owned();
-        PersonaDraft { id: id(name), over, definition, avatar: None, shared: false, adult: None }
+        let (shared, adult, from_file) = (false, None, false);
+        PersonaDraft { id: id(name), over, definition, avatar: None, shared, adult, from_file }
     }
 
     /// The version that is played, if there is such a persona.
@@ -643,12 +645,17 @@ mod tests {
         let all = store.playable_personas_of(SERVER).await.expect("they are read");
         assert_eq!((all[0].persona.adult, all[0].persona.shared), (Some(false), true));
         assert_eq!(all[0].avatar, Some(picture));
+        // But of a file nobody has said that it is not for adults.
+        let file = PersonaDraft { from_file: true, ..draft("ada", Some(2), "three") };
+        let saved = store.save_persona(SERVER, &file, Caps::default(), &decided(7, BOB)).await;
+        assert_eq!(saved.expect("it is written"), Saved::Version(3));
+        assert_eq!(personas(&store, SERVER).await[0].adult, None);
         let mark = Mark::Avatar(None);
         assert!(
             store.mark_persona(SERVER, &id("ada"), &mark, &decided(8, ANN)).await.expect("it is written")
         );
         assert_eq!(store.playable_personas_of(SERVER).await.expect("they are read")[0].avatar, None);
-        assert_eq!(store.decisions(SERVER, 10).await.expect("they are read").len(), 6);
+        assert_eq!(store.decisions(SERVER, 10).await.expect("they are read").len(), 7);
         assert_eq!(store.decisions(OTHER, 10).await.expect("they are read"), []);
     }
 

@@ -343,10 +343,14 @@ async fn a_file_is_looked_at_first_and_saved_when_that_is_wanted() {
     let report = used(&stage, general, admin, "personas import", &options(&other)).await;
     assert!(report.content().contains("a new version of `ada`"), "{}", report.content());
     let later = used(&stage, general, admin, "personas import", &options(&other)).await;
+    // What was said of the text before is not said of this one.
+    let harmless = [("persona", json!("ada")), ("adult", json!(false))];
+    used(&stage, general, admin, "personas adult", &harmless).await;
     let saved = pressed(&stage, &report, admin, Label::Save).await;
     assert!(saved.starts_with("**Ada Two** `ada` is saved as version 2."), "{saved}");
+    assert!(saved.contains("age-restricted channels only"), "{saved}");
     assert_eq!(pressed(&stage, &later, admin, Label::Save).await, says(Editing::Changed));
-    assert_eq!(decided(&store, &stage).await, 2);
+    assert_eq!(decided(&store, &stage).await, 3);
 }
 
 #[tokio::test]
@@ -728,6 +732,7 @@ async fn another_servers_persona_is_nowhere_to_be_found() {
         avatar: None,
         shared: true,
         adult: Some(false),
+        from_file: false,
     };
     let decision = Deed::Made(id).decided(1, MemberId(alice.0));
     let _ = store.save_persona(theirs, &draft, Caps::default(), &decision).await.expect("it is written");

@@ -7,7 +7,7 @@ use serenity::all::{
 };
 
 use super::super::components::Press;
-use super::super::editing::{LARGEST_IMPORT, beside, form};
+use super::super::editing::{LARGEST_IMPORT, form};
 use super::super::errands::{Errand, Task};
 use super::super::rest;
 use super::super::user::User;
@@ -139,7 +139,7 @@ async fn export(
         };
         bytes.ok().filter(|bytes| bytes.len() <= most).ok_or(Editing::NotExported)
     };
-    let file = CreateAttachment::bytes(beside(written).await?, file);
+    let file = CreateAttachment::bytes(context.data().beside(written).await?, file);
     let answer = CreateReply::default().content(Text::from(Editing::Exported(name)).to_string());
     reply(context, answer.ephemeral(true).attachment(file)).await
 }
@@ -166,9 +166,14 @@ async fn versions(
         None => Some(0),
     };
     let at = at.ok_or(Problem::Told(Editing::NoVersion.into()))?;
-    let changed = all.get(at).zip(all.get(at + 1));
-    let changed =
-        changed.map(|(after, before)| (after.version, changes(&before.definition, &after.definition)));
+    let changed = match all.get(at).zip(all.get(at + 1)) {
+        Some((after, before)) => {
+            let (number, after, before) =
+                (after.version, after.definition.clone(), before.definition.clone());
+            Some((number, handler.beside(move || Ok(changes(&before, &after))).await?))
+        }
+        None => None,
+    };
     let name = own.persona.card.name.clone();
     whisper(context, &Editing::Versions { name, all, plays, changed }.into()).await
 }
@@ -212,7 +217,7 @@ async fn avatar(
         Some(picture) => {
             let bytes = fetched(context, picture, LARGEST_PICTURE).await?;
             let kept = move || portrait(&bytes).map_err(|error| Editing::NoPicture(error.to_string()));
-            Some(beside(kept).await?)
+            Some(context.data().beside(kept).await?)
         }
         None => None,
     };
