@@ -333,17 +333,14 @@ impl Handler {
     }
 }
 
-/// The form in which the texts of a card are written, as far as they fit; of a new persona they are empty. `None` when none
-/// fits.
-pub(super) fn form(errand: &Errand, card: Option<&Card>) -> Option<CreateModal> {
+/// The form in which the texts of a card are written, as far as they fit; of a new persona they are empty. A name always fits.
+pub(super) fn form(errand: &Errand, card: Option<&Card>) -> CreateModal {
     let empty = Card::default();
     let shown = card.unwrap_or(&empty);
     let rows: Vec<CreateActionRow> =
         Field::ALL.into_iter().filter(|field| field.fits(shown)).map(|field| input(field, shown)).collect();
-    if rows.is_empty() {
-        return None;
-    }
-    Some(CreateModal::new(errand.to_string(), form_title(card.is_none())).components(rows))
+    let is_whole = rows.len() == Field::ALL.len();
+    CreateModal::new(errand.to_string(), form_title(card.is_none(), is_whole)).components(rows)
 }
 
 fn input(field: Field, card: &Card) -> CreateActionRow {

@@ -380,7 +380,11 @@ impl Display for Kept {
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
     use super::*;
+    use crate::chat::MemberId;
+    use crate::chat::settings::Deed;
 
     #[test]
     fn dice_are_added_up_where_there_is_something_to_add() {
@@ -415,6 +419,26 @@ mod tests {
         let asked = Text::Asked { who: "Ada".to_owned(), whom: "Crake".to_owned(), text: "well?".to_owned() };
         assert_eq!(said(&asked.to_string()), None);
         assert_eq!(said("Ada rolls 1d6: **3**"), None);
+    }
+
+    #[test]
+    fn the_audit_list_puts_facts_into_words_and_shows_what_was_written_before() {
+        let set = Deed::Set { setting: "admin_roles".to_owned(), value: json!(["7"]), channel: None };
+        let choice = Deed::Set { setting: "persona".to_owned(), value: json!("ada"), channel: Some(5) };
+        let rolled_back = Deed::RolledBack(PersonaId("ada".to_owned()), 2);
+        let before = Decision { at: 1, member: None, what: "set".to_owned(), about: "answers".to_owned() };
+        let mut decisions: Vec<Decision> =
+            [set, choice, rolled_back].iter().map(|deed| deed.decided(1, MemberId(2))).collect();
+        decisions.push(before);
+        let text = Text::Audit { decisions, requests: Vec::new() }.to_string();
+        for line in [
+            "<t:1:f> <@2> set admin_roles to <@&7>",
+            "<t:1:f> <@2> set persona to ada in <#5>",
+            "<t:1:f> <@2> went to version 2 of the persona `ada`",
+            "<t:1:f> Somebody set answers",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
+        }
     }
 
     #[test]

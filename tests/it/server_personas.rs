@@ -243,7 +243,7 @@ async fn a_text_that_is_longer_than_a_form_takes_is_not_in_it_and_stays() {
 }
 
 #[tokio::test]
-async fn a_persona_without_a_text_that_fits_is_told_to_be_exported() {
+async fn a_persona_of_long_texts_has_a_form_for_its_name() {
     let directory = tempfile::tempdir().expect("there is room");
     let store = open(&directory).await;
     let setting = Setting { store: Some(store), context_length: 100_000, ..Setting::default() };
@@ -261,7 +261,6 @@ async fn a_persona_without_a_text_that_fits_is_told_to_be_exported() {
     let report =
         imported(&stage, general, admin, "a.json", import::to_json(&card, Spec::V3).as_bytes()).await;
     pressed(&stage, &report, admin, Label::Save).await;
-    // Its name is short enough, so there is a form still, with nothing but that.
     let form = form(&stage, general, admin, "personas edit", &[("persona", json!(name))]).await;
     assert_eq!(form.fields, [("name".to_owned(), name)]);
 }

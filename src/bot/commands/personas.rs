@@ -292,7 +292,7 @@ async fn open(
     errand: Errand,
     card: Option<&crate::persona::Card>,
 ) -> Result<(), Problem> {
-    let modal = form(&errand, card).ok_or(Problem::Told(Editing::TooLongForAForm.into()))?;
+    let modal = form(&errand, card);
     let opened = rest::retry("open a form", || {
         let modal = CreateInteractionResponse::Modal(modal.clone());
         context.interaction.create_response(context.serenity_context(), modal)

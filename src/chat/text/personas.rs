@@ -5,7 +5,7 @@ use std::fmt::{Display, Formatter, Result};
 use super::lists::{as_many_as_fit, counted};
 use crate::chat::markdown::escaped;
 use crate::chat::settings::PersonaVersion;
-use crate::persona::form::{FIELD_MAX, Field};
+use crate::persona::form::Field;
 use crate::persona::lint::{Finding, Severity};
 use crate::persona::{PersonaId, visible};
 
@@ -113,8 +113,6 @@ pub enum Editing {
     AgeRestricted,
     /// A persona is its creator's alone.
     Private,
-    /// None of its texts fits into a form.
-    TooLongForAForm,
     /// There is no such persona that is theirs.
     NoneOfYours,
     /// There is no such version.
@@ -237,10 +235,6 @@ impl Editing {
             Self::TooLargeAFile(most) => {
                 write!(formatter, "That file is too large. I take files of up to {} MB.", most >> 20)
             }
-            Self::TooLongForAForm => write!(
-                formatter,
-                "The texts of that persona are longer than {FIELD_MAX} characters, which a form takes. {EXPORT_IT}"
-            ),
             _ => self.done(formatter),
         }
     }
@@ -383,10 +377,14 @@ pub(super) fn shown(name: &str) -> String {
     escaped(&name.replace('\n', " "))
 }
 
-/// What stands above a form.
+/// What stands above a form: for a new persona, or for one of which all texts are in it, or not.
 #[must_use]
-pub fn form_title(is_new: bool) -> &'static str {
-    if is_new { "Make a persona" } else { "Change a persona" }
+pub fn form_title(is_new: bool, is_whole: bool) -> &'static str {
+    match (is_new, is_whole) {
+        (true, _) => "Make a persona",
+        (false, true) => "Change a persona",
+        (false, false) => "Change a persona; long texts go by file",
+    }
 }
 
 /// What stands above a field of a form.
@@ -460,6 +458,8 @@ mod tests {
         for field in Field::ALL {
             assert!(field_label(field).chars().count() <= 45);
         }
-        assert!(form_title(true).chars().count() <= 45 && form_title(false).chars().count() <= 45);
+        for (is_new, is_whole) in [(true, true), (false, true), (false, false)] {
+            assert!(form_title(is_new, is_whole).chars().count() <= 45);
+        }
     }
 }
