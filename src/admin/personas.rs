@@ -12,9 +12,6 @@ use crate::chat::settings::{
 use crate::persona::PersonaId;
 use crate::store::{Saved, Store};
 
-/// So many personas of one name there may be; the second one gets a number, and so on.
-const NAMESAKES: usize = 99;
-
 /// How long two versions may be compared; then what is left is shown as if all of it had changed.
 const COMPARING: Duration = Duration::from_millis(500);
 
@@ -50,43 +47,31 @@ impl Admin {
         self.store.is_some()
     }
 
-    /// Saves a text as a new version of a server's persona, or as a new one: of which the id in the draft is what it is made
-    /// of, and `is_common` says which ids others have. A new one is everybody's when an admin makes it, else its creator's
-    /// alone. Returns under which id it is found, and the number of the version.
+    /// Saves a text as a new version of a server's persona, or as a new one, which is everybody's when an admin makes it, else its
+    /// creator's alone. Returns the number of the version.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
-    pub async fn save_persona(
-        &self,
-        actor: &Actor,
-        mut draft: PersonaDraft,
-        is_common: impl Fn(&PersonaId) -> bool,
-    ) -> Result<(PersonaId, u64), Refusal> {
+    pub async fn save_persona(&self, actor: &Actor, mut draft: PersonaDraft) -> Result<u64, Refusal> {
         let (store, rules) = self.known(actor).await?;
-        let is_admin = actor.is_admin(&rules);
-        let of_member = if is_admin { usize::MAX } else { Caps::default().of_member };
-        let caps = Caps { of_member, ..Caps::default() };
-        if draft.over.is_some() {
+        draft.shared = actor.is_admin(&rules);
+        let deed = if draft.over.is_some() {
             self.found(store, actor, &rules, &draft.id, Actor::may_edit).await?;
-            let decision = Deed::Changed(draft.id.clone()).decided(now(), actor.member);
-            let saved = store.save_persona(actor.server, &draft, caps, &decision).await?;
-            return Ok((draft.id, version(saved)?));
-        }
-        if !actor.may_create(&rules) {
+            Deed::Changed(draft.id.clone())
+        } else if actor.may_create(&rules) {
+            Deed::Made(draft.id.clone())
+        } else {
             return Err(Refusal::NotCreator);
+        };
+        let of_member = if draft.shared { usize::MAX } else { Caps::default().of_member };
+        let caps = Caps { of_member, ..Caps::default() };
+        match store.save_persona(actor.server, &draft, caps, &deed.decided(now(), actor.member)).await? {
+            Saved::Version(version) => Ok(version),
+            Saved::Taken | Saved::Changed => Err(Refusal::Changed),
+            Saved::TooManyPersonas { most } => Err(Refusal::TooManyPersonas { most }),
+            Saved::TooManyOfTheirs { most } => Err(Refusal::TooManyOfTheirs { most }),
+            Saved::TooManyBytes { have, most } => Err(Refusal::TooManyBytes { have, most }),
         }
-        draft.shared = is_admin;
-        let name = draft.id.clone();
-        let namesakes = (2..=NAMESAKES).map(|number| name.numbered(number));
-        for id in std::iter::once(name.clone()).chain(namesakes).filter(|id| !is_common(id)) {
-            let decision = Deed::Made(id.clone()).decided(now(), actor.member);
-            draft.id = id;
-            let saved = store.save_persona(actor.server, &draft, caps, &decision).await?;
-            if saved != Saved::Taken {
-                return Ok((draft.id, version(saved)?));
-            }
-        }
-        Err(Refusal::TooManyPersonas { most: NAMESAKES })
     }
 
     /// The versions of a persona that are kept, newest first, and the number of the one that plays.
@@ -180,17 +165,6 @@ impl Admin {
         let persona = all.into_iter().find(|persona| persona.id == *id && actor.has(rules, persona));
         let persona = persona.ok_or(Refusal::NoPersona)?;
         if may(actor, rules, &persona) { Ok(persona) } else { Err(Refusal::NotCreator) }
-    }
-}
-
-/// The number of the version as which something was saved, or why it was not.
-fn version(saved: Saved) -> Result<u64, Refusal> {
-    match saved {
-        Saved::Version(version) => Ok(version),
-        Saved::Taken | Saved::Changed => Err(Refusal::Changed),
-        Saved::TooManyPersonas { most } => Err(Refusal::TooManyPersonas { most }),
-        Saved::TooManyOfTheirs { most } => Err(Refusal::TooManyOfTheirs { most }),
-        Saved::TooManyBytes { have, most } => Err(Refusal::TooManyBytes { have, most }),
     }
 }
 

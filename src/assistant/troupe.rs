@@ -112,6 +112,15 @@ impl Assistant {
         self.cast.read().unwrap_or_else(PoisonError::into_inner).library.contains_key(id)
     }
 
+    /// An id for a new persona of a server: what its name makes, with a number where that is taken.
+    #[must_use]
+    pub fn free_id(&self, server: ServerId, name: &str) -> PersonaId {
+        let id = PersonaId::of_name(name).unwrap_or_else(|| PersonaId("persona".to_owned()));
+        let is_taken = |id: &PersonaId| self.is_common(id) || self.own(server, id).is_some();
+        let numbered = (2..).map(|number| id.numbered(number));
+        std::iter::once(id.clone()).chain(numbered).find(|id| !is_taken(id)).unwrap_or(id)
+    }
+
     /// Whom a member may play in a place: ids and names.
     #[must_use]
     pub fn personas(&self, place: Place, member: MemberId) -> Vec<(PersonaId, String)> {

@@ -86,8 +86,10 @@ impl Draft {
 
 /// What is said of a draft beside its text when it is saved.
 struct Saving {
-    /// The persona of which it is to be a version, and the version that it was made from.
-    over: Option<(PersonaId, u64)>,
+    /// Under which it is to be found; of a new one, what its name makes, unless it is said.
+    id: Option<PersonaId>,
+    /// The number of the version that it was made from; `None` for a persona that is new.
+    over: Option<u64>,
     /// Whether it is for adults, when that is known of a new one.
     adult: Option<bool>,
     /// Whether it comes from a file.
@@ -182,17 +184,16 @@ impl Handler {
             return Err(Problem::Told(Editing::Faults(faults).into()));
         }
         let Draft { persona, definition, .. } = draft;
-        let Saving { over, adult, from_file, too_long } = saving;
+        let Saving { id, over, adult, from_file, too_long } = saving;
         let name = persona.card.name.clone();
-        let (id, over) = match over {
-            Some((id, version)) => (id, Some(version)),
-            // A name has a letter or a digit.
-            None => (PersonaId::of_name(&name).unwrap_or_else(|| PersonaId("persona".to_owned())), None),
-        };
+        let id = id.unwrap_or_else(|| self.assistant.free_id(actor.server, &name));
+        if over.is_none() && self.assistant.is_common(&id) {
+            return Err(Problem::Told(Editing::Changed.into()));
+        }
         let avatar = persona.avatar.map(|avatar| avatar.to_vec());
         let draft = PersonaDraft { id, over, definition, avatar, shared: false, adult, from_file };
-        let is_common = |id: &PersonaId| self.assistant.is_common(id);
-        let (id, version) = self.admin.save_persona(actor, draft, is_common).await?;
+        let id = draft.id.clone();
+        let version = self.admin.save_persona(actor, draft).await?;
         self.changed(actor.server).await?;
         let standing = self.assistant.troupe(actor.server).into_iter().find(|own| own.persona.id == id);
         let is_private = standing.as_ref().is_some_and(|own| !own.standing.shared);
@@ -261,13 +262,13 @@ impl Handler {
     ) -> Result<Answer, Problem> {
         let actor = user.actor().ok_or(Problem::Told(Text::ServersOnly))?;
         self.may_create(&actor).await?;
-        let (mut card, over, adult) = match task {
-            Task::Make { adult } => (Card::default(), None, Some(adult)),
+        let (mut card, id, over, adult) = match task {
+            Task::Make { adult } => (Card::default(), None, None, Some(adult)),
             Task::Change(id, version) => {
                 let own = self.own_persona(&actor, &id.0, Actor::may_edit).await?;
-                (own.persona.card.clone(), Some((id, version)), None)
+                (own.persona.card.clone(), Some(id), Some(version), None)
             }
-            Task::TakeIn | Task::TakeOver(..) | Task::Delete(_) => {
+            Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(_) => {
                 return Err(Problem::Told(Text::Misunderstood));
             }
         };
@@ -279,7 +280,9 @@ impl Handler {
             }
         }
         let saved = match self.look_at(card.clone()).await {
-            Ok(draft) => self.save(&actor, draft, Saving { over, adult, from_file: false, too_long }).await,
+            Ok(draft) => {
+                self.save(&actor, draft, Saving { id, over, adult, from_file: false, too_long }).await
+            }
             Err(problem) => Err(problem),
         };
         match saved {
@@ -309,8 +312,8 @@ impl Handler {
                     self.changed(actor.server).await?;
                     Ok(Editing::Deleted(id).into())
                 }
-                Task::TakeIn => self.take_file(&actor, interaction, None).await,
-                Task::TakeOver(id, version) => self.take_file(&actor, interaction, Some((id, version))).await,
+                Task::TakeIn(id) => self.take_file(&actor, interaction, id, None).await,
+                Task::TakeOver(id, version) => self.take_file(&actor, interaction, id, Some(version)).await,
                 Task::Make { .. } | Task::Change(..) => Err(Problem::Told(Text::Stale)),
             }
         };
@@ -322,14 +325,16 @@ impl Handler {
         &self,
         actor: &Actor,
         interaction: &ComponentInteraction,
-        over: Option<(PersonaId, u64)>,
+        id: PersonaId,
+        over: Option<u64>,
     ) -> Result<Text, Problem> {
         self.may_create(actor).await?;
         let file = interaction.message.attachments.first().ok_or(Problem::Told(Text::Stale))?;
         let bytes = self.attachments.fetch(file, LARGEST_IMPORT).await;
         let bytes = bytes.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))?;
         let draft = self.look_at_file(bytes).await?;
-        self.save(actor, draft, Saving { over, adult: None, from_file: true, too_long: Vec::new() }).await
+        let saving = Saving { id: Some(id), over, adult: None, from_file: true, too_long: Vec::new() };
+        self.save(actor, draft, saving).await
     }
 }
 

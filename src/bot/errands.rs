@@ -19,8 +19,8 @@ pub(super) enum Task {
     Make { adult: bool },
     /// Another text for a persona, made from this version.
     Change(PersonaId, u64),
-    /// The file above is to be a new persona.
-    TakeIn,
+    /// The file above is to be a new persona, found under this id: pressed twice, it is made once.
+    TakeIn(PersonaId),
     /// The file above is to be another text for a persona, which was at this version then.
     TakeOver(PersonaId, u64),
     /// A persona goes.
@@ -41,7 +41,7 @@ impl Errand {
             ("persona-make", "adult") => Task::Make { adult: true },
             ("persona-make", "all") => Task::Make { adult: false },
             ("persona-change", _) => versioned().map(|(id, version)| Task::Change(id, version))?,
-            ("persona-take-in", "") => Task::TakeIn,
+            ("persona-take-in", id) => Task::TakeIn(persona(id)?),
             ("persona-take-over", _) => versioned().map(|(id, version)| Task::TakeOver(id, version))?,
             ("persona-delete", id) => Task::Delete(persona(id)?),
             _ => return None,
@@ -50,8 +50,9 @@ impl Errand {
     }
 }
 
+/// An id as we make them.
 fn persona(id: &str) -> Option<PersonaId> {
-    (!id.is_empty()).then(|| PersonaId(id.to_owned()))
+    PersonaId::of_name(id).filter(|made| made.0 == id)
 }
 
 impl std::fmt::Display for Errand {
@@ -61,7 +62,7 @@ impl std::fmt::Display for Errand {
             Task::Make { adult: true } => write!(formatter, "persona-make:{asker}:adult"),
             Task::Make { adult: false } => write!(formatter, "persona-make:{asker}:all"),
             Task::Change(id, version) => write!(formatter, "persona-change:{asker}:{version}:{id}"),
-            Task::TakeIn => write!(formatter, "persona-take-in:{asker}:"),
+            Task::TakeIn(id) => write!(formatter, "persona-take-in:{asker}:{id}"),
             Task::TakeOver(id, version) => write!(formatter, "persona-take-over:{asker}:{version}:{id}"),
             Task::Delete(id) => write!(formatter, "persona-delete:{asker}:{id}"),
         }
@@ -81,7 +82,7 @@ mod tests {
             let task = match which {
                 0 => Task::Make { adult },
                 1 => Task::Change(id, version),
-                2 => Task::TakeIn,
+                2 => Task::TakeIn(id),
                 3 => Task::TakeOver(id, version),
                 _ => Task::Delete(id),
             };
@@ -107,7 +108,9 @@ mod tests {
             "persona-change:1:ada",
             "persona-change:1:x:ada",
             "persona-change:1:2:",
-            "persona-take-in:1:2",
+            "persona-take-in:1:",
+            "persona-take-in:1:Ada of Hull",
+            "persona-take-in:1:a:b",
             "persona-delete:1:",
             "persona-share:1:ada",
             "reset:1",

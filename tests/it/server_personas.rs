@@ -304,7 +304,7 @@ async fn forged_and_foreign_forms_change_nothing() {
     for (custom_id, expected) in [
         (format!("persona-delete:{admin}:ada"), Text::NotYours.to_string()),
         (format!("persona-delete:{alice}:ada"), says(Editing::NoneOfYours)),
-        (format!("persona-take-in:{alice}:"), Text::Stale.to_string()),
+        (format!("persona-take-in:{alice}:eve"), Text::Stale.to_string()),
         (format!("persona-make:{alice}:all"), Text::Stale.to_string()),
     ] {
         let press = stage.discord.press_id(asked.id, alice, &custom_id);
@@ -321,7 +321,7 @@ async fn a_file_is_looked_at_first_and_saved_when_that_is_wanted() {
     let odd = Card { post_history: "{{nonsense}}".to_owned(), ..card("Ada") };
     let bytes = import::to_json(&odd, Spec::V2).into_bytes();
     let report = imported(&stage, general, admin, "ada.json", &bytes).await;
-    assert!(report.content().contains("**Ada** would be a new persona"), "{}", report.content());
+    assert!(report.content().contains("**Ada** would be a new persona `ada`"), "{}", report.content());
     assert!(report.content().contains("nonsense") && report.content().ends_with("Shall I save it?"));
     assert!(report.only_for.is_some() && report.files[0].bytes == bytes);
     assert_eq!(pressed(&stage, &report, admin, Label::Cancel).await, Text::Cancelled.to_string());
@@ -335,6 +335,16 @@ async fn a_file_is_looked_at_first_and_saved_when_that_is_wanted() {
         saved.contains("age-restricted channels only"),
         "nobody has said that it is not for adults: {saved}"
     );
+    // Whoever presses twice has one.
+    let twice = report.components[0]["components"][0]["custom_id"].as_str().expect("an id");
+    let twice = stage.discord.press_id(report.id, admin, twice);
+    let twice = stage.discord.answer_such_that(twice, |message| message.content() != WORKING).await;
+    assert_eq!(twice.content(), says(Editing::Changed));
+    // Nor is one made under the id of another one that comes with the bot.
+    let forged = stage.discord.press_id(report.id, admin, &format!("persona-take-in:{admin}:crake"));
+    let forged = stage.discord.answer_such_that(forged, |message| message.content() != WORKING).await;
+    assert_eq!(forged.content(), says(Editing::Changed));
+    assert_eq!(decided(&store, &stage).await, 1);
     // Over what there is it is a new version, but not when that has changed meanwhile.
     let options =
         |bytes: &[u8]| [("file", stage.discord.upload("ada.json", bytes)), ("persona", json!("ada"))];

@@ -81,9 +81,15 @@ async fn import(
     let bytes = fetched(context, &file, LARGEST_IMPORT).await?;
     let draft = handler.look_at_file(bytes.clone()).await?;
     let is_sound = draft.is_sound();
+    let name = draft.persona.card.name;
+    let (id, over) = match own {
+        Some(own) => (own.persona.id.clone(), Some(own.standing.version)),
+        None => (handler.assistant.free_id(actor.server, &name), None),
+    };
     let report = Text::from(Editing::Report {
-        name: draft.persona.card.name,
-        replaces: own.as_ref().map(|own| own.persona.id.clone()),
+        name,
+        id: id.clone(),
+        is_new: over.is_none(),
         tokens: draft.report.always,
         remarks: draft.remarks,
         findings: draft.report.findings,
@@ -91,7 +97,10 @@ async fn import(
     if !is_sound {
         return whisper(context, &report).await;
     }
-    let task = own.map_or(Task::TakeIn, |own| Task::TakeOver(own.persona.id.clone(), own.standing.version));
+    let task = match over {
+        Some(version) => Task::TakeOver(id, version),
+        None => Task::TakeIn(id),
+    };
     let errand = Errand { asker: actor.member, task };
     // The file itself is kept by Discord, above the button.
     let question = question(&report, &errand, Label::Save, ButtonStyle::Success);

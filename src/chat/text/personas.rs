@@ -34,8 +34,10 @@ pub enum Editing {
     Report {
         /// Its name.
         name: String,
-        /// The persona of which it would be a new version.
-        replaces: Option<PersonaId>,
+        /// Under which it would be found.
+        id: PersonaId,
+        /// Whether it would be a new one, and not a new version.
+        is_new: bool,
         /// Tokens that stand in every prompt.
         tokens: usize,
         /// What of the file is not taken in as it is.
@@ -191,8 +193,12 @@ impl Editing {
                 }
                 write!(formatter, " {} and stays as it is. {EXPORT_IT}", too_long_for_a_form(too_long))
             }
-            Self::Report { name, replaces, tokens, remarks, findings } => {
-                report(formatter, name, replaces.as_ref(), *tokens, remarks, findings)
+            Self::Report { name, id, is_new, tokens, remarks, findings } => {
+                let what = if *is_new { "a new persona" } else { "a new version of" };
+                let tokens = counted(*tokens as u64, "token", "tokens");
+                let name = shown(name);
+                let intro = format!("**{name}** would be {what} `{id}`, and take {tokens} of every prompt.");
+                report(formatter, intro, remarks, findings)
             }
             Self::Faults(findings) => {
                 let intro = "It is not saved. Mend this first:".to_owned();
@@ -311,17 +317,7 @@ pub fn with_draft(text: &impl Display) -> String {
     format!("{text}\n-# What you wrote is in the file.")
 }
 
-fn report(
-    formatter: &mut Formatter<'_>,
-    name: &str,
-    replaces: Option<&PersonaId>,
-    tokens: usize,
-    remarks: &[String],
-    findings: &[Finding],
-) -> Result {
-    let what = replaces.map_or("a new persona".to_owned(), |id| format!("a new version of `{id}`"));
-    let tokens = counted(tokens as u64, "token", "tokens");
-    let intro = format!("**{}** would be {what}, and take {tokens} of every prompt.", shown(name));
+fn report(formatter: &mut Formatter<'_>, intro: String, remarks: &[String], findings: &[Finding]) -> Result {
     let remarks = remarks.iter().map(|remark| format!("- {}", line(remark)));
     let is_sound = findings.iter().all(|finding| finding.severity != Severity::Error);
     let question = if is_sound {
@@ -423,7 +419,8 @@ mod tests {
             Editing::Faults(findings(100, Severity::Error)),
             Editing::Report {
                 name: long.clone(),
-                replaces: None,
+                id: PersonaId("x".to_owned()),
+                is_new: true,
                 tokens: 7,
                 remarks: vec![long.clone(); 50],
                 findings: findings(100, Severity::Warning),
@@ -447,7 +444,9 @@ mod tests {
     fn what_has_an_error_is_not_offered_to_be_saved() {
         let report = |severity| {
             let (name, findings) = ("Ada".to_owned(), findings(1, severity));
-            Editing::Report { name, replaces: None, tokens: 1, remarks: Vec::new(), findings }.to_string()
+            let id = PersonaId("ada".to_owned());
+            let remarks = Vec::new();
+            Editing::Report { name, id, is_new: true, tokens: 1, remarks, findings }.to_string()
         };
         assert!(report(Severity::Warning).ends_with("Shall I save it?"));
         assert!(report(Severity::Error).contains("cannot be saved"));
