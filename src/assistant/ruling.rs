@@ -14,6 +14,11 @@ impl Assistant {
         if self.rules.contains_key(&server) {
             return;
         }
+        let _one_at_a_time = self.learning.lock().await;
+        // Many come at once after a start, and one has read it meanwhile.
+        if self.rules.contains_key(&server) {
+            return;
+        }
         if let Err(error) = self.learn_anew(server).await {
             tracing::error!("what a server has set could not be read, and does not hold: {error}");
         }
@@ -24,7 +29,10 @@ impl Assistant {
     /// # Errors
     /// A [`StoreError`]; then it holds from the next start on.
     pub async fn rules_changed(&self, server: ServerId) -> Result<(), StoreError> {
-        self.learn_anew(server).await?;
+        {
+            let _one_at_a_time = self.learning.lock().await;
+            self.learn_anew(server).await?;
+        }
         self.play_anew(|place| match place.server {
             Some(there) => there == server,
             None => self.is_chosen_alone(place.channel, server),
@@ -32,9 +40,9 @@ impl Assistant {
         Ok(())
     }
 
+    /// Whoever calls reads one at a time.
     async fn learn_anew(&self, server: ServerId) -> Result<(), StoreError> {
         let Some(store) = &self.store else { return Ok(()) };
-        let _one_at_a_time = self.learning.lock().await;
         let written = store.settings_of(server).await?;
         self.learn_troupe(store, server).await?;
         self.rules.insert(server, Arc::new(Rules::new(written)));
