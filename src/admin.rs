@@ -1,14 +1,18 @@
 //! What admins decide: the settings of their server, who may change them, and the list of who changed what. It knows neither
 //! Discord nor what follows from a setting.
 
+mod personas;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::chat::request::Past;
-use crate::chat::settings::{Decision, Rules, Setting};
+use crate::chat::settings::{Decision, Deed, Rules, Setting};
 use crate::chat::{ChannelId, MemberId, RoleId, ServerId};
 use crate::store::{Store, StoreError};
+
+pub use personas::changes;
 
 /// Most lines of each audit list that are shown.
 const LINES_SHOWN: u32 = 8;
@@ -38,6 +42,41 @@ pub enum Refusal {
     /// The setting holds in the whole server.
     #[error("the setting holds in the whole server")]
     WholeServer,
+    /// It takes somebody who moderates the channel.
+    #[error("they do not moderate the channel")]
+    NotModerator,
+    /// They may not make personas.
+    #[error("they may not make personas")]
+    NotCreator,
+    /// There is no such persona of the server that is theirs.
+    #[error("there is no such persona of theirs")]
+    NoPersona,
+    /// There is no such version of the persona.
+    #[error("there is no such version")]
+    NoVersion,
+    /// The persona is another one than it was.
+    #[error("the persona was changed meanwhile")]
+    Changed,
+    /// The server has as many personas as it may have.
+    #[error("the server has {most} personas")]
+    TooManyPersonas {
+        /// Most personas.
+        most: usize,
+    },
+    /// They have made as many personas as one may.
+    #[error("they have made {most} personas")]
+    TooManyOfTheirs {
+        /// Most personas.
+        most: usize,
+    },
+    /// The personas of the server would take too much room.
+    #[error("the personas of the server would take {have} bytes")]
+    TooManyBytes {
+        /// Bytes of all of them together.
+        have: usize,
+        /// Most bytes.
+        most: usize,
+    },
     /// Nothing is written down, so nothing can be decided.
     #[error("nothing is written down")]
     NotKept,
@@ -87,13 +126,8 @@ impl Admin {
         if channel.is_some() && !setting.holds_in_channels() {
             return Err(Refusal::WholeServer);
         }
-        let what = if value.is_some() { "set" } else { "reset" };
-        let place = channel.map_or(String::new(), |channel| format!(" in <#{channel}>"));
-        let written = value;
-        let value = value.map_or(String::new(), |value| format!(" to {}", setting.show(value)));
-        let about = format!("{}{value}{place}", setting.name());
-        let decision = Decision { at: now(), member: Some(actor.member), what: what.to_owned(), about };
-        Ok(store.set(actor.server, channel, (setting.name(), written), &decision).await?)
+        let decision = deed(setting.name(), value, channel).decided(now(), actor.member);
+        Ok(store.set(actor.server, channel, (setting.name(), value), &decision).await?)
     }
 
     /// What was decided and what was asked last, newest first.
@@ -106,17 +140,40 @@ impl Admin {
         Ok((decisions, store.requests_of(actor.server, LINES_SHOWN).await?))
     }
 
-    /// Admins are those who may manage the server, and the members of the roles that those have named.
+    /// What is set in their server, if they are an admin there.
     async fn admitted(&self, actor: &Actor) -> Result<(&Store, Rules), Refusal> {
-        let Some(store) = &self.store else {
-            return Err(if actor.manages { Refusal::NotKept } else { Refusal::NotAdmin });
-        };
-        let rules = Rules::new(store.settings_of(actor.server).await?);
+        if self.store.is_none() && !actor.manages {
+            return Err(Refusal::NotAdmin);
+        }
+        let (store, rules) = self.known(actor).await?;
+        if actor.is_admin(&rules) { Ok((store, rules)) } else { Err(Refusal::NotAdmin) }
+    }
+
+    /// What is set in their server.
+    async fn known(&self, actor: &Actor) -> Result<(&Store, Rules), Refusal> {
+        let store = self.store.as_ref().ok_or(Refusal::NotKept)?;
+        Ok((store, Rules::new(store.settings_of(actor.server).await?)))
+    }
+}
+
+impl Actor {
+    /// Admins are those who may manage the server, and the members of the roles that those have named.
+    #[must_use]
+    pub fn is_admin(&self, rules: &Rules) -> bool {
         let has_role = || {
             let admins = rules.admin_roles();
-            actor.roles.iter().any(|role| admins.contains(role))
+            self.roles.iter().any(|role| admins.contains(role))
         };
-        if actor.manages || has_role() { Ok((store, rules)) } else { Err(Refusal::NotAdmin) }
+        self.manages || has_role()
+    }
+}
+
+/// That something was set, or with `None` taken back.
+fn deed(setting: &str, value: Option<&Value>, channel: Option<ChannelId>) -> Deed {
+    let (setting, channel) = (setting.to_owned(), channel.map(|channel| channel.0));
+    match value.cloned() {
+        Some(value) => Deed::Set { setting, value, channel },
+        None => Deed::Reset { setting, channel },
     }
 }
 

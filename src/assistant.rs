@@ -16,6 +16,7 @@ mod retelling;
 mod ruling;
 mod settling;
 mod steering;
+mod troupe;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -39,7 +40,7 @@ use crate::chat::settings::{Answers, Limits, Rules, Style};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::generation::Generator;
 use crate::persona::{Persona, PersonaId, SamplingWish};
-use crate::store::{Store, StoreError};
+use crate::store::{ChosenAlone, Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
@@ -51,6 +52,8 @@ pub use retelling::{Unwilling, Wish};
 use settling::Undone;
 pub use settling::{Page, Shown};
 use steering::Progress;
+use troupe::Troupe;
+pub use troupe::{Found, Own};
 
 /// How long answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
@@ -174,6 +177,12 @@ pub struct Assistant {
     channels: DashMap<ChannelId, ConversationId>,
     /// What is set in the servers, as far as it is known by now.
     rules: DashMap<ServerId, Arc<Rules>>,
+    /// The personas that belong to servers, as far as they are known by now.
+    troupes: DashMap<ServerId, Arc<Troupe>>,
+    /// Whom members have chosen in direct messages.
+    alone: DashMap<ChannelId, ChosenAlone>,
+    /// The channels that are for adults only; their threads are too.
+    age_restricted: DashSet<ChannelId>,
     /// One who reads what is set at a time, so that nothing older takes the place of it.
     learning: tokio::sync::Mutex<()>,
     /// The messages that are being answered.
@@ -246,6 +255,9 @@ impl Assistant {
             weight: Arc::default(),
             channels: DashMap::new(),
             rules: DashMap::new(),
+            troupes: DashMap::new(),
+            alone: DashMap::new(),
+            age_restricted: DashSet::new(),
             learning: tokio::sync::Mutex::default(),
             running: DashMap::new(),
             hinted: DashSet::new(),
@@ -269,8 +281,8 @@ impl Assistant {
         })
     }
 
-    /// Reads what must be known before the first message comes: who does not want to be read, what was asked lately, and
-    /// where something was left undone.
+    /// Reads what must be known before the first message comes: who does not want to be read, whom members have chosen in direct
+    /// messages, what was asked lately, and where something was left undone.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -279,6 +291,7 @@ impl Assistant {
         for member in store.opted_out().await? {
             self.opted_out.insert(member);
         }
+        self.recall_chosen(store).await?;
         let now = now();
         self.asking.recount(&store.asked_since(now.saturating_sub(limits::HOUR)).await?, now);
         for channel in store.dressed().await? {
@@ -447,6 +460,7 @@ impl Assistant {
             self.hinted.remove(&channel);
             self.undone.remove(&channel);
             self.dressed.remove(&channel);
+            self.age_restricted.remove(&channel);
             self.drop_conversation_in(channel)
         };
         channels.into_iter().filter_map(drop).collect()
@@ -495,8 +509,6 @@ impl Assistant {
     /// [`Misfit`] when it leaves no room for a conversation; then everybody stays with the version that they have.
     pub fn adopt(&self, persona: &Arc<Persona>) -> Result<(), Misfit> {
         self.fits(persona)?;
-        // A conversation that begins now begins with it too.
-        let _one_at_a_time = self.taking_in();
         {
             let mut cast = self.cast.write().unwrap_or_else(PoisonError::into_inner);
             let Cast { default, channels, library } = &mut *cast;
@@ -505,9 +517,7 @@ impl Assistant {
             }
             library.insert(persona.id.clone(), Arc::clone(persona));
         }
-        for live in &self.conversations {
-            live.adopt(persona);
-        }
+        self.play_anew(|_| true);
         Ok(())
     }
 

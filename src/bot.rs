@@ -1,9 +1,12 @@
 //! Discord: events in, actions out. It translates; what is said and to whom is decided elsewhere.
 
 mod arrivals;
+mod attachments;
 mod catching_up;
 mod commands;
 mod components;
+mod editing;
+mod errands;
 mod events;
 mod faces;
 mod ground;
@@ -114,7 +117,9 @@ async fn connect(
     let me = rest::retry("get current user", || http.get_current_user()).await.map_err(unreachable)?;
     info!(bot = me.name, shards = gateway.shards, "connecting");
 
-    let handler = events::Handler::new(assistant, admin, MemberId(me.id.get()));
+    let attachments = attachments::Attachments::new(http.proxy.as_deref());
+    let attachments = attachments.ok_or_else(|| unreachable(Trouble::Confused))?;
+    let handler = events::Handler::new(assistant, admin, MemberId(me.id.get()), attachments);
     let client = ClientBuilder::new_with_http(http, intents(message_content))
         .framework(commands::framework(handler.clone()))
         .event_handler(handler)

@@ -224,7 +224,7 @@ fn cast(config: &Config, library: &Library) -> anyhow::Result<Cast> {
 /// What the assistant must know, from the settings.
 fn assistant_settings(config: &Config) -> Settings {
     Settings {
-        sampling: config.sampling,
+        sampling: loading::sampling(config),
         manner: Manner::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
         buttons: config.discord.buttons,

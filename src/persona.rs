@@ -3,6 +3,7 @@
 mod card;
 pub mod dice;
 mod fields;
+pub mod form;
 pub mod import;
 mod library;
 pub mod lint;
@@ -26,6 +27,28 @@ use lorebook::Lore;
 /// Id of a persona: the stem of the file that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PersonaId(pub String);
+
+/// Most characters of an id that is made of a name.
+const LONGEST_ID: usize = 40;
+
+impl PersonaId {
+    /// An id made of a name: in small letters and hyphens. `None` where the name has no letter or digit.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let letters = name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ");
+        let words: Vec<&str> = letters.split_whitespace().collect();
+        let id: String = words.join("-").chars().take(LONGEST_ID).collect();
+        (!id.is_empty()).then(|| Self(id.trim_end_matches('-').to_owned()))
+    }
+
+    /// The same with a number, within the length that an id may have.
+    #[must_use]
+    pub fn numbered(&self, number: usize) -> Self {
+        let suffix = format!("-{number}");
+        let short: String = self.0.chars().take(LONGEST_ID - suffix.len().min(LONGEST_ID)).collect();
+        Self(short + &suffix)
+    }
+}
 
 impl std::fmt::Display for PersonaId {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,7 +112,7 @@ impl Persona {
     /// A sentence when its picture cannot be read.
     pub fn portrait(&self) -> Result<Vec<u8>, String> {
         match &self.avatar {
-            Some(avatar) => portrait::portrait(avatar),
+            Some(avatar) => portrait::small(avatar).map_err(|error| error.to_string()),
             None => picture::plain(&self.card.name),
         }
     }
@@ -133,6 +156,18 @@ mod tests {
         assert_eq!(persona.char_name(), "Ada");
         assert_eq!(persona.card.kind, Kind::Roleplay);
         assert_eq!(persona.version.len(), 16);
+    }
+
+    #[test]
+    fn ids_are_made_of_names_and_are_not_too_long() {
+        let id = |name: &str| PersonaId::of_name(name).map(|id| id.0);
+        assert_eq!(id("  Ada, of Hull! ").as_deref(), Some("ada-of-hull"));
+        assert_eq!(id("Élodie 2").as_deref(), Some("élodie-2"));
+        assert_eq!(id("!?"), None);
+        let long = PersonaId::of_name(&"long name ".repeat(20)).expect("it has letters");
+        assert!(long.0.chars().count() <= LONGEST_ID && !long.0.ends_with('-'), "{long}");
+        let numbered = long.numbered(12);
+        assert!(numbered.0.ends_with("-12") && numbered.0.chars().count() <= LONGEST_ID, "{numbered}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::chat::history::ConversationId;
 
 pub use error::StoreError;
-pub use personas::Saved;
+pub use personas::{ChosenAlone, Playable, Saved};
 
 /// Connections that read. The one that writes is another.
 const READERS: u32 = 2;
@@ -132,6 +132,7 @@ fn migrator() -> Migrator {
         step(1, "conversations", include_str!("store/0001_conversations.sql")),
         step(2, "requests", include_str!("store/0002_requests.sql")),
         step(3, "threads", include_str!("store/0003_threads.sql")),
+        step(4, "personas", include_str!("store/0004_personas.sql")),
         step(5, "rows", include_str!("store/0005_rows.sql")),
     ])
 }

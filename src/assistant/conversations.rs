@@ -53,6 +53,7 @@ impl Assistant {
         if let Some(live) = self.live_in(place.channel) {
             return Some(live);
         }
+        self.learn_for(place).await;
         // Nobody forgets anything of it between the reading and its being at hand.
         let _nobody_forgets = self.forgetting.read().await;
         let stored = self.read(place.channel).await?;

@@ -309,10 +309,10 @@ impl Live {
         Arc::clone(&lock(&self.persona))
     }
 
-    /// From the next reply on this persona speaks here.
+    /// From the next reply on this persona speaks here, in this version.
     pub(super) fn play(&self, persona: &Arc<Persona>) {
         let mut current = lock(&self.persona);
-        if current.id != persona.id {
+        if !Arc::ptr_eq(&current, persona) && *current != *persona {
             *current = Arc::clone(persona);
             drop(current);
             self.name_persona(persona);

@@ -12,6 +12,7 @@ use super::Assistant;
 use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::ConversationId;
+use crate::chat::request::Counts;
 use crate::chat::{MemberId, MessageId, ServerId};
 use crate::store::{Store, StoreError};
 
@@ -59,6 +60,7 @@ impl Assistant {
         for conversation in store.forget_member(member).await? {
             self.generator.forget(conversation.0);
         }
+        self.forget_creator(member).await?;
         store.leave_no_trace().await
     }
 
@@ -70,6 +72,17 @@ impl Assistant {
         match &self.store {
             Some(store) => store.export_member(member).await,
             None => Ok(Value::Null),
+        }
+    }
+
+    /// How much is kept of a member; `None` when nothing is written down at all.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn count_member(&self, member: MemberId) -> Result<Option<Counts>, StoreError> {
+        match &self.store {
+            Some(store) => store.count_member(member).await.map(Some),
+            None => Ok(None),
         }
     }
 
@@ -197,6 +210,7 @@ impl Assistant {
                 }
                 if store.forget_some_of(server).await? {
                     self.rules.remove(&server);
+                    self.troupes.remove(&server);
                     break;
                 }
             }

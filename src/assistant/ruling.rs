@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use super::live::Live;
+use super::troupe::Found;
 use super::{Assistant, Settings};
 use crate::chat::addressing::Author;
 use crate::chat::blocklist::Blocklist;
@@ -11,7 +12,7 @@ use crate::chat::history::{Speaker, Turn};
 use crate::chat::reply::Manner;
 use crate::chat::settings::{Answers, Limits, Rules, Style};
 use crate::chat::{ChannelId, Place, ServerId};
-use crate::persona::{Persona, PersonaId, SamplingWish};
+use crate::persona::{Persona, SamplingWish};
 use crate::store::StoreError;
 
 impl Assistant {
@@ -20,29 +21,37 @@ impl Assistant {
         if self.rules.contains_key(&server) {
             return;
         }
+        let _one_at_a_time = self.learning.lock().await;
+        // Many come at once after a start, and one has read it meanwhile.
+        if self.rules.contains_key(&server) {
+            return;
+        }
         if let Err(error) = self.learn_anew(server).await {
             tracing::error!("what a server has set could not be read, and does not hold: {error}");
         }
     }
 
-    /// Something was set in a server: it holds from the next reply on.
+    /// Something was set in a server, or one of its personas has changed: it holds from the next reply on.
     ///
     /// # Errors
     /// A [`StoreError`]; then it holds from the next start on.
     pub async fn rules_changed(&self, server: ServerId) -> Result<(), StoreError> {
-        self.learn_anew(server).await?;
-        // A conversation that begins now begins by the new rules too.
-        let _one_at_a_time = self.taking_in();
-        for live in self.conversations.iter().filter(|live| live.place.server == Some(server)) {
-            live.play(&self.persona_of(live.place));
+        {
+            let _one_at_a_time = self.learning.lock().await;
+            self.learn_anew(server).await?;
         }
+        self.play_anew(|place| match place.server {
+            Some(there) => there == server,
+            None => self.is_chosen_alone(place.channel, server),
+        });
         Ok(())
     }
 
+    /// Whoever calls reads one at a time.
     async fn learn_anew(&self, server: ServerId) -> Result<(), StoreError> {
         let Some(store) = &self.store else { return Ok(()) };
-        let _one_at_a_time = self.learning.lock().await;
         let written = store.settings_of(server).await?;
+        self.learn_troupe(store, server).await?;
         self.rules.insert(server, Arc::new(Rules::new(written)));
         Ok(())
     }
@@ -137,31 +146,16 @@ impl Assistant {
         self.rules_of(place).and_then(|rules| rules.buttons(place)).unwrap_or(self.settings.buttons)
     }
 
-    /// All personas that can be played: their ids and names.
-    #[must_use]
-    pub fn personas(&self) -> Vec<(PersonaId, String)> {
-        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-        cast.library.values().map(|persona| (persona.id.clone(), persona.card.name.clone())).collect()
-    }
-
-    /// The persona with this id or name, if it can be played.
-    #[must_use]
-    pub fn persona_named(&self, wanted: &str) -> Option<Arc<Persona>> {
-        let wanted = wanted.trim().to_lowercase();
-        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all = cast.library.values();
-        let by_id = cast.library.values().find(|persona| persona.id.0.to_lowercase() == wanted);
-        by_id
-            .or_else(|| all.find(|persona| persona.card.name.trim().to_lowercase() == wanted))
-            .map(Arc::clone)
-    }
-
     /// Whoever has said a turn, if that persona can be played.
     pub(super) fn speaker_of(&self, live: &Live, turn: &Turn) -> Option<Arc<Persona>> {
         let Speaker::Persona { id, .. } = &turn.speaker else { return None };
         let here = live.persona();
         if here.id == *id {
             return Some(here);
+        }
+        if let Some(own) = live.place.server.and_then(|server| self.own(server, id)) {
+            let found = Found::Own(own);
+            return self.may_play_in(&found, live.place).then(|| Arc::clone(found.persona()));
         }
         let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
         cast.library.get(id).map(Arc::clone)
@@ -173,16 +167,23 @@ impl Assistant {
         self.live_in(place.channel).map_or_else(|| self.persona_of(place), |live| live.persona())
     }
 
-    /// Who answers in a place from its next conversation on: whom its server has chosen, else whom the operator has.
+    /// Who answers in a place from its next conversation on: whom somebody has chosen for it, else whom the operator has.
     pub(super) fn persona_of(&self, place: Place) -> Arc<Persona> {
-        let chosen = self.rules_of(place).and_then(|rules| rules.persona(place));
+        if let Some(chosen) = self.chosen_in(place) {
+            return chosen;
+        }
         let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-        let chosen = chosen.and_then(|id| cast.library.get(&id));
         let own = || cast.channels.get(&place.channel).or_else(|| cast.channels.get(&place.parent?));
-        Arc::clone(chosen.or_else(own).unwrap_or(&cast.default))
+        Arc::clone(own().unwrap_or(&cast.default))
     }
 
-    fn rules_of(&self, place: Place) -> Option<Arc<Rules>> {
+    /// What is set in a server, as far as it is known by now.
+    #[must_use]
+    pub fn rules_at_hand(&self, server: ServerId) -> Arc<Rules> {
+        self.rules.get(&server).map(|rules| Arc::clone(&*rules)).unwrap_or_default()
+    }
+
+    pub(super) fn rules_of(&self, place: Place) -> Option<Arc<Rules>> {
         self.rules.get(&place.server?).map(|rules| Arc::clone(&*rules))
     }
 }

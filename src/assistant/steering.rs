@@ -7,6 +7,7 @@ use crate::chat::history::{ConversationId, Origin, Speaker, Turn};
 use crate::chat::request::Standing;
 use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::generation::Queued;
+use crate::persona::PersonaId;
 use crate::store::StoreError;
 
 /// How far an answer is.
@@ -114,9 +115,13 @@ impl Assistant {
         standings.into_iter().map(|(_, channel, standing)| (channel, standing)).collect()
     }
 
-    /// As whom a reply was said that is shown in a message, or the last one in the channel, and how it was made. `None` when it
-    /// is no reply, or was not generated.
-    pub async fn origin_of(&self, place: Place, message: Option<MessageId>) -> Option<(String, Origin)> {
+    /// As whom a reply was said that is shown in a message, or the last one in the channel, by which persona, and how it was
+    /// made. `None` when it is no reply, or was not generated.
+    pub async fn origin_of(
+        &self,
+        place: Place,
+        message: Option<MessageId>,
+    ) -> Option<(String, PersonaId, Origin)> {
         let live = self.bring(place).await?;
         let conversation = live.lock();
         let generated = |turn: &&Turn| turn.shown().origin.is_some();
@@ -125,7 +130,8 @@ impl Assistant {
             None => conversation.turns().iter().rfind(generated),
         };
         let turn = turn?;
-        Some((turn.name.clone(), turn.shown().origin.clone()?))
+        let Speaker::Persona { id, .. } = &turn.speaker else { return None };
+        Some((turn.name.clone(), id.clone(), turn.shown().origin.clone()?))
     }
 
     /// Whether nobody but this member has spoken in the conversation of a channel, or waits to be answered there. What cannot

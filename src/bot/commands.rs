@@ -4,6 +4,7 @@ mod ask;
 mod audit;
 mod help;
 mod persona;
+mod personas;
 mod privacy;
 mod queue;
 mod reset;
@@ -31,7 +32,7 @@ use crate::admin::{Actor, Refusal};
 use crate::chat::addressing::Incoming;
 use crate::chat::sanitize;
 use crate::chat::settings::Answers;
-use crate::chat::text::Text;
+use crate::chat::text::{Editing, Text};
 
 /// What commands know: the same as whoever receives events.
 pub(super) type Context<'a> = poise::ApplicationContext<'a, Handler, Problem>;
@@ -64,6 +65,14 @@ impl From<Refusal> for Problem {
             Refusal::NotManager => Self::Told(Text::NotManager),
             Refusal::WholeServer => Self::Told(Text::WholeServer),
             Refusal::NotKept => Self::Told(Text::NotKept),
+            Refusal::NotModerator => Self::Told(Editing::NotModerator.into()),
+            Refusal::NotCreator => Self::Told(Editing::NotCreator.into()),
+            Refusal::NoPersona => Self::Told(Editing::NoneOfYours.into()),
+            Refusal::NoVersion => Self::Told(Editing::NoVersion.into()),
+            Refusal::Changed => Self::Told(Editing::Changed.into()),
+            Refusal::TooManyPersonas { most } => Self::Told(Editing::TooMany(most).into()),
+            Refusal::TooManyOfTheirs { most } => Self::Told(Editing::TooManyOfYours(most).into()),
+            Refusal::TooManyBytes { have, most } => Self::Told(Editing::TooMuch(have, most).into()),
             Refusal::Store(error) => Self::broken(error),
         }
     }
@@ -75,6 +84,7 @@ fn all() -> Vec<Command> {
         audit::audit(),
         help::help(),
         persona::persona(),
+        personas::personas(),
         privacy::privacy(),
         queue::queue(),
         reset::reset(),
@@ -240,10 +250,10 @@ async fn defer(context: Context<'_>) -> Result<(), Problem> {
 /// A try whose own answer was lost has arrived, though nobody said so; what comes after it is a further answer.
 fn arrived(context: Context<'_>, sent: Result<(), Trouble>) -> Result<(), Problem> {
     match sent {
-        Err(trouble) if trouble.is_answered_already() => {
-            context.has_sent_initial_response.store(true, Ordering::SeqCst);
-            Ok(())
-        }
-        other => other.map_err(Problem::Discord),
+        Ok(()) => {}
+        Err(trouble) if trouble.is_answered_already() => {}
+        Err(trouble) => return Err(Problem::Discord(trouble)),
     }
+    context.has_sent_initial_response.store(true, Ordering::SeqCst);
+    Ok(())
 }

@@ -8,6 +8,7 @@ use serenity::all::{
 use tracing::{error, warn};
 
 use super::commands::Problem;
+use super::errands::Errand;
 use super::events::Handler;
 use super::ground::Ground;
 use super::rest;
@@ -97,12 +98,20 @@ impl Handler {
     pub(super) async fn pressed(&self, context: &Context, interaction: &ComponentInteraction) {
         let user = User::of_press(interaction);
         let press = Press::parse(&interaction.data.custom_id);
+        let errand = Errand::parse(&interaction.data.custom_id);
+        let asker = match press {
+            Some(Press::Of(_, asker)) => Some(asker),
+            // Whose a reply is the assistant knows.
+            Some(Press::Under(..)) => None,
+            None => errand.as_ref().map(|errand| errand.asker),
+        };
         let answered = match press {
             _ if !user.is_here(context) => whisper(context, interaction, &Text::NotHere).await,
-            None => whisper(context, interaction, &Text::Stale).await,
-            Some(Press::Of(_, asker)) if asker != user.id() => {
+            _ if asker.is_some_and(|asker| asker != user.id()) => {
                 whisper(context, interaction, &Text::NotYours).await
             }
+            None if let Some(errand) = errand => self.pressed_for_persona(context, interaction, errand).await,
+            None => whisper(context, interaction, &Text::Stale).await,
             Some(Press::Of(what, _)) => self.carry_out(context, interaction, what).await,
             Some(Press::Under(steer, turn, selected)) => {
                 self.steer(context, interaction, (steer, turn, selected)).await
@@ -163,18 +172,7 @@ impl Handler {
         if what == What::Cancel {
             return replace(context, interaction, &Text::Cancelled).await;
         }
-        // The rest may take longer than Discord waits, and the buttons are gone at once.
-        replace(context, interaction, &Text::Working).await?;
-        let text = match self.done(context, User::of_press(interaction), what).await {
-            Ok(text) | Err(Problem::Told(text)) => text,
-            Err(problem) => {
-                error!("what a button does failed: {problem}");
-                Text::Broken
-            }
-        };
-        let edit = EditInteractionResponse::new().content(text.to_string()).allowed_mentions(no_mentions());
-        rest::retry("edit an answer", || interaction.edit_response(context, edit.clone())).await?;
-        Ok(())
+        carried_out(context, interaction, self.done(context, User::of_press(interaction), what)).await
     }
 
     async fn done(&self, context: &Context, user: User<'_>, what: What) -> Result<Text, Problem> {
@@ -200,6 +198,26 @@ impl Handler {
             What::Cancel => Ok(Text::Cancelled),
         }
     }
+}
+
+/// Puts what comes of it in the place of the message with the button. It may take longer than Discord waits, and the buttons are
+/// gone at once.
+pub(super) async fn carried_out(
+    context: &Context,
+    interaction: &ComponentInteraction,
+    done: impl Future<Output = Result<Text, Problem>>,
+) -> Result<(), Problem> {
+    replace(context, interaction, &Text::Working).await?;
+    let text = match done.await {
+        Ok(text) | Err(Problem::Told(text)) => text,
+        Err(problem) => {
+            error!("what a button does failed: {problem}");
+            Text::Broken
+        }
+    };
+    let edit = EditInteractionResponse::new().content(text.to_string()).allowed_mentions(no_mentions());
+    rest::retry("edit an answer", || interaction.edit_response(context, edit.clone())).await?;
+    Ok(())
 }
 
 /// Answers so that only whoever pressed the button sees it.

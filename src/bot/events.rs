@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
 use super::arrivals::Arrivals;
+use super::attachments::Attachments;
 use super::faces::Faces;
 use super::ground::Ground;
 use super::proxies::Proxies;
@@ -25,6 +26,9 @@ use crate::chat::{self, MemberId, Place, ServerId};
 /// How many channels are read at a time.
 const READERS: usize = 4;
 
+/// How many texts and pictures are looked at at a time.
+const EDITORS: usize = 2;
+
 /// Receives events and passes on what concerns the assistant.
 #[derive(Clone)]
 pub(super) struct Handler {
@@ -33,23 +37,33 @@ pub(super) struct Handler {
     pub(super) me: MemberId,
     pub(super) quiet: Arc<Quiet>,
     pub(super) faces: Arc<Faces>,
+    pub(super) attachments: Attachments,
     arrivals: Arc<Arrivals<Incoming>>,
     proxies: Arc<Proxies>,
     /// Channels are read a few at a time, so that answering goes on beside it.
     pub(super) readers: Arc<Semaphore>,
+    /// The same for looking at what is to be a persona.
+    pub(super) editors: Arc<Semaphore>,
 }
 
 impl Handler {
-    pub(super) fn new(assistant: Arc<Assistant>, admin: Admin, me: MemberId) -> Self {
+    pub(super) fn new(
+        assistant: Arc<Assistant>,
+        admin: Admin,
+        me: MemberId,
+        attachments: Attachments,
+    ) -> Self {
         Self {
             assistant,
             admin,
             me,
             quiet: Arc::default(),
             faces: Arc::default(),
+            attachments,
             arrivals: Arc::new(Arrivals::new()),
             proxies: Arc::new(Proxies::new()),
             readers: Arc::new(Semaphore::new(READERS)),
+            editors: Arc::new(Semaphore::new(EDITORS)),
         }
     }
 }
@@ -88,8 +102,10 @@ impl EventHandler for Handler {
 
     async fn interaction_create(&self, context: Context, interaction: Interaction) {
         // The rest is the commands' own.
-        if let Interaction::Component(interaction) = interaction {
-            self.pressed(&context, &interaction).await;
+        match interaction {
+            Interaction::Component(interaction) => self.pressed(&context, &interaction).await,
+            Interaction::Modal(interaction) => self.submitted(&context, &interaction).await,
+            _ => {}
         }
     }
 
@@ -138,7 +154,12 @@ impl EventHandler for Handler {
         }
     }
 
+    async fn channel_create(&self, _: Context, channel: GuildChannel) {
+        self.rated(&channel);
+    }
+
     async fn channel_update(&self, _: Context, _: Option<GuildChannel>, channel: GuildChannel) {
+        self.rated(&channel);
         self.quiet.forget(channel.id);
         // Its threads have no rules of their own.
         self.allowed_anew(channel.guild_id);
@@ -170,6 +191,9 @@ impl EventHandler for Handler {
 
     async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {
         self.allowed_anew(guild.id);
+        for channel in guild.channels.values() {
+            self.rated(channel);
+        }
         self.assistant.left(ServerId(guild.id.get()), false).await;
         self.assistant.learn(ServerId(guild.id.get())).await;
         self.catch_up(&context, Some(guild.id)).await;
@@ -251,6 +275,11 @@ impl Handler {
     fn allowed_anew(&self, server: GuildId) {
         self.quiet.forget_server(server);
         self.faces.forget_server(server);
+    }
+
+    /// A channel is for adults only, or not.
+    fn rated(&self, channel: &GuildChannel) {
+        self.assistant.restrict_by_age(chat::ChannelId(channel.id.get()), channel.nsfw);
     }
 
     pub(super) fn channel_gone(&self, channel: ChannelId) {

@@ -1,9 +1,9 @@
-//! Whoever uses a command or presses a button, and what they may do there. Discord tells it with each of them; nothing of it
+//! Whoever uses a command, presses a button or fills in a form, and what they may do there. Discord tells it with each of them; nothing of it
 //! is remembered.
 
 use serenity::all::{
-    ChannelId, CommandInteraction, ComponentInteraction, Context, GuildId, Member, Permissions,
-    User as Account,
+    ChannelId, CommandInteraction, ComponentInteraction, Context, GuildId, Member, ModalInteraction,
+    Permissions, User as Account,
 };
 
 use crate::admin::Actor;
@@ -12,7 +12,7 @@ use crate::chat::{self, MemberId, Place, RoleId, ServerId};
 
 use super::reading;
 
-/// Whoever uses a command or presses a button.
+/// Whoever uses a command, presses a button or fills in a form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct User<'a> {
     account: &'a Account,
@@ -32,6 +32,15 @@ impl<'a> User<'a> {
     }
 
     pub(super) fn of_press(interaction: &'a ComponentInteraction) -> Self {
+        Self {
+            account: &interaction.user,
+            member: interaction.member.as_ref(),
+            channel: interaction.channel_id,
+            server: interaction.guild_id,
+        }
+    }
+
+    pub(super) fn of_form(interaction: &'a ModalInteraction) -> Self {
         Self {
             account: &interaction.user,
             member: interaction.member.as_ref(),

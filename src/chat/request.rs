@@ -45,6 +45,19 @@ pub struct Concluded {
     pub tokens: usize,
 }
 
+/// How much is kept of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Messages of theirs.
+    pub messages: usize,
+    /// Replies to them.
+    pub replies: usize,
+    /// Notes that they have asked something.
+    pub requests: usize,
+    /// Personas that they have made.
+    pub personas: usize,
+}
+
 /// A message that was taken in some time, without what it said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Past {

@@ -1,12 +1,14 @@
 //! What the admins of a server decide, as records: its settings, its personas in their versions, and its audit list.
 
+mod deeds;
 mod rules;
 mod values;
 
 use super::MemberId;
 use crate::persona::PersonaId;
 
-pub use rules::{Answers, Rules, Setting, Style};
+pub use deeds::Deed;
+pub use rules::{Answers, Creators, Rules, Setting, Style};
 
 /// How much may be asked. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +65,54 @@ pub struct ServerPersona {
     pub creator: Option<MemberId>,
     /// The number of the version that is played.
     pub version: u64,
+    /// Whether everybody in the server may play it, and not its creator alone.
+    pub shared: bool,
+    /// Whether it is for adults; `None` as long as nobody has said it.
+    pub adult: Option<bool>,
+}
+
+impl ServerPersona {
+    /// Whether it may play where children may read: only when somebody has said that it is not for adults.
+    #[must_use]
+    pub fn plays_everywhere(&self) -> bool {
+        self.adult == Some(false)
+    }
+
+    /// Whether a member may play it.
+    #[must_use]
+    pub fn is_for(&self, member: MemberId) -> bool {
+        self.shared || self.creator == Some(member)
+    }
+}
+
+/// A text that is to become a version of a server's persona.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonaDraft {
+    /// Under which it is found.
+    pub id: PersonaId,
+    /// The number of the version that it was made from; `None` for a persona that is new.
+    pub over: Option<u64>,
+    /// The persona, as its author wrote it.
+    pub definition: String,
+    /// Its picture, a PNG file; `None` leaves the picture as it is.
+    pub avatar: Option<Vec<u8>>,
+    /// Of a new one, whether everybody in the server may play it.
+    pub shared: bool,
+    /// Of a new one, whether it is for adults, when its author has said it.
+    pub adult: Option<bool>,
+    /// Whether it comes from a file: then nobody has said of this text that it is not for adults.
+    pub from_file: bool,
+}
+
+/// What may be said of a persona beside its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// Whether it is for adults.
+    Adult(bool),
+    /// Whether everybody in the server may play it.
+    Shared(bool),
+    /// Its picture, a PNG file.
+    Avatar(Option<Vec<u8>>),
 }
 
 /// One line of a server's audit list.
@@ -74,7 +124,7 @@ pub struct Decision {
     pub member: Option<MemberId>,
     /// What was done, in a word.
     pub what: String,
-    /// What it was done to, such as the name of a setting or the id of a persona.
+    /// A [`Deed`]; in lines of before, what it was done to, in words.
     pub about: String,
 }
 
@@ -83,6 +133,8 @@ pub struct Decision {
 pub struct Caps {
     /// Most personas.
     pub personas: usize,
+    /// Most personas that one member may make.
+    pub of_member: usize,
     /// Most versions of each persona. The oldest ones go, but never the one that is played.
     pub versions: usize,
     /// Most bytes of all definitions of all versions together.
@@ -91,6 +143,6 @@ pub struct Caps {
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { personas: 50, versions: 20, bytes: 4 * 1024 * 1024 }
+        Self { personas: 50, of_member: 5, versions: 20, bytes: 4 * 1024 * 1024 }
     }
 }

@@ -1,14 +1,16 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
 mod lists;
+mod personas;
 
 use std::fmt::{Display, Formatter, Result};
 
 use self::lists::counted;
+pub use self::personas::{Editing, field_label, form_title, no_room, with_draft};
 use super::ChannelId;
 use super::history::Origin;
 use super::notice::{self, Notice};
-use super::request::{Past, Standing};
+use super::request::{Counts, Past, Standing};
 use super::settings::{Decision, Setting};
 use crate::persona::PersonaId;
 use crate::persona::dice::Dice;
@@ -127,7 +129,11 @@ pub enum Text {
         all: Vec<(PersonaId, String)>,
         /// Who answers here.
         here: PersonaId,
+        /// Who was chosen for here, and cannot play here.
+        missing: Option<PersonaId>,
     },
+    /// Something about the personas of a server.
+    Editing(Editing),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -189,6 +195,8 @@ pub enum Limit {
     CannotRead,
     /// The operator keeps what was said for so many days only.
     KeptFor(u64),
+    /// The persona plays in age-restricted channels only.
+    AgeRestricted,
 }
 
 /// What is kept of a member.
@@ -196,12 +204,8 @@ pub enum Limit {
 pub struct Kept {
     /// Whether they do not want to be read.
     pub opted_out: bool,
-    /// Messages of theirs.
-    pub messages: usize,
-    /// Replies to them.
-    pub replies: usize,
-    /// Notes that they have asked something.
-    pub requests: usize,
+    /// How much it is.
+    pub counts: Counts,
     /// Whether all that is written is read where they ask.
     pub everything: bool,
     /// After how many days it goes by itself where they ask.
@@ -219,6 +223,10 @@ pub enum Label {
     OptOut,
     /// Forget what is older.
     ForgetOlder,
+    /// Save a persona.
+    Save,
+    /// Delete a persona.
+    Delete,
     /// Do nothing.
     Cancel,
 }
@@ -232,8 +240,16 @@ impl Label {
             Self::Forget => "Forget me",
             Self::OptOut => "Do not read me",
             Self::ForgetOlder => "Forget what is older",
+            Self::Save => "Save",
+            Self::Delete => "Delete it",
             Self::Cancel => "Cancel",
         }
+    }
+}
+
+impl From<Editing> for Text {
+    fn from(editing: Editing) -> Self {
+        Self::Editing(editing)
     }
 }
 
@@ -263,7 +279,10 @@ impl Display for Text {
             Self::WholeServer => "That holds in the whole server. Leave the channel away.",
             Self::TooLarge => "That persona leaves my model no room for a conversation. Choose another one.",
             Self::Audit { decisions, requests } => return lists::audit(formatter, decisions, requests),
-            Self::Personas { all, here } => return lists::personas(formatter, all, here),
+            Self::Personas { all, here, missing } => {
+                return lists::personas(formatter, all, here, missing.as_ref());
+            }
+            Self::Editing(editing) => return editing.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }
@@ -350,7 +369,8 @@ pub fn is_asked(shown: &str) -> bool {
 
 impl Display for Kept {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
-        let Self { opted_out, messages, replies, requests, everything, days } = *self;
+        let Self { opted_out, counts, everything, days } = *self;
+        let Counts { messages, replies, requests, personas } = counts;
         if opted_out {
             formatter.write_str("I do not read what you write. `/privacy opt-in` changes that.\n")?;
         } else {
@@ -367,6 +387,10 @@ impl Display for Kept {
             counted(replies, "reply", "replies"),
             counted(requests, "note of", "notes of"),
         )?;
+        if personas > 0 {
+            let personas = counted(personas, "persona", "personas");
+            writeln!(formatter, "You have made {personas}; `/personas delete` takes them away.")?;
+        }
         match days {
             Some(days) => {
                 write!(formatter, "What is said here goes by itself after {}.", counted(days, "day", "days"))
@@ -380,7 +404,11 @@ impl Display for Kept {
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
     use super::*;
+    use crate::chat::MemberId;
+    use crate::chat::settings::Deed;
 
     #[test]
     fn dice_are_added_up_where_there_is_something_to_add() {
@@ -416,6 +444,26 @@ mod tests {
         assert_eq!(said(&asked.to_string()), None);
         assert!(is_asked(&asked.to_string()) && !is_asked("**Ada:** she ** asks **x:** y"));
         assert_eq!(said("Ada rolls 1d6: **3**"), None);
+    }
+
+    #[test]
+    fn the_audit_list_puts_facts_into_words_and_shows_what_was_written_before() {
+        let set = Deed::Set { setting: "admin_roles".to_owned(), value: json!(["7"]), channel: None };
+        let choice = Deed::Set { setting: "persona".to_owned(), value: json!("ada"), channel: Some(5) };
+        let rolled_back = Deed::RolledBack(PersonaId("ada".to_owned()), 2);
+        let before = Decision { at: 1, member: None, what: "set".to_owned(), about: "answers".to_owned() };
+        let mut decisions: Vec<Decision> =
+            [set, choice, rolled_back].iter().map(|deed| deed.decided(1, MemberId(2))).collect();
+        decisions.push(before);
+        let text = Text::Audit { decisions, requests: Vec::new() }.to_string();
+        for line in [
+            "<t:1:f> <@2> set admin_roles to <@&7>",
+            "<t:1:f> <@2> set persona to ada in <#5>",
+            "<t:1:f> <@2> went to version 2 of the persona `ada`",
+            "<t:1:f> Somebody set answers",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -94,17 +94,28 @@ pub(super) fn playable(config: &Config, persona: Arc<Persona>) -> Arc<Persona> {
     if config.model.path.is_some() {
         return persona;
     }
-    let wish = persona.card.sampling.or(config.sampling);
-    let needed = SamplingWish {
+    let mut persona = Arc::unwrap_or_clone(persona);
+    persona.card.sampling = understudied(persona.card.sampling.or(config.sampling)).or(persona.card.sampling);
+    Arc::new(persona)
+}
+
+/// How replies are sampled where a persona does not say it, such as one that members have made.
+pub(super) fn sampling(config: &Config) -> SamplingWish {
+    match &config.model.path {
+        Some(_) => config.sampling,
+        None => understudied(config.sampling).or(config.sampling),
+    }
+}
+
+/// What the understudy needs where this is wished.
+fn understudied(wish: SamplingWish) -> SamplingWish {
+    SamplingWish {
         temperature: wish.temperature.map(|temperature| temperature.min(UNDERSTUDY_TEMPERATURE)),
         repetition_penalty: Some(1.0),
         frequency_penalty: Some(0.0),
         presence_penalty: Some(0.0),
         ..SamplingWish::default()
-    };
-    let mut persona = Arc::unwrap_or_clone(persona);
-    persona.card.sampling = needed.or(persona.card.sampling);
-    Arc::new(persona)
+    }
 }
 
 /// How the settings want the model to be loaded.
@@ -141,6 +152,16 @@ mod tests {
             played("").temperature,
             config.sampling.temperature.map(|t| t.min(UNDERSTUDY_TEMPERATURE))
         );
+    }
+
+    #[test]
+    fn personas_that_members_make_suit_the_understudy_too() {
+        let mut config = Config::load(None).expect("the defaults are sound");
+        let wish = sampling(&config);
+        assert_eq!((wish.temperature, wish.repetition_penalty), (Some(UNDERSTUDY_TEMPERATURE), Some(1.0)));
+        assert_eq!(wish.max_tokens, config.sampling.max_tokens);
+        config.model.path = Some("model.gguf".into());
+        assert_eq!(sampling(&config), config.sampling);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::persona::import::{self, Spec};
 use crate::persona::lint::{Report, Setting, Severity, lint};
 use crate::persona::lorebook::Lorebook;
 use crate::persona::macros::{self, Context};
-use crate::persona::{EXTENSIONS, Kind, Library, Persona, load_file, load_lorebook, visible};
+use crate::persona::{EXTENSIONS, Kind, Library, Persona, PersonaId, load_file, load_lorebook, visible};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -225,9 +225,7 @@ fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// An id for a persona from elsewhere: its name in small letters and hyphens, or else that of its file.
 fn id_of(persona: &Persona) -> String {
-    let letters = persona.card.name.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ");
-    let id: Vec<&str> = letters.split_whitespace().collect();
-    if id.is_empty() { persona.id.0.clone() } else { id.join("-") }
+    PersonaId::of_name(&persona.card.name).map_or_else(|| persona.id.0.clone(), |id| id.0)
 }
 
 /// The persona in this form.

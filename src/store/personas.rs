@@ -1,11 +1,14 @@
-//! The personas of servers in tables and back.
+//! The personas of servers in tables and back, and who plays in direct messages.
 
-use sqlx::sqlite::SqliteRow;
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row as _, Sqlite, Transaction};
 
+use super::requests::{server, server_column};
+use super::settings::note;
 use super::{Store, StoreError};
-use crate::chat::settings::{Caps, PersonaVersion, ServerPersona};
-use crate::chat::{MemberId, ServerId};
+use crate::chat::settings::{Caps, Decision, Mark, PersonaDraft, PersonaVersion, ServerPersona};
+use crate::chat::{ChannelId, MemberId, ServerId};
 use crate::persona::PersonaId;
 
 /// What became of a persona that was to be saved. Nothing has changed unless it is [`Saved::Version`].
@@ -14,9 +17,18 @@ use crate::persona::PersonaId;
 pub enum Saved {
     /// It is this version now, and this version is played.
     Version(u64),
+    /// A persona that was to be new is there.
+    Taken,
+    /// Another version than the one that it was made from is played, or the persona is gone.
+    Changed,
     /// The server has as many personas as it may have, and this would be another one.
     TooManyPersonas {
         /// Most personas of a server.
+        most: usize,
+    },
+    /// The member has made as many personas as one may, and this would be another one.
+    TooManyOfTheirs {
+        /// Most personas of a member.
         most: usize,
     },
     /// The definitions of the server would be too long.
@@ -28,46 +40,76 @@ pub enum Saved {
     },
 }
 
+/// A server's persona with all that it takes to play it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Playable {
+    /// Which it is, and who may play it.
+    pub persona: ServerPersona,
+    /// The definition in the version that is played.
+    pub definition: String,
+    /// Its picture, a PNG file.
+    pub avatar: Option<Vec<u8>>,
+}
+
+/// Whom a member has chosen in their direct messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChosenAlone {
+    /// The direct messages.
+    pub channel: ChannelId,
+    /// Whose they are.
+    pub member: MemberId,
+    /// The server to which the persona belongs, if it belongs to one.
+    pub server: Option<ServerId>,
+    /// Whom.
+    pub persona: PersonaId,
+}
+
 impl Store {
     /// Writes down a new version of a server's persona, which is then the one that is played, and makes the persona where
-    /// there is none. `made` is in seconds since 1970. Versions beyond the cap go, the oldest first.
+    /// the draft says that it is new. Versions beyond the cap go, the oldest first. It stands in the server's audit list as this
+    /// decision, whose member is the author.
     ///
     /// # Errors
     /// A [`StoreError`].
     pub async fn save_persona(
         &self,
-        server: ServerId,
-        id: &PersonaId,
-        author: MemberId,
-        made: u64,
-        definition: &str,
+        of: ServerId,
+        draft: &PersonaDraft,
         caps: Caps,
+        decision: &Decision,
     ) -> Result<Saved, StoreError> {
-        let (server, author) = (server.0.cast_signed(), author.0.cast_signed());
+        let server = of.0.cast_signed();
+        let author = decision.member.map(|author| author.0.cast_signed());
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            // No number is given twice while the persona exists: whatever versions go, the newest one stays.
-            let greatest = "SELECT COALESCE(MAX(version), 0) AS greatest FROM persona_versions \
-                            WHERE server = $1 AND id = $2";
-            let greatest = sqlx::query(greatest).bind(server).bind(&id.0).fetch_one(&mut *writing).await?;
-            let greatest: i64 = greatest.try_get("greatest")?;
-            let personas = "SELECT COUNT(*) AS number FROM personas WHERE server = $1";
-            if greatest == 0 && number(&mut writing, personas, server).await? >= caps.personas {
+            if let Some(refused) = refused(&mut writing, server, draft, author, caps).await? {
                 writing.rollback().await?;
-                return Ok(Saved::TooManyPersonas { most: caps.personas });
+                return Ok(refused);
             }
-            let version = greatest + 1;
+            // No number is given twice while the persona exists: whatever versions go, the newest one stays.
+            let greatest = "SELECT COALESCE(MAX(version), 0) AS number FROM persona_versions \
+                            WHERE server = $1 AND id = $2";
+            let greatest = sqlx::query(greatest).bind(server).bind(&draft.id.0);
+            let version = greatest.fetch_one(&mut *writing).await?.try_get::<i64, _>("number")? + 1;
             // Whoever made the persona stays its creator.
-            let played = "INSERT INTO personas (server, id, creator, version) VALUES ($1, $2, $3, $4) \
-                          ON CONFLICT (server, id) DO UPDATE SET version = $4";
-            let played = sqlx::query(played).bind(server).bind(&id.0).bind(author).bind(version);
+            let played = "INSERT INTO personas (server, id, creator, version, adult, shared) \
+                          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (server, id) DO UPDATE SET version = $4, \
+                          adult = CASE WHEN $7 <> 0 AND adult = 0 THEN NULL ELSE adult END";
+            let played = sqlx::query(played).bind(server).bind(&draft.id.0).bind(author).bind(version);
+            let played = played.bind(draft.adult.map(i64::from)).bind(i64::from(draft.shared));
+            let played = played.bind(i64::from(draft.from_file));
             played.execute(&mut *writing).await?;
+            if let Some(avatar) = &draft.avatar {
+                let update = "UPDATE personas SET avatar = $3 WHERE server = $1 AND id = $2";
+                let update = sqlx::query(update).bind(server).bind(&draft.id.0).bind(avatar);
+                update.execute(&mut *writing).await?;
+            }
             let insert = "INSERT INTO persona_versions (server, id, version, author, made, definition) \
                           VALUES ($1, $2, $3, $4, $5, $6)";
-            let insert = sqlx::query(insert).bind(server).bind(&id.0).bind(version);
-            let insert = insert.bind(author).bind(made.cast_signed()).bind(definition);
+            let insert = sqlx::query(insert).bind(server).bind(&draft.id.0).bind(version);
+            let insert = insert.bind(author).bind(decision.at.cast_signed()).bind(&draft.definition);
             insert.execute(&mut *writing).await?;
-            drop_old_versions(&mut writing, server, id, caps.versions).await?;
+            drop_old_versions(&mut writing, server, &draft.id, caps.versions).await?;
             let bytes = "SELECT COALESCE(SUM(OCTET_LENGTH(definition)), 0) AS number FROM persona_versions \
                          WHERE server = $1";
             let have = number(&mut writing, bytes, server).await?;
@@ -76,6 +118,7 @@ impl Store {
                 writing.rollback().await?;
                 return Ok(Saved::TooManyBytes { have, most: caps.bytes });
             }
+            note(&mut writing, of, decision).await?;
             writing.commit().await.map(|()| Saved::Version(version.cast_unsigned()))
         };
         writing.await.map_err(|error| self.failed(&error))
@@ -86,11 +129,26 @@ impl Store {
     /// # Errors
     /// A [`StoreError`].
     pub async fn personas_of(&self, server: ServerId) -> Result<Vec<ServerPersona>, StoreError> {
-        let select = "SELECT id, creator, version FROM personas WHERE server = $1 ORDER BY id";
+        let select = "SELECT * FROM personas WHERE server = $1 ORDER BY id";
         let select = sqlx::query(select).bind(server.0.cast_signed());
         let read = async {
             let rows = select.fetch_all(&self.reader).await?;
             rows.iter().map(persona).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The personas of a server with all that it takes to play them, ordered by id.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn playable_personas_of(&self, server: ServerId) -> Result<Vec<Playable>, StoreError> {
+        let select = "SELECT personas.*, definition FROM personas JOIN persona_versions USING (server, id, version) \
+                      WHERE server = $1 ORDER BY id";
+        let select = sqlx::query(select).bind(server.0.cast_signed());
+        let read = async {
+            let rows = select.fetch_all(&self.reader).await?;
+            rows.iter().map(playable).collect::<Result<_, sqlx::Error>>()
         };
         read.await.map_err(|error| self.failed(&error))
     }
@@ -114,27 +172,8 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// The definition of a server's persona in the version that is played, if there is such a persona.
-    ///
-    /// # Errors
-    /// A [`StoreError`].
-    pub async fn persona_definition(
-        &self,
-        server: ServerId,
-        id: &PersonaId,
-    ) -> Result<Option<String>, StoreError> {
-        let select = "SELECT definition FROM persona_versions JOIN personas USING (server, id, version) \
-                      WHERE server = $1 AND id = $2";
-        let select = sqlx::query(select).bind(server.0.cast_signed()).bind(&id.0);
-        let read = async {
-            let row = select.fetch_optional(&self.reader).await?;
-            row.map(|row| row.try_get::<String, _>("definition")).transpose()
-        };
-        read.await.map_err(|error| self.failed(&error))
-    }
-
-    /// From now on another version of a server's persona is played. False, and nothing has changed, where there is no such
-    /// version.
+    /// From now on another version of a server's persona is played, which stands in the audit list as this decision. False, and
+    /// nothing has changed, where there is no such version.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -143,33 +182,137 @@ impl Store {
         server: ServerId,
         id: &PersonaId,
         version: u64,
+        decision: &Decision,
     ) -> Result<bool, StoreError> {
         let update = "UPDATE personas SET version = $3 WHERE server = $1 AND id = $2 AND EXISTS \
                       (SELECT 1 FROM persona_versions WHERE server = $1 AND id = $2 AND version = $3)";
         let update = sqlx::query(update).bind(server.0.cast_signed()).bind(&id.0).bind(version.cast_signed());
+        self.decide(server, update, decision).await
+    }
+
+    /// Says something of a server's persona beside its text, which stands in the audit list as this decision. False where there
+    /// is no such persona.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn mark_persona(
+        &self,
+        server: ServerId,
+        id: &PersonaId,
+        mark: &Mark,
+        decision: &Decision,
+    ) -> Result<bool, StoreError> {
+        let (of, id) = (server.0.cast_signed(), &id.0);
+        let update = match mark {
+            Mark::Adult(adult) => {
+                let update = "UPDATE personas SET adult = $3 WHERE server = $1 AND id = $2";
+                sqlx::query(update).bind(of).bind(id).bind(i64::from(*adult))
+            }
+            Mark::Shared(shared) => {
+                let update = "UPDATE personas SET shared = $3 WHERE server = $1 AND id = $2";
+                sqlx::query(update).bind(of).bind(id).bind(i64::from(*shared))
+            }
+            Mark::Avatar(avatar) => {
+                let update = "UPDATE personas SET avatar = $3 WHERE server = $1 AND id = $2";
+                sqlx::query(update).bind(of).bind(id).bind(avatar.as_deref())
+            }
+        };
+        self.decide(server, update, decision).await
+    }
+
+    /// Deletes a server's persona with all of its versions, which stands in the audit list as this decision. False where there
+    /// is none.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn delete_persona(
+        &self,
+        server: ServerId,
+        id: &PersonaId,
+        decision: &Decision,
+    ) -> Result<bool, StoreError> {
+        // The versions go with the persona that they refer to.
+        let delete = sqlx::query("DELETE FROM personas WHERE server = $1 AND id = $2");
+        self.decide(server, delete.bind(server.0.cast_signed()).bind(&id.0), decision).await
+    }
+
+    /// Makes a change, and notes the decision when it has changed something. Whether it has.
+    async fn decide(
+        &self,
+        server: ServerId,
+        change: Query<'_, Sqlite, SqliteArguments>,
+        decision: &Decision,
+    ) -> Result<bool, StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let updated = update.execute(&mut *writing).await?;
-            writing.commit().await.map(|()| updated.rows_affected() > 0)
+            let has_changed = change.execute(&mut *writing).await?.rows_affected() > 0;
+            if has_changed {
+                note(&mut writing, server, decision).await?;
+            }
+            writing.commit().await.map(|()| has_changed)
         };
         writing.await.map_err(|error| self.failed(&error))
     }
 
-    /// Deletes a server's persona with all of its versions. False where there is none.
+    /// Writes down whom a member has chosen in their direct messages.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn delete_persona(&self, server: ServerId, id: &PersonaId) -> Result<bool, StoreError> {
-        // The versions go with the persona that they refer to.
-        let delete = sqlx::query("DELETE FROM personas WHERE server = $1 AND id = $2");
-        let delete = delete.bind(server.0.cast_signed()).bind(&id.0);
-        let writing = async {
-            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let deleted = delete.execute(&mut *writing).await?;
-            writing.commit().await.map(|()| deleted.rows_affected() > 0)
-        };
-        writing.await.map_err(|error| self.failed(&error))
+    pub async fn choose_alone(&self, chosen: &ChosenAlone) -> Result<(), StoreError> {
+        let insert = "INSERT INTO chosen_alone (channel, member, server, persona) VALUES ($1, $2, $3, $4) \
+                      ON CONFLICT (channel) DO UPDATE SET member = $2, server = $3, persona = $4";
+        let insert =
+            sqlx::query(insert).bind(chosen.channel.0.cast_signed()).bind(chosen.member.0.cast_signed());
+        let insert = insert.bind(server_column(chosen.server)).bind(&chosen.persona.0);
+        insert.execute(&self.writer).await.map(drop).map_err(|error| self.failed(&error))
     }
+
+    /// Takes back whom a member has chosen in their direct messages.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn choose_nobody(&self, channel: ChannelId) -> Result<(), StoreError> {
+        let delete = sqlx::query("DELETE FROM chosen_alone WHERE channel = $1").bind(channel.0.cast_signed());
+        delete.execute(&self.writer).await.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Whom members have chosen in their direct messages.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn chosen_alone(&self) -> Result<Vec<ChosenAlone>, StoreError> {
+        let read = async {
+            let rows = sqlx::query("SELECT * FROM chosen_alone").fetch_all(&self.reader).await?;
+            rows.iter().map(chosen).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+}
+
+/// Why a draft is not saved, if it is not: it was made from another version, or would be one persona too many.
+async fn refused(
+    writing: &mut Transaction<'_, Sqlite>,
+    server: i64,
+    draft: &PersonaDraft,
+    author: Option<i64>,
+    caps: Caps,
+) -> Result<Option<Saved>, sqlx::Error> {
+    let played = "SELECT version FROM personas WHERE server = $1 AND id = $2";
+    let played = sqlx::query(played).bind(server).bind(&draft.id.0).fetch_optional(&mut **writing).await?;
+    let played = played.map(|row| row.try_get::<i64, _>("version")).transpose()?;
+    match (played.map(i64::cast_unsigned), draft.over) {
+        (Some(_), None) => return Ok(Some(Saved::Taken)),
+        (played, Some(_)) => return Ok((played != draft.over).then_some(Saved::Changed)),
+        (None, None) => {}
+    }
+    let all = "SELECT COUNT(*) AS number FROM personas WHERE server = $1";
+    if number(writing, all, server).await? >= caps.personas {
+        return Ok(Some(Saved::TooManyPersonas { most: caps.personas }));
+    }
+    let theirs = "SELECT COUNT(*) AS number FROM personas WHERE server = $1 AND creator = $2";
+    let theirs = sqlx::query(theirs).bind(server).bind(author).fetch_one(&mut **writing).await?;
+    let theirs = usize::try_from(theirs.try_get::<i64, _>("number")?).unwrap_or(usize::MAX);
+    Ok((theirs >= caps.of_member).then_some(Saved::TooManyOfTheirs { most: caps.of_member }))
 }
 
 /// Keeps the newest versions of a persona. The newest one is played at this moment, so it stays whatever the cap is.
@@ -202,6 +345,22 @@ fn persona(row: &SqliteRow) -> Result<ServerPersona, sqlx::Error> {
         id: PersonaId(row.try_get("id")?),
         creator: member(row, "creator")?,
         version: row.try_get::<i64, _>("version")?.cast_unsigned(),
+        shared: row.try_get::<i64, _>("shared")? != 0,
+        adult: row.try_get::<Option<i64>, _>("adult")?.map(|adult| adult != 0),
+    })
+}
+
+fn playable(row: &SqliteRow) -> Result<Playable, sqlx::Error> {
+    let (definition, avatar) = (row.try_get("definition")?, row.try_get("avatar")?);
+    Ok(Playable { persona: persona(row)?, definition, avatar })
+}
+
+fn chosen(row: &SqliteRow) -> Result<ChosenAlone, sqlx::Error> {
+    Ok(ChosenAlone {
+        channel: ChannelId(row.try_get::<i64, _>("channel")?.cast_unsigned()),
+        member: MemberId(row.try_get::<i64, _>("member")?.cast_unsigned()),
+        server: server(row)?,
+        persona: PersonaId(row.try_get("persona")?),
     })
 }
 
@@ -239,9 +398,29 @@ mod tests {
         PersonaId(name.to_owned())
     }
 
-    /// Bob saves a persona.
+    fn decided(at: u64, by: MemberId) -> Decision {
+        Decision { at, member: Some(by), what: "saved".to_owned(), about: "a persona".to_owned() }
+    }
+
+    fn draft(name: &str, over: Option<u64>, definition: &str) -> PersonaDraft {
+        let definition = definition.to_owned();
+        let (shared, adult, from_file) = (false, None, false);
+        PersonaDraft { id: id(name), over, definition, avatar: None, shared, adult, from_file }
+    }
+
+    /// The version that is played, if there is such a persona.
+    async fn version_of(store: &Store, server: ServerId, name: &str) -> Option<u64> {
+        personas(store, server)
+            .await
+            .iter()
+            .find(|persona| persona.id.0 == name)
+            .map(|persona| persona.version)
+    }
+
+    /// Bob saves a persona over the version that is played.
     async fn save(store: &Store, server: ServerId, name: &str, definition: &str, caps: Caps) -> Saved {
-        store.save_persona(server, &id(name), BOB, 7, definition, caps).await.expect("it is written")
+        let draft = draft(name, version_of(store, server, name).await, definition);
+        store.save_persona(server, &draft, caps, &decided(7, BOB)).await.expect("it is written")
     }
 
     async fn versions(store: &Store, server: ServerId, name: &str) -> Vec<PersonaVersion> {
@@ -257,11 +436,16 @@ mod tests {
     }
 
     async fn played(store: &Store, server: ServerId, name: &str) -> Option<String> {
-        store.persona_definition(server, &id(name)).await.expect("it is read")
+        let all = store.playable_personas_of(server).await.expect("they are read");
+        all.into_iter().find(|playable| playable.persona.id.0 == name).map(|playable| playable.definition)
+    }
+
+    async fn delete(store: &Store, server: ServerId, name: &str) -> bool {
+        store.delete_persona(server, &id(name), &decided(9, BOB)).await.expect("it is written")
     }
 
     async fn play(store: &Store, server: ServerId, name: &str, version: u64) -> bool {
-        store.play_version(server, &id(name), version).await.expect("it is written")
+        store.play_version(server, &id(name), version, &decided(8, BOB)).await.expect("it is written")
     }
 
     #[tokio::test]
@@ -270,7 +454,8 @@ mod tests {
         let store = open(&directory).await;
         assert_eq!(personas(&store, SERVER).await, []);
         assert_eq!(played(&store, SERVER, "ada").await, None);
-        let first = store.save_persona(SERVER, &id("ada"), ANN, u64::MAX, "one", Caps::default()).await;
+        let first = draft("ada", None, "one");
+        let first = store.save_persona(SERVER, &first, Caps::default(), &decided(u64::MAX, ANN)).await;
         assert_eq!(first.expect("it is written"), Saved::Version(1));
         assert_eq!(save(&store, SERVER, "ada", "two", Caps::default()).await, Saved::Version(2));
         let kept = [
@@ -282,7 +467,8 @@ mod tests {
         let store = open(&directory).await;
         assert_eq!(versions(&store, SERVER, "ada").await, kept);
         assert_eq!(played(&store, SERVER, "ada").await.as_deref(), Some("two"));
-        let creator_stays = ServerPersona { id: id("ada"), creator: Some(ANN), version: 2 };
+        let creator_stays =
+            ServerPersona { id: id("ada"), creator: Some(ANN), version: 2, shared: false, adult: None };
         assert_eq!(personas(&store, SERVER).await, [creator_stays]);
     }
 
@@ -323,7 +509,7 @@ mod tests {
         // Those that are there may change, and other servers have their own.
         assert_eq!(save(&store, SERVER, "ada", "two", caps).await, Saved::Version(2));
         assert_eq!(save(&store, OTHER, "joe", "one", caps).await, Saved::Version(1));
-        assert!(store.delete_persona(SERVER, &id("eve")).await.expect("it is deleted"));
+        assert!(delete(&store, SERVER, "eve").await);
         assert_eq!(save(&store, SERVER, "joe", "one", caps).await, Saved::Version(1));
     }
 
@@ -379,8 +565,8 @@ mod tests {
             let _ = save(&store, SERVER, "ada", definition, Caps::default()).await;
         }
         let _ = save(&store, SERVER, "eve", "one", Caps::default()).await;
-        assert!(store.delete_persona(SERVER, &id("ada")).await.expect("it is deleted"));
-        assert!(!store.delete_persona(SERVER, &id("ada")).await.expect("there is none"));
+        assert!(delete(&store, SERVER, "ada").await);
+        assert!(!delete(&store, SERVER, "ada").await);
         assert_eq!(versions(&store, SERVER, "ada").await, []);
         assert_eq!(played(&store, SERVER, "ada").await, None);
         assert_eq!(numbers(&store, "eve").await, [1]);
@@ -398,11 +584,104 @@ mod tests {
         assert_eq!(versions(&store, OTHER, "ada").await, []);
         assert_eq!(played(&store, OTHER, "ada").await, None);
         assert!(!play(&store, OTHER, "ada", 1).await);
-        assert!(!store.delete_persona(OTHER, &id("ada")).await.expect("there is none"));
+        assert!(!delete(&store, OTHER, "ada").await);
         assert_eq!(save(&store, OTHER, "ada", "theirs", Caps::default()).await, Saved::Version(1));
         assert_eq!(played(&store, OTHER, "ada").await.as_deref(), Some("theirs"));
         assert_eq!(played(&store, SERVER, "ada").await.as_deref(), Some("two"));
-        assert!(store.delete_persona(OTHER, &id("ada")).await.expect("it is deleted"));
+        assert!(delete(&store, OTHER, "ada").await);
         assert_eq!(numbers(&store, "ada").await, [2, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_was_made_from_another_version_is_not_saved() {
+        let directory = directory();
+        let store = open(&directory).await;
+        for definition in ["one", "two"] {
+            let _ = save(&store, SERVER, "ada", definition, Caps::default()).await;
+        }
+        let lines = store.decisions(SERVER, 10).await.expect("they are read").len();
+        for (over, expected) in [(None, Saved::Taken), (Some(1), Saved::Changed), (Some(3), Saved::Changed)] {
+            let late = draft("ada", over, "late");
+            let saved = store.save_persona(SERVER, &late, Caps::default(), &decided(7, BOB)).await;
+            assert_eq!(saved.expect("it is read"), expected);
+        }
+        let gone = draft("eve", Some(1), "late");
+        let saved = store.save_persona(SERVER, &gone, Caps::default(), &decided(7, BOB)).await;
+        assert_eq!(saved.expect("it is read"), Saved::Changed);
+        assert_eq!(played(&store, SERVER, "ada").await.as_deref(), Some("two"));
+        assert_eq!(lines, 2);
+        assert_eq!(store.decisions(SERVER, 10).await.expect("they are read").len(), lines);
+    }
+
+    #[tokio::test]
+    async fn a_member_makes_no_more_than_their_share() {
+        let directory = directory();
+        let store = open(&directory).await;
+        let caps = Caps { of_member: 1, ..Caps::default() };
+        assert_eq!(save(&store, SERVER, "ada", "one", caps).await, Saved::Version(1));
+        assert_eq!(save(&store, SERVER, "eve", "one", caps).await, Saved::TooManyOfTheirs { most: 1 });
+        // What is theirs may change, others have their own share, and so have other servers.
+        assert_eq!(save(&store, SERVER, "ada", "two", caps).await, Saved::Version(2));
+        assert_eq!(save(&store, OTHER, "eve", "one", caps).await, Saved::Version(1));
+        let hers = draft("eve", None, "one");
+        let saved = store.save_persona(SERVER, &hers, caps, &decided(7, ANN)).await;
+        assert_eq!(saved.expect("it is written"), Saved::Version(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_a_persona_stays_and_stands_in_the_audit_list() {
+        let directory = directory();
+        let store = open(&directory).await;
+        let _ = save(&store, SERVER, "ada", "one", Caps::default()).await;
+        let picture = vec![1, 2, 3];
+        for mark in [Mark::Adult(false), Mark::Shared(true), Mark::Avatar(Some(picture.clone()))] {
+            let marked = store.mark_persona(SERVER, &id("ada"), &mark, &decided(8, ANN)).await;
+            assert!(marked.expect("it is written"));
+            let nobody = store.mark_persona(OTHER, &id("ada"), &mark, &decided(8, ANN)).await;
+            assert!(!nobody.expect("it is read"), "another server's persona is not found");
+        }
+        // A new version leaves them as they are.
+        let _ = save(&store, SERVER, "ada", "two", Caps::default()).await;
+        let all = store.playable_personas_of(SERVER).await.expect("they are read");
+        assert_eq!((all[0].persona.adult, all[0].persona.shared), (Some(false), true));
+        assert_eq!(all[0].avatar, Some(picture));
+        // But of a file nobody has said that it is not for adults.
+        let file = PersonaDraft { from_file: true, ..draft("ada", Some(2), "three") };
+        let saved = store.save_persona(SERVER, &file, Caps::default(), &decided(7, BOB)).await;
+        assert_eq!(saved.expect("it is written"), Saved::Version(3));
+        assert_eq!(personas(&store, SERVER).await[0].adult, None);
+        let mark = Mark::Avatar(None);
+        assert!(
+            store.mark_persona(SERVER, &id("ada"), &mark, &decided(8, ANN)).await.expect("it is written")
+        );
+        assert_eq!(store.playable_personas_of(SERVER).await.expect("they are read")[0].avatar, None);
+        assert_eq!(store.decisions(SERVER, 10).await.expect("they are read").len(), 7);
+        assert_eq!(store.decisions(OTHER, 10).await.expect("they are read"), []);
+    }
+
+    #[tokio::test]
+    async fn members_choose_in_their_direct_messages_until_they_are_forgotten() {
+        let directory = directory();
+        let store = open(&directory).await;
+        let choose = |channel, member, server, name: &str| ChosenAlone {
+            channel: ChannelId(channel),
+            member,
+            server,
+            persona: id(name),
+        };
+        let hers = choose(u64::MAX, ANN, Some(SERVER), "ada");
+        let his = choose(2, BOB, None, "hermes");
+        for chosen in [&choose(2, BOB, Some(OTHER), "ada"), &his, &hers] {
+            store.choose_alone(chosen).await.expect("it is written");
+        }
+        let mut chosen = store.chosen_alone().await.expect("it is read");
+        chosen.sort_by_key(|chosen| chosen.member);
+        assert_eq!(chosen, [his.clone(), hers]);
+        let export = store.export_member(ANN).await.expect("it is read");
+        assert_eq!(export["personas_chosen"][0]["persona"], "ada");
+        store.forget_member(ANN).await.expect("she is forgotten");
+        assert_eq!(store.chosen_alone().await.expect("it is read"), [his]);
+        store.choose_nobody(ChannelId(2)).await.expect("it is written");
+        assert_eq!(store.chosen_alone().await.expect("it is read"), []);
     }
 }

@@ -1,5 +1,7 @@
 //! What members and servers may ask of what is written down: to have it, to have it forgotten, and not to be read.
 
+use base64::Engine as _;
+use base64::engine::general_purpose;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
@@ -8,6 +10,7 @@ use super::conversations::{number, optional};
 use super::requests::{server, server_column};
 use super::{Store, StoreError};
 use crate::chat::history::ConversationId;
+use crate::chat::request::Counts;
 use crate::chat::{MemberId, ServerId};
 
 /// The conversations that a member has spoken in.
@@ -22,7 +25,7 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
                           AND requests.server = 0 AND channels.channel = requests.channel)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
-pub(super) const FORGET: [&str; 9] = [
+pub(super) const FORGET: [&str; 10] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
      WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)",
@@ -33,7 +36,14 @@ pub(super) const FORGET: [&str; 9] = [
     "UPDATE personas SET creator = NULL WHERE creator = $1",
     "UPDATE persona_versions SET author = NULL WHERE author = $1",
     "UPDATE audit SET member = NULL WHERE member = $1",
+    "DELETE FROM chosen_alone WHERE member = $1",
 ];
+
+/// What a member has said.
+pub(super) const SAID: &str = "SELECT turns.*, variants.text, channels.channel, channels.server FROM turns \
+     JOIN variants ON variants.conversation = turns.conversation AND variants.turn = turns.id \
+     JOIN channels ON channels.conversation = turns.conversation \
+     WHERE turns.member = $1 ORDER BY turns.said, turns.conversation, turns.id";
 
 /// What personas have said to a member; it is forgotten with them.
 pub(super) const SAID_TO: &str = "SELECT turns.trigger_message, turns.said, turns.name, variants.text, channels.channel, \
@@ -58,10 +68,11 @@ const FORGET_SOME: [(&str, i64); 2] = [
 ];
 
 /// What is kept of a server beside its conversations and what was asked there.
-const FORGET_SERVER: [&str; 5] = [
+const FORGET_SERVER: [&str; 6] = [
     "DELETE FROM channels WHERE server = $1",
     "DELETE FROM settings WHERE server = $1",
     "DELETE FROM personas WHERE server = $1",
+    "DELETE FROM chosen_alone WHERE server = $1 AND server <> 0",
     "DELETE FROM audit WHERE server = $1",
     "DELETE FROM servers_left WHERE server = $1",
 ];
@@ -108,12 +119,8 @@ impl Store {
         let id = member.0.cast_signed();
         let reading = async {
             let mut reading = self.reader.begin().await?;
-            let said = "SELECT turns.*, variants.text, channels.channel, channels.server FROM turns \
-                        JOIN variants ON variants.conversation = turns.conversation AND variants.turn = turns.id \
-                        JOIN channels ON channels.conversation = turns.conversation \
-                        WHERE turns.member = $1 ORDER BY turns.said, turns.conversation, turns.id";
             let mut messages = Vec::new();
-            for row in sqlx::query(said).bind(id).fetch_all(&mut *reading).await? {
+            for row in sqlx::query(SAID).bind(id).fetch_all(&mut *reading).await? {
                 messages.push(json!({
                     "channel": number(&row, "channel")?.to_string(),
                     "server": server(&row)?.map(|server| server.0.to_string()),
@@ -139,14 +146,6 @@ impl Store {
             for row in sqlx::query(named).bind(id).fetch_all(&mut *reading).await? {
                 called.push(row.try_get("name")?);
             }
-            let created = "SELECT server, id FROM personas WHERE creator = $1 ORDER BY server, id";
-            let mut created_personas = Vec::new();
-            for row in sqlx::query(created).bind(id).fetch_all(&mut *reading).await? {
-                created_personas.push(json!({
-                    "server": number(&row, "server")?.to_string(),
-                    "persona": row.try_get::<String, _>("id")?,
-                }));
-            }
             let asked = "SELECT * FROM requests WHERE member = $1 ORDER BY asked, message";
             let mut requests = Vec::new();
             for row in sqlx::query(asked).bind(id).fetch_all(&mut *reading).await? {
@@ -158,17 +157,6 @@ impl Store {
                     "outcome": row.try_get::<String, _>("outcome")?,
                     "milliseconds": number(&row, "took")?,
                     "tokens": number(&row, "tokens")?,
-                }));
-            }
-            let made = "SELECT * FROM persona_versions WHERE author = $1 ORDER BY server, id, version";
-            let mut personas = Vec::new();
-            for row in sqlx::query(made).bind(id).fetch_all(&mut *reading).await? {
-                personas.push(json!({
-                    "server": number(&row, "server")?.to_string(),
-                    "persona": row.try_get::<String, _>("id")?,
-                    "version": number(&row, "version")?,
-                    "made": number(&row, "made")?,
-                    "definition": row.try_get::<String, _>("definition")?,
                 }));
             }
             let decided = "SELECT * FROM audit WHERE member = $1 ORDER BY id";
@@ -184,6 +172,7 @@ impl Store {
             let out = "SELECT since FROM opted_out WHERE member = $1";
             let out = sqlx::query(out).bind(id).fetch_optional(&mut *reading).await?;
             let out = out.map(|row| number(&row, "since")).transpose()?;
+            let [created, written, chosen] = personas_of(&mut reading, id).await?;
             Ok(json!({
                 "member": member.0.to_string(),
                 "opted_out_since": out,
@@ -191,12 +180,34 @@ impl Store {
                 "messages": messages,
                 "replies": replies,
                 "requests": requests,
-                "personas_created": created_personas,
-                "personas_written": personas,
+                "personas_created": created,
+                "personas_written": written,
+                "personas_chosen": chosen,
                 "decisions": decisions,
             }))
         };
         reading.await.map_err(|error: sqlx::Error| self.failed(&error))
+    }
+
+    /// How much is kept of a member.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn count_member(&self, member: MemberId) -> Result<Counts, StoreError> {
+        let counting = async {
+            let mut reading = self.reader.begin().await?;
+            let mut counts = [0; 4];
+            let asked = "SELECT message FROM requests WHERE member = $1";
+            let made = "SELECT id FROM personas WHERE creator = $1";
+            for (count, what) in counts.iter_mut().zip([SAID, SAID_TO, asked, made]) {
+                let select = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) AS number FROM ({what}) AS kept"));
+                let row = sqlx::query(select).bind(member.0.cast_signed()).fetch_one(&mut *reading).await?;
+                *count = usize::try_from(number(&row, "number")?).unwrap_or(usize::MAX);
+            }
+            let [messages, replies, requests, personas] = counts;
+            Ok(Counts { messages, replies, requests, personas })
+        };
+        counting.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
     /// Writes down that a member does not want to be read, or does again.
@@ -409,6 +420,43 @@ impl Store {
         };
         emptied.await.map_err(|error| self.failed(&error))
     }
+}
+
+/// The personas that a member has made, the versions that they have written, and whom they have chosen in direct messages.
+async fn personas_of(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Vec<Value>; 3], sqlx::Error> {
+    let created = "SELECT * FROM personas WHERE creator = $1 ORDER BY server, id";
+    let mut personas = Vec::new();
+    for row in sqlx::query(created).bind(id).fetch_all(&mut **reading).await? {
+        let avatar: Option<Vec<u8>> = row.try_get("avatar")?;
+        personas.push(json!({
+            "server": number(&row, "server")?.to_string(),
+            "persona": row.try_get::<String, _>("id")?,
+            "adult": optional(&row, "adult")?.map(|adult| adult != 0),
+            "shared": number(&row, "shared")? != 0,
+            "avatar": avatar.map(|avatar| general_purpose::STANDARD.encode(avatar)),
+        }));
+    }
+    let written = "SELECT * FROM persona_versions WHERE author = $1 ORDER BY server, id, version";
+    let mut versions = Vec::new();
+    for row in sqlx::query(written).bind(id).fetch_all(&mut **reading).await? {
+        versions.push(json!({
+            "server": number(&row, "server")?.to_string(),
+            "persona": row.try_get::<String, _>("id")?,
+            "version": number(&row, "version")?,
+            "made": number(&row, "made")?,
+            "definition": row.try_get::<String, _>("definition")?,
+        }));
+    }
+    let chosen = "SELECT * FROM chosen_alone WHERE member = $1 ORDER BY channel";
+    let mut choices = Vec::new();
+    for row in sqlx::query(chosen).bind(id).fetch_all(&mut **reading).await? {
+        choices.push(json!({
+            "channel": number(&row, "channel")?.to_string(),
+            "server": server(&row)?.map(|server| server.0.to_string()),
+            "persona": row.try_get::<String, _>("persona")?,
+        }));
+    }
+    Ok([personas, versions, choices])
 }
 
 /// Forgets a conversation in which nothing was said.

@@ -94,7 +94,7 @@ impl Store {
 }
 
 /// Adds a line to a server's audit list.
-async fn note(
+pub(super) async fn note(
     writing: &mut Transaction<'_, Sqlite>,
     server: ServerId,
     decision: &Decision,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mummer::chat::history::{TurnKind, TurnState};
 use mummer::chat::notice::Notice;
-use mummer::chat::text::{Label, Text};
+use mummer::chat::text::{Editing, Label, Text};
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
 use serde_json::{Value, json};
@@ -361,11 +361,12 @@ async fn a_reply_is_explained_and_its_lore_to_admins_alone() {
     assert!(told.content().contains("```") && told.content().contains("description"), "{}", told.content());
 }
 
-/// Everybody who may meet the bot.
+/// Everybody who may meet the bot; the creator has made the persona `ada`, and is an ordinary member beside that.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Who {
     Member,
     Moderator,
+    Creator,
     Admin,
     Alone,
 }
@@ -376,13 +377,31 @@ async fn everybody_may_do_what_is_theirs() {
     let (_directory, store, stage) = began().await;
     let discord = &stage.discord;
     let (general, bob) = (discord.channel("general"), discord.member("Bob"));
+    let writers = discord.role("Writers");
+    discord.empower(bob, Permissions::MANAGE_GUILD);
+    let let_them = [("setting", json!("persona_creators")), ("value", json!(format!("<@&{writers}>")))];
+    discord.answer_to(discord.use_command(general, bob, "settings set", &let_them)).await;
     talk(&stage, &store, general, bob, "I keep bees").await;
-    let commands: &[(&str, &[(&str, &str)])] = &[
-        ("ask", &[("question", "why?")]),
+    let ada = ("persona", json!("ada"));
+    let on_ada = [ada.clone()];
+    let card = b"name = 'Eve'\ndescription = 'An engineer.'\n";
+    let commands: &[(&str, &[(&str, Value)])] = &[
+        ("ask", &[("question", json!("why?"))]),
         ("audit", &[]),
         ("help", &[]),
         ("persona list", &[]),
-        ("persona show", &[("persona", "hermes")]),
+        ("persona show", &[("persona", json!("hermes"))]),
+        ("persona use", &[("persona", json!("hermes"))]),
+        ("personas create", &[]),
+        ("personas edit", &on_ada),
+        ("personas import", &[("file", discord.upload("eve.toml", card))]),
+        ("personas export", &on_ada),
+        ("personas versions", &on_ada),
+        ("personas rollback", &[ada.clone(), ("version", json!(1))]),
+        ("personas avatar", &on_ada),
+        ("personas adult", &[ada.clone(), ("adult", json!(false))]),
+        ("personas share", &[ada.clone(), ("shared", json!(false))]),
+        ("personas delete", &on_ada),
         ("privacy show", &[]),
         ("privacy export", &[]),
         ("privacy forget-me", &[]),
@@ -390,42 +409,69 @@ async fn everybody_may_do_what_is_theirs() {
         ("privacy opt-in", &[]),
         ("queue", &[]),
         ("reset", &[]),
-        ("roll", &[("dice", "d6")]),
-        ("say", &[("text", "hello")]),
+        ("roll", &[("dice", json!("d6"))]),
+        ("say", &[("text", json!("hello"))]),
         ("settings show", &[]),
-        ("settings set", &[("setting", "retention_days"), ("value", "30")]),
-        ("settings reset", &[("setting", "retention_days")]),
+        ("settings set", &[("setting", json!("retention_days")), ("value", json!("30"))]),
+        ("settings reset", &[("setting", json!("retention_days"))]),
         ("stop", &[]),
         ("why", &[]),
     ];
     let covered: Vec<String> = commands.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(covered, names(&discord.registered().await), "a command that nobody has tried");
-    for who in [Who::Member, Who::Moderator, Who::Admin, Who::Alone] {
+    for who in [Who::Creator, Who::Member, Who::Moderator, Who::Admin, Who::Alone] {
         let user = discord.member(&format!("{who:?}"));
         let channel = if who == Who::Alone { discord.direct(user) } else { general };
         match who {
             Who::Moderator => discord.empower(user, Permissions::MANAGE_MESSAGES),
             Who::Admin => discord.empower(user, Permissions::ADMINISTRATOR),
+            Who::Creator => {
+                discord.give_role(user, writers);
+                let form = discord.form(discord.use_command(channel, user, "personas create", &[])).await;
+                let form = form.with("name", "Ada").with("description", "An engineer.");
+                discord.answer_to(discord.submit(channel, user, &form)).await;
+            }
             Who::Member | Who::Alone => {}
         }
         for (command, options) in commands {
-            let options: Vec<(&str, Value)> =
-                options.iter().map(|(name, value)| (*name, json!(value))).collect();
-            let answer = discord.answer_to(discord.use_command(channel, user, command, &options)).await;
-            let for_admins = *command == "audit" || command.starts_with("settings");
-            let expected = match who {
-                Who::Member if *command == "reset" => Some(Text::OthersHaveSpoken),
-                Who::Member | Who::Moderator if for_admins => Some(Text::NotAdmin),
-                Who::Alone if for_admins => Some(Text::ServersOnly),
-                Who::Member | Who::Moderator | Who::Admin | Who::Alone => None,
-            };
-            let refusals = [Text::OthersHaveSpoken, Text::NotAdmin, Text::ServersOnly];
+            let interaction = discord.use_command(channel, user, command, options);
+            let expected = expected(who, command);
+            let opens_a_form = ["personas create", "personas edit"].contains(command);
+            if opens_a_form && expected.is_none() {
+                discord.form(interaction).await;
+                continue;
+            }
+            let answer = discord.answer_to(interaction).await;
+            let refusals = [
+                Text::OthersHaveSpoken,
+                Text::NotAdmin,
+                Text::ServersOnly,
+                Editing::NotModerator.into(),
+                Editing::NotCreator.into(),
+                Editing::NoneOfYours.into(),
+            ];
             let refused = refusals.into_iter().find(|text| answer.content() == text.to_string());
-            assert_eq!(refused, expected, "{who:?} {command}");
+            assert_eq!(refused, expected, "{who:?} {command}: {}", answer.content());
             let for_all = ["ask", "roll", "say"].contains(command);
             assert_eq!(is_whispered(&answer), !for_all, "{who:?} {command}: {}", answer.content());
             stage.idle().await;
         }
+    }
+}
+
+/// With what a command is refused, if it is.
+fn expected(who: Who, command: &str) -> Option<Text> {
+    let for_admins = command == "audit" || command == "personas share" || command.starts_with("settings");
+    let for_creators = ["personas create", "personas import"].contains(&command);
+    let for_editors = command.starts_with("personas") && !for_creators;
+    match who {
+        Who::Alone if for_admins || for_creators || for_editors => Some(Text::ServersOnly),
+        Who::Member | Who::Moderator | Who::Creator if for_admins => Some(Text::NotAdmin),
+        Who::Member | Who::Creator if command == "reset" => Some(Text::OthersHaveSpoken),
+        Who::Member | Who::Creator if command == "persona use" => Some(Editing::NotModerator.into()),
+        Who::Member | Who::Moderator if for_creators => Some(Editing::NotCreator.into()),
+        Who::Member | Who::Moderator if for_editors => Some(Editing::NoneOfYours.into()),
+        _ => None,
     }
 }
 

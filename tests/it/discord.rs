@@ -10,6 +10,7 @@ mod actions;
 mod answers;
 mod events;
 mod faults;
+mod files;
 mod gateway;
 mod ids;
 mod interactions;
@@ -42,6 +43,7 @@ use self::wire::{CuttableListener, Scissors, TestCertificate};
 
 pub(crate) use self::faults::Failure;
 pub(crate) use self::ids::{ChannelId, GuildId, MessageId, UserId};
+pub(crate) use self::interactions::Form;
 pub(crate) use self::message::{Message, Post, Reply};
 pub(crate) use self::routes::Call;
 pub(crate) use self::state::{LoggedRequest, Outcome, State};
@@ -83,7 +85,9 @@ impl FakeDiscord {
         let listener = CuttableListener::bind(None).await;
         let address = local_address(&listener);
         let gateway = gateway::Gateway::new(format!("ws://{address}{SOCKET}"));
-        let state = State::new(world::World::new(BOT, BOT_NAME), gateway);
+        let mut world = world::World::new(BOT, BOT_NAME);
+        world.files_at = format!("http://{address}");
+        let state = State::new(world, gateway);
         let inner = Arc::new(Inner { state: Mutex::new(state), changed: watch::Sender::new(()) });
         let servers = vec![serve(listener, Arc::clone(&inner))];
         Self { inner, address, tls: None, servers }
@@ -346,6 +350,7 @@ fn local_address(listener: &CuttableListener) -> SocketAddr {
 fn serve(listener: CuttableListener, inner: Arc<Inner>) -> JoinHandle<()> {
     let app = Router::new()
         .route(SOCKET, get(socket::connect))
+        .route("/attachments/{channel}/{id}/{name}", get(files::fetch))
         .fallback(rest::answer)
         .with_state(inner)
         .into_make_service_with_connect_info::<Scissors>();

@@ -2,13 +2,15 @@
 //! that is right and spoils it; nothing may panic, take long, or grow without bounds. `PROPTEST_CASES` says how often each
 //! is tried (256 times unless told); a failing seed is printed, and kept beside the test.
 
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 
 use base64::Engine as _;
+use image::{ImageFormat, RgbImage};
 use mummer::persona::Persona;
 use mummer::persona::import::{Imported, Spec, import, to_json, to_png, to_toml};
 use mummer::persona::lorebook::{Entry, Logic, Lore, Lorebook, Position, Recursion, Scan, Timed, Timing};
 use mummer::persona::macros::{self, Chance, Context};
+use mummer::persona::portrait::portrait;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::json;
@@ -178,6 +180,21 @@ fn entry() -> impl Strategy<Value = Entry> {
 
 proptest! {
     #[test]
+    fn pictures_become_small_ones_of_ours_or_nothing(
+        format in select(&[ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP][..]),
+        harms in harms(),
+    ) {
+        let mut picture = Vec::new();
+        RgbImage::from_fn(24, 16, |x, y| image::Rgb([x.to_le_bytes()[0], y.to_le_bytes()[0], 7]))
+            .write_to(&mut Cursor::new(&mut picture), format)
+            .expect("it is drawn");
+        if let Ok(kept) = portrait(&spoilt(picture, &harms)) {
+            prop_assert!(kept.len() <= 256 << 10);
+            prop_assert_eq!(portrait(&kept).expect("it is one of ours"), kept);
+        }
+    }
+
+    #[test]
     fn cards(harms in harms()) {
         check(&spoilt(card().to_string().into_bytes(), &harms));
     }
@@ -218,7 +235,7 @@ proptest! {
         content in prop::option::weighted(0.5, harms()),
         whole in prop::option::weighted(0.5, harms()),
     ) {
-        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default();
         for (name, bytes) in [
             (name.as_str(), spoilt(card().to_string().into_bytes(), &content.unwrap_or_default())),

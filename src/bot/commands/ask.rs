@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::user::User;
-use super::persona::names;
+use super::persona::{names, playable};
 use super::{Context, Problem, speak};
+use crate::chat::markdown::escaped;
 use crate::chat::text::Text;
 
 /// Ask me something by itself: I know nothing of what was said here, and remember nothing of it.
@@ -22,7 +23,7 @@ pub(super) async fn ask(
     let handler = context.data();
     let assistant = &handler.assistant;
     let persona = match persona {
-        Some(wanted) => assistant.persona_named(&wanted).ok_or(Problem::Told(Text::NoPersona))?,
+        Some(wanted) => Arc::clone(playable(context, &wanted).await?.persona()),
         None => {
             assistant.who_answers(User::of_command(context.interaction).place(context.serenity_context()))
         }
@@ -30,7 +31,7 @@ pub(super) async fn ask(
     if assistant.fits(&persona).is_err() {
         return Err(Problem::Told(Text::TooLarge));
     }
-    let whom = persona.char_name().to_owned();
+    let whom = escaped(persona.char_name());
     let asked = |who, text| Text::Asked { who, whom, text };
     let (incoming, server) = speak(context, &question, asked).await?;
     if let Some(accepted) = assistant.accept_alone(incoming, Arc::clone(&persona)) {

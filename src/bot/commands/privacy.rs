@@ -26,15 +26,13 @@ pub(super) async fn privacy(_: Context<'_>) -> Result<(), Problem> {
 #[poise::command(slash_command)]
 async fn show(context: Context<'_>) -> Result<(), Problem> {
     defer(context).await?;
-    let export = export_of(context, asker(context)).await?;
-    let count = |what: &str| export[what].as_array().map_or(0, Vec::len);
+    let counts = context.data().assistant.count_member(asker(context)).await.map_err(Problem::broken)?;
+    let counts = counts.ok_or(Problem::Told(Text::NothingWritten))?;
     let user = User::of_command(context.interaction);
     let (assistant, place) = (&context.data().assistant, user.place(context.serenity_context()));
     let kept = Kept {
         opted_out: assistant.is_opted_out(asker(context)),
-        messages: count("messages"),
-        replies: count("replies"),
-        requests: count("requests"),
+        counts,
         everything: assistant.answers_in(place) == Answers::Everything || assistant.listens_in(place),
         days: assistant.retention_days(place.server),
     };

@@ -7,13 +7,15 @@ use serenity::all::{
 
 use super::super::components::What;
 use super::super::events::Handler;
+use super::super::reading;
 use super::super::user::User;
 use super::persona::{self, CHOICES};
 use super::{Context, Problem, actor, confirm, defer, whisper};
 use crate::admin::Actor;
+use crate::assistant::Found;
 use crate::chat;
 use crate::chat::settings::Setting;
-use crate::chat::text::{Limit, Text};
+use crate::chat::text::{Editing, Limit, Text};
 
 /// Most characters of a value that is offered.
 const VALUE_MAX: usize = 100;
@@ -60,14 +62,9 @@ async fn set(
 ) -> Result<(), Problem> {
     let (actor, setting) = admitted(context, &setting).await?;
     let assistant = &context.data().assistant;
-    let find = |wanted: &str| assistant.persona_named(wanted).map(|persona| persona.id.clone());
+    let found = if setting == Setting::Persona { chosen(context, &value, channel)? } else { None };
+    let find = |_: &str| found.as_ref().map(|found| found.persona().id.clone());
     let value = setting.read(&value, find).ok_or(Problem::Told(Text::NoValue(setting)))?;
-    if setting == Setting::Persona
-        && let Some(persona) = value.as_str().and_then(|id| assistant.persona_named(id))
-        && assistant.fits(&persona).is_err()
-    {
-        return Err(Problem::Told(Text::TooLarge));
-    }
     if setting == Setting::RetentionDays
         && channel.is_none()
         && let Some(days) = value.as_u64()
@@ -79,8 +76,27 @@ async fn set(
         }
     }
     let channel = channel.map(|channel| chat::ChannelId(channel.get()));
-    let done = context.data().set(&actor, channel, setting, &value).await?;
+    let done = context.data().set(&actor, channel, setting, &value, found.as_ref()).await?;
     whisper(context, &done).await
+}
+
+/// The persona with this id or name, if it may be chosen for a channel, or with `None` for the server.
+fn chosen(context: Context<'_>, wanted: &str, channel: Option<ChannelId>) -> Result<Option<Found>, Problem> {
+    let assistant = &context.data().assistant;
+    let user = User::of_command(context.interaction);
+    let at = channel.unwrap_or(user.channel());
+    let place = reading::place(context.serenity_context(), at, user.server());
+    let Some(found) = assistant.persona_named(wanted, place, user.id()) else { return Ok(None) };
+    if found.is_private() {
+        return Err(Problem::Told(Editing::Private.into()));
+    }
+    if channel.is_some() && !assistant.may_play_in(&found, place) {
+        return Err(Problem::Told(Editing::AgeRestricted.into()));
+    }
+    match assistant.fits(found.persona()) {
+        Ok(()) => Ok(Some(found)),
+        Err(_) => Err(Problem::Told(Text::TooLarge)),
+    }
 }
 
 /// Take back what was set.
@@ -129,12 +145,16 @@ impl Handler {
         channel: Option<chat::ChannelId>,
         setting: Setting,
         value: &Value,
+        persona: Option<&Found>,
     ) -> Result<Text, Problem> {
         self.change(actor, channel, setting, Some(value)).await?;
         let kept = || self.assistant.retention_days(Some(actor.server));
         let limit = match (setting, value.as_u64()) {
             (Setting::RetentionDays, Some(wanted)) => {
                 kept().filter(|kept| *kept < wanted).map(Limit::KeptFor)
+            }
+            (Setting::Persona, _) if channel.is_none() && persona.is_some_and(Found::is_restricted) => {
+                Some(Limit::AgeRestricted)
             }
             _ => (setting.wants_to_read(value) && !self.assistant.reads_everything())
                 .then_some(Limit::CannotRead),
@@ -147,7 +167,7 @@ impl Handler {
         let actor = user.actor().ok_or(Problem::Told(Text::ServersOnly))?;
         let setting = Setting::RetentionDays;
         let value = setting.read(&days.to_string(), |_| None).ok_or(Problem::Told(Text::Stale))?;
-        self.set(&actor, None, setting, &value).await
+        self.set(&actor, None, setting, &value, None).await
     }
 }
 
@@ -157,7 +177,6 @@ async fn names(_: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     offered(names)
 }
 
-#[expect(clippy::unused_async, reason = "poise waits for it")]
 async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     let chosen = context.args.iter().find_map(|option| match option {
         ResolvedOption { name: "setting", value: ResolvedValue::String(setting), .. } => {
@@ -167,7 +186,7 @@ async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteRespon
     });
     match chosen {
         Some(Setting::Persona) => {
-            CreateAutocompleteResponse::new().set_choices(persona::alike(context, partial))
+            CreateAutocompleteResponse::new().set_choices(persona::alike(context, partial).await)
         }
         Some(
             setting @ (Setting::AdminRoles

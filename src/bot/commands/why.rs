@@ -24,11 +24,12 @@ async fn tell(context: Context<'_>, message: Option<MessageId>) -> Result<(), Pr
     let handler = context.data();
     let place = user.place(context.serenity_context());
     let known = handler.assistant.origin_of(place, message).await;
-    let (name, origin) = known.ok_or(Problem::Told(Text::NoWhy))?;
+    let (name, persona, origin) = known.ok_or(Problem::Told(Text::NoWhy))?;
     // What stands in a lorebook is for those who may change it.
-    let in_full = match user.actor() {
+    let is_admin = match user.actor() {
         Some(actor) => handler.admin.rules(&actor).await.is_ok(),
         None => false,
     };
+    let in_full = is_admin || handler.assistant.is_by(place, &persona, user.id());
     whisper(context, &Text::Why { name, origin: Box::new(origin), in_full }).await
 }

@@ -61,6 +61,8 @@ pub enum Setting {
     MessageLength,
     /// Who answers.
     Persona,
+    /// Who may make personas.
+    PersonaCreators,
     /// The programs that post members' messages anew under other names.
     Proxies,
     /// For how many days it is kept what was said.
@@ -74,6 +76,21 @@ pub enum Setting {
     /// As whom personas speak.
     Style,
 }
+
+/// Who may make personas, beside the admins.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Creators {
+    /// Nobody.
+    #[default]
+    Admins,
+    /// The members of these roles.
+    Roles(BTreeSet<RoleId>),
+    /// Everybody.
+    Everyone,
+}
+
+/// How the choices among them are written.
+const CREATORS: [&str; 2] = ["admins", "everyone"];
 
 /// Which messages are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,7 +120,7 @@ const STYLES: [(Style, &str); 2] = [(Style::Own, "own"), (Style::Bot, "bot")];
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::AdminRoles,
         Self::AllowedChannels,
         Self::AllowedRoles,
@@ -118,6 +135,7 @@ impl Setting {
         Self::Listening,
         Self::MessageLength,
         Self::Persona,
+        Self::PersonaCreators,
         Self::Proxies,
         Self::RetentionDays,
         Self::Sampling,
@@ -144,6 +162,7 @@ impl Setting {
             Self::Listening => "listening",
             Self::MessageLength => "message_length",
             Self::Persona => "persona",
+            Self::PersonaCreators => "persona_creators",
             Self::Proxies => "proxies",
             Self::RetentionDays => "retention_days",
             Self::Sampling => "sampling",
@@ -180,6 +199,7 @@ impl Setting {
             Self::Answers => ANSWERS.iter().map(|(word, ..)| *word).collect(),
             Self::Links => LINKS.iter().map(|(_, word)| *word).collect(),
             Self::Buttons | Self::Listening | Self::Streaming => ON_OR_OFF.to_vec(),
+            Self::PersonaCreators => CREATORS.to_vec(),
             Self::Proxies => vec!["PluralKit", "Tupperbox", "PluralKit, Tupperbox"],
             Self::Sampling => PRESETS.iter().map(|(word, _)| *word).collect(),
             Self::Style => STYLES.iter().map(|(_, word)| *word).collect(),
@@ -190,7 +210,7 @@ impl Setting {
     /// With what its values name something that is listed, where they do.
     fn mark(self) -> Option<&'static str> {
         match self {
-            Self::AdminRoles | Self::AllowedRoles | Self::DeniedRoles => Some("<@&"),
+            Self::AdminRoles | Self::AllowedRoles | Self::DeniedRoles | Self::PersonaCreators => Some("<@&"),
             Self::AllowedChannels | Self::DeniedChannels => Some("<#"),
             Self::DeniedMembers => Some("<@"),
             _ => None,
@@ -226,6 +246,11 @@ impl Setting {
             | Self::DeniedChannels
             | Self::DeniedMembers
             | Self::DeniedRoles => list(&|word| id(word, self.mark()?)),
+            Self::PersonaCreators => {
+                let word = words.to_lowercase();
+                let known = CREATORS.iter().find(|known| **known == word).map(|known| json!(known));
+                known.or_else(|| list(&|word| id(word, "<@&")))
+            }
             Self::Proxies => list(&application),
             Self::BlockedPhrases => phrases(words).map(|phrases| json!(phrases)),
             Self::Answers
@@ -261,8 +286,10 @@ impl Setting {
                 value.to_string()
             }
             _ => match self.mark() {
-                Some(mark) => listed().map(|id| format!("{mark}{id}>")).collect::<Vec<_>>().join(" "),
-                None => value.as_str().unwrap_or_default().to_owned(),
+                Some(mark) if value.is_array() => {
+                    listed().map(|id| format!("{mark}{id}>")).collect::<Vec<_>>().join(" ")
+                }
+                _ => value.as_str().unwrap_or_default().to_owned(),
             },
         }
     }
@@ -448,6 +475,21 @@ impl Rules {
     pub fn admin_roles(&self) -> BTreeSet<RoleId> {
         self.list_in_server(Setting::AdminRoles).into_iter().flatten().map(RoleId).collect()
     }
+
+    /// Who may make personas, beside the admins.
+    #[must_use]
+    pub fn persona_creators(&self) -> Creators {
+        let value = self.in_server(Setting::PersonaCreators);
+        match value.and_then(Value::as_str) {
+            Some("everyone") => Creators::Everyone,
+            Some(_) => Creators::Admins,
+            None => {
+                let roles = self.list_in_server(Setting::PersonaCreators).filter(|roles| !roles.is_empty());
+                let roles = roles.map(|roles| roles.into_iter().map(RoleId).collect());
+                roles.map_or(Creators::Admins, Creators::Roles)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -476,6 +518,8 @@ mod tests {
             (Setting::Sampling, "wild", "wild"),
             (Setting::Streaming, "off", "off"),
             (Setting::Persona, "Ada", "ada"),
+            (Setting::PersonaCreators, "Everyone", "everyone"),
+            (Setting::PersonaCreators, "<@&7>", "<@&7>"),
             (Setting::RetentionDays, "30", "30"),
             (Setting::MessageLength, " 500 ", "500"),
             (Setting::Style, "BOT", "bot"),
@@ -505,6 +549,7 @@ mod tests {
             (Setting::Streaming, ""),
             (Setting::Answers, "sometimes"),
             (Setting::Persona, "nobody"),
+            (Setting::PersonaCreators, "nobody"),
             (Setting::RetentionDays, "0"),
             (Setting::RetentionDays, "3651"),
             (Setting::RetentionDays, "-1"),
@@ -595,6 +640,17 @@ mod tests {
     }
 
     #[test]
+    fn nobody_makes_personas_but_whom_the_admins_let() {
+        let creators =
+            |value: Value| Rules::new(vec![(None, "persona_creators".to_owned(), value)]).persona_creators();
+        assert_eq!(Rules::default().persona_creators(), Creators::Admins);
+        assert_eq!(creators(json!("admins")), Creators::Admins);
+        assert_eq!(creators(json!("everyone")), Creators::Everyone);
+        assert_eq!(creators(json!(["7"])), Creators::Roles(BTreeSet::from([RoleId(7)])));
+        assert_eq!(creators(json!([])), Creators::Admins);
+    }
+
+    #[test]
     fn values_of_another_kind_are_as_if_they_were_not_set() {
         let nonsense = Setting::ALL.map(|setting| (None, setting.name().to_owned(), json!({ "x": [1] })));
         let rules = Rules::new(nonsense.to_vec());
@@ -603,6 +659,7 @@ mod tests {
         assert_eq!((rules.retention(), rules.admin_roles()), (None, BTreeSet::new()));
         assert_eq!((rules.proxies(), rules.links(PLACE)), (BTreeSet::new(), None));
         assert!(rules.streams(PLACE) && !rules.listens(PLACE) && rules.blocklist(PLACE).is_empty());
+        assert_eq!(rules.persona_creators(), Creators::Admins);
         assert_eq!(rules.limits(PLACE), Limits::default());
     }
 }

@@ -2,11 +2,13 @@
 
 use std::fmt::{Display, Formatter, Result, Write as _};
 
+use super::personas::shown;
 use super::{Limit, MESSAGE_MAX};
 use crate::chat::history::Origin;
+use crate::chat::markdown::unmask_links;
 use crate::chat::notice::{estimate, people};
 use crate::chat::request::{Concluded, Outcome, Past, Standing};
-use crate::chat::settings::{Decision, Setting};
+use crate::chat::settings::{Decision, Deed, Setting};
 use crate::chat::{ChannelId, MemberId};
 use crate::persona::PersonaId;
 use crate::persona::dice::Dice;
@@ -86,6 +88,9 @@ pub(super) fn set(
         Some(Limit::CannotRead) => formatter.write_str(
             " But I cannot read what is not said to me, until whoever runs me switches Message Content on.",
         ),
+        Some(Limit::AgeRestricted) => formatter.write_str(
+            " But that persona plays in age-restricted channels only; elsewhere I go on as before.",
+        ),
         Some(Limit::KeptFor(days)) => {
             write!(formatter, " But whoever runs me keeps it for {} at most.", counted(days, "day", "days"))
         }
@@ -125,6 +130,7 @@ pub(super) fn what_it_takes(setting: Setting) -> &'static str {
         }
         Setting::Buttons | Setting::Listening | Setting::Streaming => "That can be `on` or `off`.",
         Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
+        Setting::PersonaCreators => "Say `admins`, `everyone`, or name up to 25 roles: `@Writers @Helpers`.",
         Setting::Proxies => {
             "Name up to 25 programs: `PluralKit`, `Tupperbox`, or the application ids of others, as digits."
         }
@@ -149,8 +155,9 @@ pub(super) fn audit(formatter: &mut Formatter<'_>, decisions: &[Decision], reque
     let decided = decisions.iter().map(|decision| {
         let Decision { at, member, what, about } = decision;
         // What is long may not keep the others out.
-        let about: String = about.chars().take(ABOUT_MAX).collect();
-        format!("<t:{at}:f> {} {what} {about}", who(member))
+        let plain = || format!("{what} {}", about.chars().take(ABOUT_MAX).collect::<String>());
+        let done = Deed::of(decision).map_or_else(plain, |deed| done(&deed));
+        format!("<t:{at}:f> {} {done}", who(member))
     });
     let asked = requests.iter().map(|past| {
         let Past { channel, member, at, concluded: Concluded { outcome, took, tokens } } = past;
@@ -173,16 +180,43 @@ pub(super) fn audit(formatter: &mut Formatter<'_>, decisions: &[Decision], reque
     formatter.write_str(&as_many_as_fit(format!("{text}\n**Asked lately**"), asked))
 }
 
+/// What was decided, in words.
+fn done(deed: &Deed) -> String {
+    let place = |channel: &Option<u64>| channel.map_or(String::new(), |channel| format!(" in <#{channel}>"));
+    match deed {
+        Deed::Set { setting, value, channel } => {
+            let value = Setting::parse(setting).map_or_else(String::new, |setting| setting.show(value));
+            format!("set {setting} to {value}{}", place(channel))
+        }
+        Deed::Reset { setting, channel } => format!("reset {setting}{}", place(channel)),
+        Deed::Made(id) => format!("made the persona `{id}`"),
+        Deed::Changed(id) => format!("changed the persona `{id}`"),
+        Deed::RolledBack(id, version) => format!("went to version {version} of the persona `{id}`"),
+        Deed::Rated(id, true) => format!("said that the persona `{id}` is for adults"),
+        Deed::Rated(id, false) => format!("said that the persona `{id}` is not for adults"),
+        Deed::Shared(id, true) => format!("shared the persona `{id}`"),
+        Deed::Shared(id, false) => format!("made the persona `{id}` private"),
+        Deed::Pictured(id, true) => format!("gave the persona `{id}` a picture"),
+        Deed::Pictured(id, false) => format!("took the picture of the persona `{id}` away"),
+        Deed::Deleted(id) => format!("deleted the persona `{id}`"),
+    }
+}
+
 pub(super) fn personas(
     formatter: &mut Formatter<'_>,
     all: &[(PersonaId, String)],
     here: &PersonaId,
+    missing: Option<&PersonaId>,
 ) -> Result {
     let lines = all.iter().map(|(id, name)| {
         let mark = if id == here { " (answers here)" } else { "" };
-        format!("{name} `{id}`{mark}")
+        format!("{} `{id}`{mark}", shown(name))
     });
-    formatter.write_str(&as_many_as_fit("I can play:".to_owned(), lines))
+    let missing = missing.map(|id| {
+        format!("`{id}` was chosen for here and cannot play here: it is gone, private, or for age-restricted channels.")
+    });
+    let missing = missing.map_or(String::new(), |line| format!("{line}\n"));
+    formatter.write_str(&as_many_as_fit(format!("{missing}I can play:"), lines))
 }
 
 pub(super) fn persona(
@@ -192,12 +226,11 @@ pub(super) fn persona(
     creator: &str,
     notes: &str,
 ) -> Result {
-    write!(formatter, "**{name}** `{id}`")?;
+    write!(formatter, "**{}** `{id}`", shown(name))?;
     if !creator.trim().is_empty() {
-        let creator: String = creator.trim().chars().take(100).collect();
-        write!(formatter, " by {creator}")?;
+        write!(formatter, " by {}", shown(creator.trim()))?;
     }
-    let notes: String = notes.trim().chars().take(1_000).collect();
+    let notes: String = unmask_links(notes.trim()).chars().take(1_000).collect();
     if notes.is_empty() { Ok(()) } else { write!(formatter, "\n{notes}") }
 }
 
@@ -244,7 +277,7 @@ fn speed(tokens: usize, ms: u64) -> String {
 }
 
 /// Adds lines as long as they fit into a message, and says how many do not.
-fn as_many_as_fit(mut text: String, lines: impl Iterator<Item = String>) -> String {
+pub(super) fn as_many_as_fit(mut text: String, lines: impl Iterator<Item = String>) -> String {
     const ROOM: usize = MESSAGE_MAX - 50;
     let mut left_out = 0;
     let mut length = text.chars().count();

@@ -32,6 +32,11 @@ const KIND_COMMAND: u8 = 20;
 const COMMAND: u8 = 2;
 const COMPONENT: u8 = 3;
 const AUTOCOMPLETE: u8 = 4;
+const FORM: u8 = 5;
+
+/// Most characters of the title of a form, and most fields in it.
+const TITLE_MAX: usize = 45;
+const FIELDS_MAX: usize = 5;
 
 /// The use of a command or of a button.
 #[derive(Clone, Debug)]
@@ -50,6 +55,32 @@ pub(crate) struct Interaction {
     answers: Vec<MessageId>,
     /// What was offered for the option that is being written.
     offered: Option<Vec<String>>,
+    /// The form that was opened.
+    form: Option<Form>,
+}
+
+/// A form, with what stands in its fields.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Form {
+    pub(crate) custom_id: String,
+    /// The fields by their ids.
+    pub(crate) fields: Vec<(String, String)>,
+}
+
+impl Form {
+    /// What stands in a field, if there is such a field.
+    pub(crate) fn field(&self, id: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == id).map(|(_, text)| text.as_str())
+    }
+
+    /// Writes something else into a field.
+    pub(crate) fn with(mut self, id: &str, text: &str) -> Self {
+        match self.fields.iter_mut().find(|(field, _)| field == id) {
+            Some((_, field)) => text.clone_into(field),
+            None => self.fields.push((id.to_owned(), text.to_owned())),
+        }
+        self
+    }
 }
 
 /// What members do.
@@ -123,6 +154,19 @@ impl FakeDiscord {
         self.interact(COMPONENT, channel, user, Some(under), &data)
     }
 
+    /// The form that is opened for whoever used a command.
+    pub(crate) async fn form(&self, interaction: InteractionId) -> Form {
+        self.wait_for("a form to be opened", |state| state.interactions[&interaction].form.clone()).await
+    }
+
+    /// Sends a form as it is filled in now.
+    pub(crate) fn submit(&self, channel: ChannelId, user: UserId, form: &Form) -> InteractionId {
+        let row = |(id, text): &(String, String)| json!({"type": 1, "components": [{"type": 4, "custom_id": id, "value": text}]});
+        let rows: Vec<Value> = form.fields.iter().map(row).collect();
+        let data = json!({"custom_id": form.custom_id, "components": rows});
+        self.interact(FORM, channel, user, None, &data)
+    }
+
     /// Gives a member permissions beside those of everybody.
     pub(crate) fn empower(&self, user: UserId, permissions: serenity::model::Permissions) {
         self.inner.change(|state| state.world.empower(user, permissions.bits()));
@@ -149,6 +193,7 @@ impl FakeDiscord {
                 under,
                 answers: Vec::new(),
                 offered: None,
+                form: None,
             };
             state.interactions.insert(id, interaction);
             state.announce(&Event::new("INTERACTION_CREATE", GatewayIntents::empty(), payload));
@@ -184,13 +229,20 @@ impl FakeDiscord {
     }
 }
 
-/// What is said of a command, such as `privacy show`, and its options. A channel is given as `{"channel": id}`.
+/// What is said of a command, such as `privacy show`, and its options. A channel is given as `{"channel": id}`, a file as
+/// `{"attachment": payload}`.
 fn command(state: &State, command: &str, options: &[(&str, Value)], typed_into: Option<&str>) -> Value {
     let mut words: Vec<&str> = command.split(' ').collect();
     let name = words.remove(0);
     let mut resolved = json!({});
     let mut option = |name: &str, value: &Value| {
         let mut option = match value {
+            Value::Object(fields) if fields.contains_key("attachment") => {
+                let file = &fields["attachment"];
+                let id = file["id"].as_str().expect("an id");
+                resolved["attachments"][id] = file.clone();
+                json!({"name": name, "type": 11, "value": id})
+            }
             Value::Object(fields) => {
                 let id = fields["channel"].as_u64().expect("an id");
                 let channel = payloads::channel(&state.world, &state.world.channels[&ChannelId(id)]);
@@ -202,6 +254,8 @@ fn command(state: &State, command: &str, options: &[(&str, Value)], typed_into: 
                 });
                 json!({"name": name, "type": 7, "value": id.to_string()})
             }
+            Value::Bool(_) => json!({"name": name, "type": 5, "value": value}),
+            Value::Number(_) => json!({"name": name, "type": 4, "value": value}),
             value => json!({"name": name, "type": 3, "value": value}),
         };
         if typed_into == Some(name) {
@@ -280,6 +334,10 @@ pub(super) fn respond(state: &mut State, id: InteractionId, input: &Input) -> Ou
             let offered = offered.collect();
             change(state, id, |it| it.offered = Some(offered));
         }
+        Some(9) => {
+            let form = opened(state, data);
+            change(state, id, |it| it.form = Some(form));
+        }
         Some(6) => change(state, id, |it| it.original = it.under),
         Some(7) => {
             let under = interaction.under.ok_or_else(Answer::unknown_message)?;
@@ -292,6 +350,29 @@ pub(super) fn respond(state: &mut State, id: InteractionId, input: &Input) -> Ou
     }
     change(state, id, |it| it.acknowledged = true);
     Ok(Answer::no_content())
+}
+
+/// A form as it is opened, under the rules that the published description does not have.
+fn opened(state: &mut State, data: &Value) -> Form {
+    let rows = data["components"].as_array().cloned().unwrap_or_default();
+    let inputs: Vec<Value> =
+        rows.iter().filter_map(|row| row["components"].as_array().cloned()).flatten().collect();
+    let title = data["title"].as_str().unwrap_or_default().chars().count();
+    if !(1..=TITLE_MAX).contains(&title) || !(1..=FIELDS_MAX).contains(&inputs.len()) {
+        state.violations.push(format!("a form that Discord does not open: {data}"));
+    }
+    let field = |input: &Value| {
+        let text = input["value"].as_str().unwrap_or_default().to_owned();
+        (input["custom_id"].as_str().unwrap_or_default().to_owned(), text)
+    };
+    for input in &inputs {
+        let length = input["value"].as_str().unwrap_or_default().chars().count() as u64;
+        if input["max_length"].as_u64().is_some_and(|most| length > most) {
+            state.violations.push(format!("a field with more than it takes: {}", input["custom_id"]));
+        }
+    }
+    let custom_id = data["custom_id"].as_str().unwrap_or_default().to_owned();
+    Form { custom_id, fields: inputs.iter().map(field).collect() }
 }
 
 /// A further answer; the first one, when that was only promised.

@@ -90,6 +90,11 @@ impl Message {
         self.flags & SUPPRESS_EMBEDS != 0
     }
 
+    /// The number of the first attachment of which there is a file; the others follow it.
+    pub(super) fn first_file(&self) -> u64 {
+        self.id.0 + (self.attachments.len() - self.files.len()) as u64
+    }
+
     /// Changes it, all but the mentions, for which one has to know who exists.
     pub(super) fn apply(&mut self, edit: Edit) {
         self.versions.push(Version::now(edit.content));

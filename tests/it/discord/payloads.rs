@@ -139,7 +139,7 @@ pub(super) fn channel(world: &World, channel: &Channel) -> Value {
             "name": channel.name,
             "position": 0,
             "topic": null,
-            "nsfw": false,
+            "nsfw": world.age_restricted.contains(&channel.id),
             "parent_id": null,
             "flags": 0,
             "rate_limit_per_user": 0,
@@ -331,7 +331,7 @@ fn message_alone(world: &World, message: &Message, reader: Reader) -> Value {
         "mention_everyone": message.mention_everyone,
         "mentions": mentions,
         "mention_roles": message.mention_roles,
-        "attachments": attachments(message),
+        "attachments": attachments(world, message),
         "embeds": message.embeds,
         "components": message.components,
         "flags": message.flags,
@@ -384,21 +384,25 @@ fn mentioned_user(mentioned: &User, with_membership: bool) -> Value {
     payload
 }
 
-fn attachments(message: &Message) -> Vec<Value> {
-    let attachment = |(index, name): (u64, &String)| {
-        // Its own id, which only has to be unique within the message's channel.
-        let id = (message.id.0 + index).to_string();
-        let path = format!("attachments/{}/{id}/{name}", message.channel);
-        json!({
-            "id": id,
-            "filename": name,
-            "size": 1024,
-            "url": format!("https://cdn.discordapp.com/{path}"),
-            "proxy_url": format!("https://media.discordapp.net/{path}"),
-            "content_type": "application/octet-stream",
-        })
-    };
+fn attachments(world: &World, message: &Message) -> Vec<Value> {
+    // Its own id, which only has to be unique within the message's channel.
+    let attachment = |(index, name): (u64, &String)| file(world, message.id.0 + index, name);
     (0..).zip(&message.attachments).map(attachment).collect()
+}
+
+/// An attachment. Where there is something to fetch it lies with the fake.
+pub(super) fn file(world: &World, id: u64, name: &str) -> Value {
+    let path = format!("attachments/1/{id}/{name}");
+    let file = world.files.get(&id);
+    let host = if file.is_some() { world.files_at.as_str() } else { "https://cdn.discordapp.com" };
+    json!({
+        "id": id.to_string(),
+        "filename": name,
+        "size": file.map_or(1024, Vec::len),
+        "url": format!("{host}/{path}"),
+        "proxy_url": format!("https://media.discordapp.net/{path}"),
+        "content_type": "application/octet-stream",
+    })
 }
 
 fn overwrites(world: &World, channel: &Channel) -> Vec<Value> {

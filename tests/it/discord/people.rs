@@ -52,6 +52,10 @@ impl FakeDiscord {
         self.update_member(user, |user| user.roles.push(role));
     }
 
+    pub(crate) fn take_role(&self, user: UserId, role: RoleId) {
+        self.update_member(user, |user| user.roles.retain(|own| *own != role));
+    }
+
     pub(crate) fn role(&self, name: &str) -> RoleId {
         self.inner.change(|state| {
             let id = state.world.add_role(name);
@@ -187,6 +191,16 @@ impl FakeDiscord {
     /// Whether the bot sees a channel and its threads, which it does at first.
     pub(crate) fn let_bot_view(&self, channel: ChannelId, may: bool) {
         self.update_channel(channel, |channel| channel.bot_may_view = may);
+    }
+
+    /// Whether a channel and its threads are for adults only, which they are not at first.
+    pub(crate) fn restrict_by_age(&self, channel: ChannelId, is_restricted: bool) {
+        self.inner.change(|state| {
+            let restricted = &mut state.world.age_restricted;
+            let _ = if is_restricted { restricted.insert(channel) } else { restricted.remove(&channel) };
+            let event = Event::channel_update(&state.world, &state.world.channels[&channel]);
+            state.announce(&event);
+        });
     }
 
     pub(crate) fn kick_bot(&self) {

@@ -19,8 +19,8 @@ use super::state::{LoggedRequest, Outcome, State};
 use super::wire::Scissors;
 use super::{Inner, TOKEN};
 
-/// Far more than any message is long.
-const BODY_LIMIT: usize = 1 << 20;
+/// More than any message is long, with the files that may come with it.
+const BODY_LIMIT: usize = 12 << 20;
 
 pub(super) async fn answer(
     Shared(inner): Shared<Arc<Inner>>,

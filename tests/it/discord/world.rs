@@ -29,6 +29,8 @@ pub(crate) struct World {
     /// Where the bot may have none all the same.
     pub(crate) without_webhooks: BTreeSet<ChannelId>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// Those that are for adults only; their threads are then too.
+    pub(crate) age_restricted: BTreeSet<ChannelId>,
     /// All messages that ever were, oldest first; deleted ones are marked.
     pub(crate) messages: BTreeMap<MessageId, Message>,
     /// The messages of the bot that are replies, by what they reply to; deleted ones too.
@@ -37,6 +39,12 @@ pub(crate) struct World {
     nonces: BTreeMap<String, MessageId>,
     /// What members may do beside what everybody may, in Discord's bits.
     powers: BTreeMap<UserId, u64>,
+    /// Where the files lie that can be fetched, without a slash at the end.
+    pub(super) files_at: String,
+    /// What can be fetched there, by the number of the attachment.
+    pub(super) files: BTreeMap<u64, Vec<u8>>,
+    /// How many files were asked for.
+    pub(super) fetched: usize,
     snowflakes: Snowflakes,
 }
 
@@ -98,10 +106,14 @@ impl World {
             bot_may_have_webhooks: false,
             without_webhooks: BTreeSet::new(),
             channels: BTreeMap::new(),
+            age_restricted: BTreeSet::new(),
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
             nonces: BTreeMap::new(),
             powers: BTreeMap::new(),
+            files_at: String::new(),
+            files: BTreeMap::new(),
+            fetched: 0,
             snowflakes,
         };
         world.insert_user(owner, "Owner", UserKind::Human);
@@ -172,6 +184,9 @@ impl World {
     pub(super) fn add_message(&mut self, post: Post) -> MessageId {
         let id = MessageId(self.snowflakes.next());
         let mut message = post.into_message(id);
+        for (file, number) in message.files.iter().zip(message.first_file()..) {
+            self.files.insert(number, file.bytes.clone());
+        }
         self.resolve_mentions(&mut message);
         if message.author == self.bot {
             if let Some(reply) = message.reply {
