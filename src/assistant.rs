@@ -362,7 +362,7 @@ impl Assistant {
         let work = if self.opted_out.contains(&incoming.author.id) {
             let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
             Work::Ignore(may_tell.then_some(Notice::OptedOut))
-        } else if known == Known::New && self.is_denied(registration.live.place, &incoming.author) {
+        } else if self.is_denied(registration.live.place, &incoming.author) {
             let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
             Work::Refuse(may_tell.then_some(Notice::Denied))
         } else {

@@ -93,6 +93,7 @@ impl<O: Outlet> Delivering<'_, O> {
         };
         // Its persona may have changed meanwhile.
         self.persona = self.live.persona();
+        self.refresh();
         self.appear().await;
         loop {
             self.read_again(incoming);

@@ -74,7 +74,7 @@ pub(super) struct Before {
 pub(super) struct Delivering<'a, O> {
     pub(super) outlet: &'a mut O,
     pub(super) manner: Manner,
-    blocklist: Blocklist,
+    pub(super) blocklist: Blocklist,
     stop: CancellationToken,
     pub(super) progress: Arc<Progress>,
     /// What its trigger says now, when that has changed.
@@ -166,6 +166,14 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         reply
     }
 
+    /// Its turn has come: what holds now in the place holds for it.
+    pub(super) fn refresh(&mut self) {
+        let place = self.live.place;
+        self.manner = self.assistant.manner_in(place);
+        self.blocklist = self.assistant.blocklist_in(place);
+        self.reply = self.blank();
+    }
+
     /// From now on the persona speaks, seen as what the place allows.
     pub(super) async fn appear(&mut self) {
         let name = self.live.lock().name_of(&speaker(&self.persona), self.persona.char_name());
@@ -207,7 +215,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     pub(super) fn resume(&mut self, turn: TurnId, text: &str, parts: &[Part], content: &str) {
         let starts: Vec<usize> = parts.iter().map(|part| part.start).collect();
         let now = Instant::now().into_std();
-        self.reply = Reply::begun(text, &starts, content, self.manner, now);
+        self.reply = Reply::begun(text, &starts, content, self.manner, now).without(self.blocklist.clone());
         self.head();
         self.turn = Some(turn);
         let last = starts.last().copied().unwrap_or_default();

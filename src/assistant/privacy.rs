@@ -13,7 +13,7 @@ use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::ConversationId;
 use crate::chat::request::Counts;
-use crate::chat::{MemberId, MessageId, ServerId};
+use crate::chat::{MemberId, MessageId, Place, ServerId};
 use crate::store::{Store, StoreError};
 
 /// For how long it is kept who asked when, where nothing shorter is set.
@@ -140,8 +140,10 @@ impl Assistant {
     /// Takes out of a message what its author replies to, when that is by somebody who does not want to be read, or was
     /// forgotten since.
     pub(super) fn leave_unread(&self, incoming: &mut Incoming) {
+        let place = Place::from(&*incoming);
         let author = incoming.reply_to.as_ref().and_then(|reply| reply.author.as_ref());
-        if author.is_some_and(|author| self.is_unread(author.id, incoming.posted))
+        let is_unread = |id| self.is_unread(id, incoming.posted) || self.rules_deny(place, id);
+        if author.is_some_and(|author| is_unread(author.id))
             && let Some(reply) = &mut incoming.reply_to
         {
             reply.text.clear();

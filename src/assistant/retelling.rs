@@ -58,6 +58,8 @@ pub enum Unwilling {
     NotRead,
     /// Nothing is answered there.
     NotAnswered,
+    /// They are not answered there.
+    Denied,
     /// It exceeds a limit.
     TooMuch(Option<Notice>),
 }
@@ -136,9 +138,11 @@ impl Assistant {
         if generates && self.is_opted_out(wish.author.id) {
             return Err(Unwilling::NotRead);
         }
-        let is_served = self.answers_in(place) != Answers::Nothing && !self.is_denied(place, &wish.author);
-        if generates && !is_served {
+        if generates && self.answers_in(place) == Answers::Nothing {
             return Err(Unwilling::NotAnswered);
+        }
+        if generates && self.is_denied(place, &wish.author) {
+            return Err(Unwilling::Denied);
         }
         if generates && self.speaker_of(&live, turn).is_none() {
             return Err(Unwilling::Stale);
@@ -264,6 +268,7 @@ impl<O: Outlet> Delivering<'_, O> {
         let said = self.live.lock().turns().last().filter(|last| last.id == turn).cloned();
         let Some(said) = said.filter(|said| said.selected == selected) else { return share };
         self.live.work_on(turn);
+        self.refresh();
         self.speak_as(assistant, &said).await;
         self.turn = Some(turn);
         match steer {
@@ -285,7 +290,14 @@ impl<O: Outlet> Delivering<'_, O> {
 
     /// Shows another way to say it that is there already.
     async fn show_way(&mut self, said: &Turn, way: usize) {
-        let Some(variant) = said.variants.get(way) else { return };
+        let Some(mut variant) = said.variants.get(way).cloned() else { return };
+        // It may be older than what must not be shown.
+        if self.blocklist.replace(&mut variant.text, 0, true).1 {
+            variant.tokens = None;
+            if let Some(turn) = self.live.lock().turn_mut(said.id) {
+                turn.variants[way].clone_from(&variant);
+            }
+        }
         let now = tokio::time::Instant::now().into_std();
         self.reply = Reply::begun(&variant.text, &[], "", self.manner, now);
         self.head();
@@ -348,7 +360,8 @@ impl<O: Outlet> Delivering<'_, O> {
         let Admitted { ticket, meta, room } = self.admitted(assistant, asked.member, asked.server).await?;
         let before = {
             let mut conversation = self.live.lock().clone();
-            conversation.forget(said.id);
+            // What was overheard since is not what it answers.
+            conversation.forget_all(|turn| turn.id >= said.id);
             conversation
         };
         let keep = before.turns().last().map_or(said.id, |turn| turn.id);
@@ -386,7 +399,8 @@ impl<O: Outlet> Delivering<'_, O> {
         let last = starts.last().copied().unwrap_or_default();
         let content = split::content(text, text.floor_char_boundary(last), text.len(), self.manner.links);
         let now = tokio::time::Instant::now().into_std();
-        self.reply = Reply::begun(text, &starts, &content, self.manner, now).shown_whole();
+        let begun = Reply::begun(text, &starts, &content, self.manner, now);
+        self.reply = begun.without(self.blocklist.clone()).shown_whole();
         self.head();
         text.clone_into(&mut self.delivered);
         let is_its =

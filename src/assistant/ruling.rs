@@ -11,7 +11,7 @@ use crate::chat::blocklist::Blocklist;
 use crate::chat::history::{Speaker, Turn};
 use crate::chat::reply::Manner;
 use crate::chat::settings::{Answers, Limits, Rules, Style};
-use crate::chat::{ChannelId, Place, ServerId};
+use crate::chat::{ChannelId, MemberId, Place, ServerId};
 use crate::persona::{Persona, SamplingWish};
 use crate::store::StoreError;
 
@@ -123,6 +123,11 @@ impl Assistant {
         self.rules_of(place).map(|rules| rules.blocklist(place)).unwrap_or_default()
     }
 
+    /// Takes out of a text what is not shown in a place.
+    pub fn drop_blocked(&self, place: Place, text: &mut String) {
+        let _ = self.blocklist_in(place).replace(text, 0, true);
+    }
+
     /// How replies are sampled in a place: as its server has chosen it, else as the persona wishes, else as the operator does.
     pub(super) fn sampling_in(&self, place: Place, persona: &Persona) -> SamplingWish {
         let chosen = self.rules_of(place).map(|rules| rules.sampling(place)).unwrap_or_default();
@@ -139,6 +144,11 @@ impl Assistant {
     pub(super) fn style_in(&self, place: Place) -> Style {
         let usual = if self.settings.reads_everything { Style::Own } else { Style::Bot };
         self.rules_of(place).and_then(|rules| rules.style(place)).unwrap_or(usual)
+    }
+
+    /// Whether a server has denied one member, whatever their roles are.
+    pub(super) fn rules_deny(&self, place: Place, member: MemberId) -> bool {
+        self.rules_of(place).is_some_and(|rules| rules.denies_member(place, member))
     }
 
     /// Whether buttons stand under the last reply in a place.

@@ -116,18 +116,26 @@ impl Handler {
         let matters = |incoming: &&mut Incoming| {
             incoming.posted > since && addressing::may_be_addressed(incoming, answers)
         };
-        let mut known: BTreeMap<MemberId, Vec<RoleId>> = BTreeMap::new();
+        // `None` where they cannot be found out.
+        let mut known: BTreeMap<MemberId, Option<Vec<RoleId>>> = BTreeMap::new();
         for Incoming { author, .. } in messages.iter_mut().filter(matters) {
             if let Entry::Vacant(unknown) = known.entry(author.id) {
                 let (server, member) = (GuildId::new(server.0.max(1)), UserId::new(author.id.0.max(1)));
-                match rest::retry("get member", || context.http.get_member(server, member)).await {
-                    Ok(member) => {
-                        unknown.insert(reading::roles(&member.roles));
+                let roles = match rest::once("get member", context.http.get_member(server, member)).await {
+                    Ok(member) => Some(reading::roles(&member.roles)),
+                    Err(Trouble::Refused { status: 404, .. }) => Some(Vec::new()),
+                    Err(trouble) => {
+                        warn!(%trouble, "the roles of a member could not be read");
+                        None
                     }
-                    Err(trouble) => warn!(%trouble, "the roles of a member could not be read"),
-                }
+                };
+                unknown.insert(roles);
             }
-            author.roles = known.get(&author.id).cloned().unwrap_or_default();
+            match known.get(&author.id).cloned().flatten() {
+                Some(roles) => author.roles = roles,
+                // Whoever may be denied is not answered, as programs are not.
+                None => author.automated = true,
+            }
         }
     }
 

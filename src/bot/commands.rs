@@ -133,7 +133,9 @@ async fn register(http: &Http, commands: Vec<CreateCommand>) {
 /// A command may come from a server that has installed the commands without the bot.
 async fn is_here(context: poise::Context<'_, Handler, Problem>) -> Result<bool, Problem> {
     let poise::Context::Application(context) = context else { return Ok(false) };
-    if User::of_command(context.interaction).is_here(context.serenity_context()) {
+    let user = User::of_command(context.interaction);
+    if user.is_here(context.serenity_context()) {
+        context.data().assistant.learn_for(user.place(context.serenity_context())).await;
         return Ok(true);
     }
     whisper(context, &Text::NotHere).await?;
@@ -214,7 +216,8 @@ async fn speak(
         return Err(Problem::Told(Text::Denied));
     }
     // One line, so that nobody can put another one under another name.
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    handler.assistant.drop_blocked(place, &mut text);
     reply(context, CreateReply::default().content(show(user.name(), text.clone()).to_string())).await?;
     let shown = rest::retry("find what is said", || context.interaction.get_response(&serenity.http));
     let message = shown.await.map_err(Problem::broken)?;

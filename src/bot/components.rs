@@ -158,6 +158,7 @@ impl Handler {
             Err(Unwilling::NotTheirs) => Text::NotYourReply,
             Err(Unwilling::NotRead) => Text::NotRead,
             Err(Unwilling::NotAnswered) => Text::NotAnswered,
+            Err(Unwilling::Denied) => Text::Denied,
             Err(Unwilling::TooMuch(notice)) => Text::TooMuch(notice),
         };
         whisper(context, interaction, &text).await

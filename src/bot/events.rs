@@ -82,7 +82,9 @@ impl EventHandler for Handler {
             self.faces.heard(server, &incoming.author.name);
         }
         let programs = self.assistant.proxies_in(place);
-        if message.application_id.is_some_and(|id| programs.contains(&id.get())) {
+        let is_own = reading::is_own(&context, &message, self.me);
+        let by_program = message.application_id.is_some_and(|id| programs.contains(&id.get()));
+        if by_program && message.webhook_id.is_some() && !is_own {
             return self.proxies.reposted(incoming, message.content);
         }
         let may_be_addressed = addressing::may_be_addressed(&incoming, self.assistant.answers_in(place));
@@ -119,7 +121,11 @@ impl EventHandler for Handler {
         // Without a time of editing it is not the author who has changed it: Discord has found a preview for a link.
         let (Some(written), Some(_)) = (&update.content, update.edited_timestamp) else { return };
         let is_own = update.author.as_ref().is_some_and(|author| author.id.get() == self.me.0);
-        if is_own || update.webhook_id.flatten().is_some() {
+        // Members change what was posted anew for them by the program that has posted it.
+        let place = reading::place(&context, update.channel_id, update.guild_id);
+        let programs = self.assistant.proxies_in(place);
+        let by_program = update.application_id.flatten().is_some_and(|id| programs.contains(&id.get()));
+        if is_own || (update.webhook_id.flatten().is_some() && !by_program) {
             return;
         }
         let mentions = update.mentions.as_deref().unwrap_or_default();

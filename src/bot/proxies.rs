@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::chat::addressing::{Author, Incoming};
-use crate::chat::{ChannelId, MessageId, sanitize};
+use crate::chat::{MessageId, sanitize};
 
 /// How long a message waits for its deletion, and how far apart its deletion and its being posted anew may be.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,6 +20,9 @@ const WAITING_MAX: usize = 1_000;
 
 /// So many of the last deletions and of the last messages by such programs are remembered.
 const REMEMBERED_MAX: usize = 1_000;
+
+/// Most characters of the marks by which such a program is told who speaks.
+const TAGS_MAX: usize = 64;
 
 /// What such programs have done lately.
 pub(super) struct Proxies {
@@ -71,7 +74,7 @@ impl Proxies {
         let Some(deleted) = self.find(until, |lately| lately.deletion_of(incoming.message)).await else {
             return Some(incoming);
         };
-        let repost = |lately: &mut Lately| lately.take_repost(incoming.channel, written, deleted);
+        let repost = |lately: &mut Lately| lately.take_repost(&incoming, written, deleted);
         let repost = self.find(deleted + PATIENCE, repost).await?;
         let author = Author { name: repost.author.name, ..incoming.author };
         let Incoming { message, text, posted, .. } = repost;
@@ -107,19 +110,27 @@ impl Lately {
 
     /// What was posted anew of a message that was deleted then: what says a part of it, as the marks go by which the program was
     /// told who speaks. It is one member's only.
-    fn take_repost(&mut self, channel: ChannelId, written: &str, deleted: Instant) -> Option<Incoming> {
+    fn take_repost(&mut self, of: &Incoming, written: &str, deleted: Instant) -> Option<Incoming> {
         let fits = |(repost, at): &(Repost, Instant)| {
             let apart = at.saturating_duration_since(deleted).max(deleted.saturating_duration_since(*at));
-            repost.incoming.channel == channel && apart <= PATIENCE && written.contains(repost.written.trim())
+            let says = repost.written.trim();
+            let tags = written.chars().count().saturating_sub(says.chars().count());
+            repost.incoming.channel == of.channel
+                && repost.incoming.message > of.message
+                && apart <= PATIENCE
+                && tags <= TAGS_MAX
+                && written.contains(says)
         };
-        let place = self.reposted.iter().position(fits)?;
+        let fitting = self.reposted.iter().enumerate().filter(|(_, repost)| fits(repost));
+        let (place, _) = fitting.max_by_key(|(_, (repost, _))| repost.written.len())?;
         self.reposted.remove(place).map(|(repost, _)| repost.incoming)
     }
 }
 
 /// Adds what is new, and forgets the oldest when there is too much.
 fn remember<T>(lately: &mut VecDeque<(T, Instant)>, new: T) {
-    if lately.len() >= REMEMBERED_MAX {
+    let is_over = |at: &Instant| at.elapsed() > 2 * PATIENCE;
+    while lately.len() >= REMEMBERED_MAX || lately.front().is_some_and(|(_, at)| is_over(at)) {
         lately.pop_front();
     }
     lately.push_back((new, Instant::now()));
@@ -128,7 +139,7 @@ fn remember<T>(lately: &mut VecDeque<(T, Instant)>, new: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{MemberId, RoleId, ServerId};
+    use crate::chat::{ChannelId, MemberId, RoleId, ServerId};
 
     const HERE: ChannelId = ChannelId(1);
 

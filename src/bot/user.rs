@@ -2,8 +2,8 @@
 //! is remembered.
 
 use serenity::all::{
-    ChannelId, CommandInteraction, ComponentInteraction, Context, GuildId, Member, ModalInteraction,
-    Permissions, User as Account,
+    ChannelId, ChannelType, CommandInteraction, ComponentInteraction, Context, GuildId, Member,
+    ModalInteraction, PartialChannel, Permissions, User as Account,
 };
 
 use crate::admin::Actor;
@@ -18,6 +18,8 @@ pub(super) struct User<'a> {
     account: &'a Account,
     member: Option<&'a Member>,
     channel: ChannelId,
+    /// The channel that the thread belongs to, when it is one.
+    parent: Option<ChannelId>,
     server: Option<GuildId>,
 }
 
@@ -27,6 +29,7 @@ impl<'a> User<'a> {
             account: &interaction.user,
             member: interaction.member.as_deref(),
             channel: interaction.channel_id,
+            parent: interaction.channel.as_ref().and_then(parent),
             server: interaction.guild_id,
         }
     }
@@ -36,6 +39,7 @@ impl<'a> User<'a> {
             account: &interaction.user,
             member: interaction.member.as_ref(),
             channel: interaction.channel_id,
+            parent: interaction.channel.as_ref().and_then(parent),
             server: interaction.guild_id,
         }
     }
@@ -45,6 +49,7 @@ impl<'a> User<'a> {
             account: &interaction.user,
             member: interaction.member.as_ref(),
             channel: interaction.channel_id,
+            parent: interaction.channel.as_ref().and_then(parent),
             server: interaction.guild_id,
         }
     }
@@ -82,7 +87,9 @@ impl<'a> User<'a> {
 
     /// Where they are.
     pub(super) fn place(self, context: &Context) -> Place {
-        reading::place(context, self.channel, self.server)
+        let place = reading::place(context, self.channel, self.server);
+        // Threads that sleep are not among those that are known.
+        Place { parent: place.parent.or(self.parent.map(|parent| chat::ChannelId(parent.get()))), ..place }
     }
 
     /// Whether the bot itself is in the server, or they are alone with it.
@@ -112,4 +119,10 @@ impl<'a> User<'a> {
         let permissions = self.member.and_then(|member| member.permissions).unwrap_or_default();
         permissions.intersects(what | Permissions::ADMINISTRATOR)
     }
+}
+
+/// The channel that a thread belongs to. That of an ordinary channel is a category.
+fn parent(channel: &PartialChannel) -> Option<ChannelId> {
+    use ChannelType::{NewsThread, PrivateThread, PublicThread};
+    channel.parent_id.filter(|_| matches!(channel.kind, NewsThread | PrivateThread | PublicThread))
 }

@@ -122,6 +122,9 @@ pub struct Reply {
     next_due: Option<Instant>,
 }
 
+/// So many bytes of what a reply goes on with are looked at again, together with what comes.
+const SEAM: usize = 1 << 10;
+
 impl Reply {
     /// An empty reply by somebody with this name.
     #[must_use]
@@ -148,10 +151,10 @@ impl Reply {
         }
     }
 
-    /// The same reply, in which these phrases are not shown.
+    /// The same reply, in which these phrases are not shown. What its messages before the last one show stays.
     #[must_use]
     pub fn without(self, blocklist: Blocklist) -> Self {
-        Self { blocklist, ..self }
+        Self { blocklist, clear: self.start, ..self }
     }
 
     /// A reply that goes on: its text, where in it its messages begin, and what the last of them shows, without a heading.
@@ -174,6 +177,8 @@ impl Reply {
     #[must_use]
     pub fn shown_whole(mut self) -> Self {
         self.shown = self.text.len();
+        // A phrase may begin in what is there.
+        self.clear = self.text.floor_char_boundary(self.shown.saturating_sub(SEAM)).max(self.start);
         self
     }
 
@@ -364,6 +369,9 @@ impl Reply {
         if self.label.is_none() {
             let (clear, replaced) = self.blocklist.replace(&mut self.text, self.clear, self.finished);
             self.clear = clear;
+            if replaced {
+                self.shown = self.text.floor_char_boundary(self.shown);
+            }
             self.altered |= replaced;
         }
     }

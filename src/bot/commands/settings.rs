@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use serenity::all::{
-    AutocompleteChoice, ChannelId, CreateAutocompleteResponse, ResolvedOption, ResolvedValue,
+    AutocompleteChoice, ChannelId, ChannelType, CreateAutocompleteResponse, ResolvedOption, ResolvedValue,
 };
 
 use super::super::components::What;
@@ -65,6 +65,12 @@ async fn set(
     let found = if setting == Setting::Persona { chosen(context, &value, channel)? } else { None };
     let find = |_: &str| found.as_ref().map(|found| found.persona().id.clone());
     let value = setting.read(&value, find).ok_or(Problem::Told(Text::NoValue(setting)))?;
+    // Everybody has the role with the server's own id.
+    if setting.names_roles()
+        && value.as_array().is_some_and(|ids| ids.contains(&Value::from(actor.server.to_string())))
+    {
+        return Err(Problem::Told(Text::NoValue(setting)));
+    }
     if setting == Setting::RetentionDays
         && channel.is_none()
         && let Some(days) = value.as_u64()
@@ -178,6 +184,14 @@ async fn names(_: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
 }
 
 async fn values(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
+    // Nobody else need know which channels and roles there are.
+    let admits = match actor(context) {
+        Ok(actor) => context.data().admin.rules(&actor).await.is_ok(),
+        Err(_) => false,
+    };
+    if !admits {
+        return CreateAutocompleteResponse::new();
+    }
     let chosen = context.args.iter().find_map(|option| match option {
         ResolvedOption { name: "setting", value: ResolvedValue::String(setting), .. } => {
             Setting::parse(setting)
@@ -216,7 +230,7 @@ fn listed(context: Context<'_>, setting: Setting, partial: &str) -> CreateAutoco
     let Some(server) = server else { return CreateAutocompleteResponse::new() };
     let mut known: Vec<(&str, String)> = match setting {
         Setting::AllowedChannels | Setting::DeniedChannels => {
-            let channels = server.channels.values();
+            let channels = server.channels.values().filter(|channel| channel.kind != ChannelType::Category);
             channels.map(|channel| (channel.name.as_str(), format!("<#{}>", channel.id))).collect()
         }
         // Everybody has the one with the server's own id.

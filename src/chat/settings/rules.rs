@@ -10,7 +10,7 @@ use super::values::{ANSWERS, ON_OR_OFF, PRESETS, application, application_name, 
 use crate::chat::addressing::Author;
 use crate::chat::blocklist::Blocklist;
 use crate::chat::markdown::Links;
-use crate::chat::{ChannelId, Place, RoleId};
+use crate::chat::{ChannelId, MemberId, Place, RoleId};
 use crate::persona::{PersonaId, SamplingWish};
 
 const DAY: u64 = 86_400;
@@ -217,6 +217,12 @@ impl Setting {
         }
     }
 
+    /// Whether its values name roles.
+    #[must_use]
+    pub fn names_roles(self) -> bool {
+        self.mark() == Some("<@&")
+    }
+
     /// Whether it takes to read what is not said to the bot.
     #[must_use]
     pub fn wants_to_read(self, value: &Value) -> bool {
@@ -384,7 +390,13 @@ impl Rules {
         let is_allowed = self.lists(Setting::AllowedRoles, place).next().is_none_or(has_one_of);
         !is_allowed
             || self.lists(Setting::DeniedRoles, place).any(has_one_of)
-            || self.lists(Setting::DeniedMembers, place).any(|list| list.contains(&who.id.0))
+            || self.denies_member(place, who.id)
+    }
+
+    /// Whether a member is denied in a place by name.
+    #[must_use]
+    pub fn denies_member(&self, place: Place, member: MemberId) -> bool {
+        self.lists(Setting::DeniedMembers, place).any(|list| list.contains(&member.0))
     }
 
     /// Whether it depends on their roles who is answered in a place.
@@ -495,7 +507,6 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::MemberId;
 
     const PLACE: Place = Place { channel: ChannelId(3), parent: Some(ChannelId(2)), server: None };
 
