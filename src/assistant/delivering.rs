@@ -171,7 +171,9 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         let place = self.live.place;
         self.manner = self.assistant.manner_in(place);
         self.blocklist = self.assistant.blocklist_in(place);
-        self.reply = self.blank();
+        let mut reply = self.blank();
+        reply.go_on_typing(&self.reply);
+        self.reply = reply;
     }
 
     /// From now on the persona speaks, seen as what the place allows.

@@ -144,7 +144,8 @@ impl Assistant {
         if generates && self.is_denied(place, &wish.author) {
             return Err(Unwilling::Denied);
         }
-        if generates && self.speaker_of(&live, turn).is_none() {
+        // What a persona says that may not play here any more can only be taken back.
+        if wish.steer != Steer::Delete && self.speaker_of(&live, turn).is_none() {
             return Err(Unwilling::Stale);
         }
         let _one_at_a_time = self.taking_in();
@@ -267,6 +268,11 @@ impl<O: Outlet> Delivering<'_, O> {
         // Somebody else's wish may have come first.
         let said = self.live.lock().turns().last().filter(|last| last.id == turn).cloned();
         let Some(said) = said.filter(|said| said.selected == selected) else { return share };
+        if steer != Steer::Delete && assistant.speaker_of(&self.live, &said).is_none() {
+            drop(speaking);
+            self.tell(Notice::PlaysNoMore).await;
+            return share;
+        }
         self.live.work_on(turn);
         self.refresh();
         self.speak_as(assistant, &said).await;

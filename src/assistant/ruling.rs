@@ -165,7 +165,8 @@ impl Assistant {
         }
         if let Some(own) = live.place.server.and_then(|server| self.own(server, id)) {
             let found = Found::Own(own);
-            return self.may_play_in(&found, live.place).then(|| Arc::clone(found.persona()));
+            let may_play = !found.is_private() && self.may_play_in(&found, live.place);
+            return may_play.then(|| Arc::clone(found.persona()));
         }
         let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
         cast.library.get(id).map(Arc::clone)

@@ -66,6 +66,8 @@ pub enum Notice {
     CutOff,
     /// A message can be changed and deleted no more: its webhook is gone.
     Unchangeable,
+    /// Whoever said it may not play here any more.
+    PlaysNoMore,
     /// A reply came whose text the bot may not read.
     Unreadable,
     /// The program ended in the middle of a reply, and is back.
@@ -136,6 +138,9 @@ impl std::fmt::Display for Notice {
                 formatter.write_str("I cannot answer that. Whoever runs me finds the reason in my log.")
             }
             Self::CutOff => formatter.write_str("My answer was cut off by a fault on my side. Ask again for a whole one."),
+            Self::PlaysNoMore => {
+                formatter.write_str("I do not play here any more whoever said that. Ask me anew.")
+            }
             Self::Unchangeable => formatter.write_str(
                 "I can change that message no more. Ask me anew, and ask a moderator to delete it if it disturbs.",
             ),

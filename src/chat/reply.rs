@@ -173,6 +173,11 @@ impl Reply {
         reply
     }
 
+    /// The sign that somebody is typing was shown for another one, and is there still.
+    pub fn go_on_typing(&mut self, before: &Self) {
+        self.next_typing = before.next_typing;
+    }
+
     /// All of its text is shown.
     #[must_use]
     pub fn shown_whole(mut self) -> Self {

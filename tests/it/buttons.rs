@@ -425,3 +425,34 @@ async fn where_everything_begins_anew_no_buttons_stay() {
     discord.press(asked.id, scene.alice, Label::Reset.words());
     scene.shown(|message| message.id == said.id && buttons(message).is_empty()).await;
 }
+
+#[tokio::test]
+async fn what_is_blocked_comes_back_by_no_button() {
+    let scene = Scene::new().await;
+    let (_, said) = scene.answered("One.").await;
+    scene.stage.script.then([Step::Say("A bad word.".to_owned())]);
+    scene.press(&said, "Regenerate");
+    let again = scene.shown(|message| message.content() == "A bad word." && has(message, BACK)).await;
+    scene.stage.idle().await;
+    let discord = &scene.stage.discord;
+    let admin = discord.member("Admin");
+    discord.empower(admin, Permissions::MANAGE_GUILD);
+    let options = [("setting", json!("blocked_phrases")), ("value", json!("bad word"))];
+    let set = discord.use_command(scene.general, admin, "settings set", &options);
+    discord.answer_such_that(set, |answer| answer.content().starts_with("`blocked_phrases` is")).await;
+    scene.press(&again, BACK);
+    let back = scene.shown(|message| message.content() == "One." && has(message, &forth(1, 2))).await;
+    scene.stage.idle().await;
+    scene.press(&back, &forth(1, 2));
+    scene.shown(|message| message.content() == "A [\u{2026}]." && has(message, BACK)).await;
+    assert_eq!(scene.turn().await.shown().text, "A [\u{2026}].");
+    // Nor does it come about where two pieces meet.
+    let (_, said) = scene.answered("A bad").await;
+    scene.stage.script.then([Step::Say(" word and more.".to_owned())]);
+    scene.press(&said, "Continue");
+    let more =
+        scene.shown(|message| message.content().ends_with("and more.") && has(message, "Continue")).await;
+    assert_eq!(more.content(), "A [\u{2026}] and more.");
+    assert!(more.history().iter().all(|version| !version.contains("bad word")), "{:?}", more.history());
+    assert_eq!(scene.turn().await.shown().text, "A [\u{2026}] and more.");
+}
