@@ -559,6 +559,11 @@ impl Assistant {
         }
     }
 
+    /// Waits until nothing more is taken in.
+    pub async fn closes(&self) {
+        self.closing.cancelled().await;
+    }
+
     /// The time in seconds since 1970, by a clock that nobody sets.
     fn steady_now(&self) -> u64 {
         self.began.1 + self.began.0.elapsed().as_secs()

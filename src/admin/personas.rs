@@ -124,12 +124,12 @@ impl Admin {
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
-    pub async fn delete_persona(&self, actor: &Actor, id: &PersonaId) -> Result<(), Refusal> {
+    pub async fn delete_persona(&self, actor: &Actor, id: &PersonaId, version: u64) -> Result<(), Refusal> {
         let (store, rules) = self.known(actor).await?;
         self.found(store, actor, &rules, id, Actor::has).await?;
         let decision = Deed::Deleted(id.clone()).decided(now(), actor.member);
-        let deleted = store.delete_persona(actor.server, id, &decision).await?;
-        if deleted { Ok(()) } else { Err(Refusal::NoPersona) }
+        let deleted = store.delete_persona(actor.server, id, version, &decision).await?;
+        if deleted { Ok(()) } else { Err(Refusal::Changed) }
     }
 
     /// Chooses who plays in a channel; `None` takes it back. It takes an admin, or somebody who moderates the channel.

@@ -212,16 +212,18 @@ impl Assistant {
         is_newest.then_some(Row { turn, selected, variants, growing, again })
     }
 
-    /// Somebody has posted a message in a channel. Returns the message under which the buttons stand that must go because of
-    /// it, and the webhook that has posted that.
-    pub async fn heard_of(&self, place: Place, message: MessageId) -> Option<(MessageId, Option<u64>)> {
+    /// Somebody has posted a message in a channel. Whether there may be buttons that must go because of it, see
+    /// [`Self::take_row`].
+    pub fn heard_of(&self, place: Place, message: MessageId) -> bool {
         if let Some(live) = self.live_in(place.channel) {
             live.heard_of(message);
         }
         // Where something was left undone it is settled first, and this is asked once more then.
-        if !self.dressed.contains(&place.channel) || self.is_undone(place.channel) {
-            return None;
-        }
+        self.dressed.contains(&place.channel) && !self.is_undone(place.channel)
+    }
+
+    /// The buttons go that stand under a message before this one. Returns under which, and the webhook that has posted it.
+    pub async fn take_row(&self, place: Place, message: MessageId) -> Option<(MessageId, Option<u64>)> {
         let Some(live) = self.bring(place).await else {
             self.dressed.remove(&place.channel);
             return None;

@@ -257,12 +257,25 @@ impl Assistant {
             // Where everything is answered, what others said to each other meanwhile is left alone.
             let missed = !known && self.is_fresh(incoming) && self.is_spoken_to(incoming);
             if again {
-                taken_up.extend(self.accept_again(incoming.clone()));
+                let incoming = self.as_its_author_says(incoming).await;
+                taken_up.extend(self.accept_again(incoming));
             } else if missed {
                 taken_up.extend(self.accept(incoming.clone()));
             }
         }
         taken_up
+    }
+
+    /// A message as it was taken in by the last process: what a program has posted anew for a member is the member's.
+    async fn as_its_author_says(&self, incoming: &Incoming) -> Incoming {
+        let mut incoming = incoming.clone();
+        if let (true, Some(store)) = (incoming.author.automated, &self.store)
+            && let Ok(Some(member)) = store.who_asked(incoming.message).await
+        {
+            incoming.author.id = member;
+            incoming.author.automated = false;
+        }
+        incoming
     }
 
     /// Takes a message in that the last process has taken in and not answered.

@@ -87,7 +87,7 @@ impl Handler {
                 let newest = page.newest();
                 let accepted = self.assistant.settle(place, page).await;
                 if let Some(newest) = newest {
-                    self.heard_of(context, place, newest).await;
+                    self.heard_of(context, place, newest);
                 }
                 accepted
             }

@@ -268,7 +268,7 @@ impl Handler {
                 let own = self.own_persona(&actor, &id.0, Actor::may_edit).await?;
                 (own.persona.card.clone(), Some(id), Some(version), None)
             }
-            Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(_) => {
+            Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(..) => {
                 return Err(Problem::Told(Text::Misunderstood));
             }
         };
@@ -307,8 +307,8 @@ impl Handler {
         let done = async {
             let actor = user.actor().ok_or(Problem::Told(Text::ServersOnly))?;
             match errand.task {
-                Task::Delete(id) => {
-                    self.admin.delete_persona(&actor, &id).await?;
+                Task::Delete(id, version) => {
+                    self.admin.delete_persona(&actor, &id, version).await?;
                     self.changed(actor.server).await?;
                     Ok(Editing::Deleted(id).into())
                 }

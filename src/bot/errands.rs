@@ -23,8 +23,8 @@ pub(super) enum Task {
     TakeIn(PersonaId),
     /// The file above is to be another text for a persona, which was at this version then.
     TakeOver(PersonaId, u64),
-    /// A persona goes.
-    Delete(PersonaId),
+    /// A persona goes, which was at this version then.
+    Delete(PersonaId, u64),
 }
 
 impl Errand {
@@ -43,7 +43,7 @@ impl Errand {
             ("persona-change", _) => versioned().map(|(id, version)| Task::Change(id, version))?,
             ("persona-take-in", id) => Task::TakeIn(persona(id)?),
             ("persona-take-over", _) => versioned().map(|(id, version)| Task::TakeOver(id, version))?,
-            ("persona-delete", id) => Task::Delete(persona(id)?),
+            ("persona-delete", _) => versioned().map(|(id, version)| Task::Delete(id, version))?,
             _ => return None,
         };
         Some(Self { asker, task })
@@ -64,7 +64,7 @@ impl std::fmt::Display for Errand {
             Task::Change(id, version) => write!(formatter, "persona-change:{asker}:{version}:{id}"),
             Task::TakeIn(id) => write!(formatter, "persona-take-in:{asker}:{id}"),
             Task::TakeOver(id, version) => write!(formatter, "persona-take-over:{asker}:{version}:{id}"),
-            Task::Delete(id) => write!(formatter, "persona-delete:{asker}:{id}"),
+            Task::Delete(id, version) => write!(formatter, "persona-delete:{asker}:{version}:{id}"),
         }
     }
 }
@@ -84,7 +84,7 @@ mod tests {
                 1 => Task::Change(id, version),
                 2 => Task::TakeIn(id),
                 3 => Task::TakeOver(id, version),
-                _ => Task::Delete(id),
+                _ => Task::Delete(id, version),
             };
             let errand = Errand { asker: MemberId(asker), task };
             prop_assert!(errand.to_string().chars().count() <= 100, "Discord takes no longer ones");
@@ -112,6 +112,7 @@ mod tests {
             "persona-take-in:1:Ada of Hull",
             "persona-take-in:1:a:b",
             "persona-delete:1:",
+            "persona-delete:1:ada",
             "persona-share:1:ada",
             "reset:1",
         ] {

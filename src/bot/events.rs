@@ -73,7 +73,7 @@ impl EventHandler for Handler {
     async fn message(&self, context: Context, message: Message) {
         let server = message.guild_id;
         let place = reading::place(&context, message.channel_id, server);
-        self.heard_of(&context, place, chat::MessageId(message.id.get())).await;
+        self.heard_of(&context, place, chat::MessageId(message.id.get()));
         let Some(incoming) = reading::incoming(&context, &message, server, self.me) else { return };
         if let Some(server) = incoming.server {
             self.assistant.learn(server).await;
@@ -95,7 +95,11 @@ impl EventHandler for Handler {
         let incoming = if programs.is_empty() {
             Some(incoming)
         } else {
-            self.proxies.settle(incoming, &message.content).await
+            tokio::select! {
+                settled = self.proxies.settle(incoming.clone(), &message.content) => settled,
+                // What was not settled is left to the next start as it is.
+                () = self.assistant.closes() => Some(incoming),
+            }
         };
         if let Some(incoming) = incoming {
             self.take_in(&context, incoming, server).await;
@@ -251,14 +255,17 @@ impl Handler {
     }
 
     /// A message was posted in a channel: the buttons stand under the last one only.
-    pub(super) async fn heard_of(&self, context: &Context, place: Place, message: chat::MessageId) {
-        if let Some((message, webhook)) = self.assistant.heard_of(place, message).await {
-            let (this, context) = (self.clone(), context.clone());
-            // Nobody waits for it.
-            tokio::spawn(
-                async move { Ground::new(&context, &this.faces, place).undress(message, webhook).await },
-            );
+    pub(super) fn heard_of(&self, context: &Context, place: Place, message: chat::MessageId) {
+        if !self.assistant.heard_of(place, message) {
+            return;
         }
+        let (this, context) = (self.clone(), context.clone());
+        // Nobody waits for it.
+        tokio::spawn(async move {
+            if let Some((message, webhook)) = this.assistant.take_row(place, message).await {
+                Ground::new(&context, &this.faces, place).undress(message, webhook).await;
+            }
+        });
     }
 
     async fn deleted(

@@ -86,9 +86,10 @@ impl Store {
                 writing.rollback().await?;
                 return Ok(refused);
             }
-            // No number is given twice while the persona exists: whatever versions go, the newest one stays.
-            let greatest = "SELECT COALESCE(MAX(version), 0) AS number FROM persona_versions \
-                            WHERE server = $1 AND id = $2";
+            // No number is given twice: whatever versions go, the newest one stays, and of a persona that is gone its number.
+            let greatest = "SELECT COALESCE(MAX(version), 0) AS number FROM \
+                            (SELECT version FROM persona_versions WHERE server = $1 AND id = $2 \
+                            UNION ALL SELECT version FROM personas_gone WHERE server = $1 AND id = $2) AS numbers";
             let greatest = sqlx::query(greatest).bind(server).bind(&draft.id.0);
             let version = greatest.fetch_one(&mut *writing).await?.try_get::<i64, _>("number")? + 1;
             // Whoever made the persona stays its creator.
@@ -220,8 +221,8 @@ impl Store {
         self.decide(server, update, decision).await
     }
 
-    /// Deletes a server's persona with all of its versions, which stands in the audit list as this decision. False where there
-    /// is none.
+    /// Deletes a server's persona with all of its versions, when this version of it is played. False, and nothing has changed,
+    /// where it is not.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -229,11 +230,29 @@ impl Store {
         &self,
         server: ServerId,
         id: &PersonaId,
+        version: u64,
         decision: &Decision,
     ) -> Result<bool, StoreError> {
-        // The versions go with the persona that they refer to.
-        let delete = sqlx::query("DELETE FROM personas WHERE server = $1 AND id = $2");
-        self.decide(server, delete.bind(server.0.cast_signed()).bind(&id.0), decision).await
+        let (of, version) = (server.0.cast_signed(), version.cast_signed());
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let gone = "INSERT INTO personas_gone (server, id, version) \
+                        SELECT server, id, MAX(version) FROM persona_versions \
+                        WHERE server = $1 AND id = $2 GROUP BY server, id \
+                        ON CONFLICT (server, id) DO UPDATE SET version = EXCLUDED.version";
+            sqlx::query(gone).bind(of).bind(&id.0).execute(&mut *writing).await?;
+            // The versions go with the persona that they refer to.
+            let delete = "DELETE FROM personas WHERE server = $1 AND id = $2 AND version = $3";
+            let deleted =
+                sqlx::query(delete).bind(of).bind(&id.0).bind(version).execute(&mut *writing).await?;
+            if deleted.rows_affected() == 0 {
+                writing.rollback().await?;
+                return Ok(false);
+            }
+            note(&mut writing, server, decision).await?;
+            writing.commit().await.map(|()| true)
+        };
+        writing.await.map_err(|error| self.failed(&error))
     }
 
     /// Makes a change, and notes the decision when it has changed something. Whether it has.
@@ -440,8 +459,11 @@ mod tests {
         all.into_iter().find(|playable| playable.persona.id.0 == name).map(|playable| playable.definition)
     }
 
+    /// Deletes it as it is played.
     async fn delete(store: &Store, server: ServerId, name: &str) -> bool {
-        store.delete_persona(server, &id(name), &decided(9, BOB)).await.expect("it is written")
+        let there = personas(store, server).await.into_iter().find(|persona| persona.id.0 == name);
+        let version = there.map_or(1, |there| there.version);
+        store.delete_persona(server, &id(name), version, &decided(9, BOB)).await.expect("it is written")
     }
 
     async fn play(store: &Store, server: ServerId, name: &str, version: u64) -> bool {
@@ -570,7 +592,11 @@ mod tests {
         assert_eq!(versions(&store, SERVER, "ada").await, []);
         assert_eq!(played(&store, SERVER, "ada").await, None);
         assert_eq!(numbers(&store, "eve").await, [1]);
-        assert_eq!(save(&store, SERVER, "ada", "anew", Caps::default()).await, Saved::Version(1));
+        // Nothing that was made for the one that is gone means this one.
+        assert_eq!(save(&store, SERVER, "ada", "anew", Caps::default()).await, Saved::Version(3));
+        let stale = store.delete_persona(SERVER, &id("ada"), 2, &decided(9, BOB)).await;
+        assert!(!stale.expect("it is looked at"));
+        assert!(delete(&store, SERVER, "ada").await);
     }
 
     #[tokio::test]

@@ -68,10 +68,11 @@ const FORGET_SOME: [(&str, i64); 2] = [
 ];
 
 /// What is kept of a server beside its conversations and what was asked there.
-const FORGET_SERVER: [&str; 6] = [
+const FORGET_SERVER: [&str; 7] = [
     "DELETE FROM channels WHERE server = $1",
     "DELETE FROM settings WHERE server = $1",
     "DELETE FROM personas WHERE server = $1",
+    "DELETE FROM personas_gone WHERE server = $1",
     "DELETE FROM chosen_alone WHERE server = $1 AND server <> 0",
     "DELETE FROM audit WHERE server = $1",
     "DELETE FROM servers_left WHERE server = $1",

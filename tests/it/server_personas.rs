@@ -302,8 +302,8 @@ async fn forged_and_foreign_forms_change_nothing() {
     // The same goes for buttons.
     let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
     for (custom_id, expected) in [
-        (format!("persona-delete:{admin}:ada"), Text::NotYours.to_string()),
-        (format!("persona-delete:{alice}:ada"), says(Editing::NoneOfYours)),
+        (format!("persona-delete:{admin}:1:ada"), Text::NotYours.to_string()),
+        (format!("persona-delete:{alice}:1:ada"), says(Editing::NoneOfYours)),
         (format!("persona-take-in:{alice}:eve"), Text::Stale.to_string()),
         (format!("persona-make:{alice}:all"), Text::Stale.to_string()),
     ] {
@@ -507,9 +507,16 @@ async fn a_channel_goes_on_when_its_persona_is_deleted() {
     assert!(list.content().contains("Hermes `hermes` (answers here)"), "{}", list.content());
     assert!(!list.content().contains("Ada `ada`"), "{}", list.content());
     // The button does nothing a second time, and a restart brings nothing back.
-    let again = stage.discord.press_id(asked.id, admin, &format!("persona-delete:{admin}:ada"));
+    let again = stage.discord.press_id(asked.id, admin, &format!("persona-delete:{admin}:1:ada"));
     let again = stage.discord.answer_such_that(again, |message| message.content() != WORKING).await;
     assert_eq!(again.content(), says(Editing::NoneOfYours));
+    // Nor does it mean another one that takes the id.
+    make(&stage, general, admin, "Ada").await;
+    let stale = stage.discord.press_id(asked.id, admin, &format!("persona-delete:{admin}:1:ada"));
+    let stale = stage.discord.answer_such_that(stale, |message| message.content() != WORKING).await;
+    assert_eq!(stale.content(), says(Editing::Changed));
+    let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
+    assert_eq!(pressed(&stage, &asked, admin, Label::Delete).await, "`ada` is deleted.");
     let (stage, _store) = restarted(stage, store, &directory).await;
     assert!(prompt_for(&stage, general, alice).await.contains("You are Hermes"));
 }

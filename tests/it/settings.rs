@@ -383,6 +383,28 @@ async fn what_a_proxy_posts_anew_is_the_members() {
 }
 
 #[tokio::test]
+async fn what_was_posted_anew_is_answered_by_the_next_process_too() {
+    let house = House::new().await;
+    let discord = &house.stage.discord;
+    let alice = discord.member("Alice");
+    house.set("proxies", "pluralkit", None).await;
+    let luna = discord.webhook_of(PLURALKIT, "Luna");
+    house.stage.script.then([Step::Hold(Arc::new(Semaphore::new(0)))]);
+    let hello = format!("{} I keep herons", discord.mention_bot());
+    let original = discord.post(house.general, alice, format!("L: {hello}"));
+    let proxied = discord.post(house.general, luna, hello);
+    discord.delete(original);
+    house.stage.script.started(1).await;
+    let House { _directory: directory, store, stage, .. } = house;
+    let discord = stage.kill().await;
+    drop(store);
+    let store = open(&directory).await;
+    let scene = Scene { store: Some(store.clone()), message_content: true, ..Scene::default() };
+    let stage = Stage::set(discord, scene).await;
+    stage.discord.reply_to(proxied).await;
+}
+
+#[tokio::test]
 async fn what_would_delete_something_is_asked_first() {
     let house = House::new().await;
     let discord = &house.stage.discord;

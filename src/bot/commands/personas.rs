@@ -280,9 +280,10 @@ async fn delete(
     persona: String,
 ) -> Result<(), Problem> {
     let actor = actor(context)?;
-    let persona = context.data().own_persona(&actor, &persona, Actor::has).await?.persona;
-    let errand = Errand { asker: actor.member, task: Task::Delete(persona.id.clone()) };
-    let text = Editing::MayDelete(persona.card.name.clone()).into();
+    let own = context.data().own_persona(&actor, &persona, Actor::has).await?;
+    let task = Task::Delete(own.persona.id.clone(), own.standing.version);
+    let errand = Errand { asker: actor.member, task };
+    let text = Editing::MayDelete(own.persona.card.name.clone()).into();
     reply(context, question(&text, &errand, Label::Delete, ButtonStyle::Danger)).await
 }
 
