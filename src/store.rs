@@ -134,6 +134,7 @@ fn migrator() -> Migrator {
         step(3, "threads", include_str!("store/0003_threads.sql")),
         step(4, "personas", include_str!("store/0004_personas.sql")),
         step(5, "rows", include_str!("store/0005_rows.sql")),
+        step(6, "ratings", include_str!("store/0006_ratings.sql")),
     ])
 }
 
