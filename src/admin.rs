@@ -69,6 +69,20 @@ pub enum Refusal {
         /// Most personas.
         most: usize,
     },
+    /// An admin has said that the persona is for adults.
+    #[error("an admin has said that it is for adults")]
+    RatedByAdmin,
+    /// A text of the persona came from a file, and it takes an admin to say that it is not for adults.
+    #[error("it came from a file")]
+    FromFile,
+    /// The persona would be too long.
+    #[error("the persona would take {have} bytes")]
+    TooLong {
+        /// Its bytes.
+        have: usize,
+        /// Most bytes.
+        most: usize,
+    },
     /// The personas of the server would take too much room.
     #[error("the personas of the server would take {have} bytes")]
     TooManyBytes {

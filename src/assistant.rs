@@ -58,6 +58,9 @@ pub use troupe::{Found, Own};
 /// How long answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
+/// Servers of which it is read at the same time what is set there.
+const LEARNERS: usize = 16;
+
 /// What the assistant is told at its start.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -183,8 +186,10 @@ pub struct Assistant {
     alone: DashMap<ChannelId, ChosenAlone>,
     /// The channels that are for adults only; their threads are too.
     age_restricted: DashSet<ChannelId>,
-    /// One who reads what is set at a time, so that nothing older takes the place of it.
-    learning: tokio::sync::Mutex<()>,
+    /// The servers of which what is known is not what is written down, which could not be read.
+    outdated: DashSet<ServerId>,
+    /// One who reads what is set in a server at a time, so that nothing older takes the place of it.
+    learning: [tokio::sync::Mutex<()>; LEARNERS],
     /// The messages that are being answered.
     running: DashMap<MessageId, Running>,
     /// Channels in which the bot has said that it cannot read everything.
@@ -258,7 +263,8 @@ impl Assistant {
             troupes: DashMap::new(),
             alone: DashMap::new(),
             age_restricted: DashSet::new(),
-            learning: tokio::sync::Mutex::default(),
+            outdated: DashSet::new(),
+            learning: Default::default(),
             running: DashMap::new(),
             hinted: DashSet::new(),
             unreadable: DashSet::new(),

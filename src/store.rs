@@ -135,6 +135,7 @@ fn migrator() -> Migrator {
         step(4, "personas", include_str!("store/0004_personas.sql")),
         step(5, "rows", include_str!("store/0005_rows.sql")),
         step(6, "numbers", include_str!("store/0006_numbers.sql")),
+        step(7, "ratings", include_str!("store/0007_ratings.sql")),
     ])
 }
 

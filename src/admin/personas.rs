@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-use similar::{ChangeTag, TextDiff};
+use similar::{DiffTag, TextDiff};
 
 use super::{Actor, Admin, Refusal, now};
 use crate::chat::ChannelId;
 use crate::chat::settings::{
     Caps, Creators, Deed, Mark, PersonaDraft, PersonaVersion, Rules, ServerPersona, Setting,
 };
+use crate::chat::text::LINE_SHOWN;
 use crate::persona::PersonaId;
 use crate::store::{Saved, Store};
 
 /// How long two versions may be compared; then what is left is shown as if all of it had changed.
 const COMPARING: Duration = Duration::from_millis(500);
+
+/// Characters of a long line that are shown before the place on where it differs.
+const BEFORE_DIFFERENCE: usize = 40;
 
 impl Actor {
     /// Whether they may make personas: admins always, and whom the admins let.
@@ -70,6 +74,7 @@ impl Admin {
             Saved::Taken | Saved::Changed => Err(Refusal::Changed),
             Saved::TooManyPersonas { most } => Err(Refusal::TooManyPersonas { most }),
             Saved::TooManyOfTheirs { most } => Err(Refusal::TooManyOfTheirs { most }),
+            Saved::TooLong { have, most } => Err(Refusal::TooLong { have, most }),
             Saved::TooManyBytes { have, most } => Err(Refusal::TooManyBytes { have, most }),
         }
     }
@@ -100,24 +105,39 @@ impl Admin {
         if plays { Ok(()) } else { Err(Refusal::NoVersion) }
     }
 
-    /// Says something of a persona beside its text. Whether it is everybody's, admins alone say.
+    /// Says something of a persona beside its text. Whether it is everybody's, admins alone say. Whether that has changed something;
+    /// what is so already stands in no list.
     ///
     /// # Errors
     /// A [`Refusal`]; then nothing has changed.
-    pub async fn mark_persona(&self, actor: &Actor, id: &PersonaId, mark: &Mark) -> Result<(), Refusal> {
+    pub async fn mark_persona(&self, actor: &Actor, id: &PersonaId, mark: &Mark) -> Result<bool, Refusal> {
         let (store, rules) = self.known(actor).await?;
-        if matches!(mark, Mark::Shared(_)) && !actor.is_admin(&rules) {
-            return Err(Refusal::NotAdmin);
-        }
-        self.found(store, actor, &rules, id, Actor::may_edit).await?;
+        let by_admin = actor.is_admin(&rules);
+        let may_mark = async || {
+            let persona = self.found(store, actor, &rules, id, Actor::may_edit).await?;
+            match mark {
+                _ if by_admin => Ok(()),
+                Mark::Shared(_) => Err(Refusal::NotAdmin),
+                Mark::Adult(false) if persona.adult_by_admin => Err(Refusal::RatedByAdmin),
+                Mark::Adult(false) if persona.from_file && !persona.plays_everywhere() => {
+                    Err(Refusal::FromFile)
+                }
+                _ => Ok(()),
+            }
+        };
+        may_mark().await?;
         let deed = match mark {
             Mark::Adult(adult) => Deed::Rated(id.clone(), *adult),
             Mark::Shared(shared) => Deed::Shared(id.clone(), *shared),
             Mark::Avatar(avatar) => Deed::Pictured(id.clone(), avatar.is_some()),
         };
         let decision = deed.decided(now(), actor.member);
-        let marked = store.mark_persona(actor.server, id, mark, &decision).await?;
-        if marked { Ok(()) } else { Err(Refusal::NoPersona) }
+        let has_changed = store.mark_persona(actor.server, id, mark, by_admin, &decision).await?;
+        if !has_changed {
+            // It is so already, unless somebody was quicker and they may not say it any more.
+            may_mark().await?;
+        }
+        Ok(has_changed)
     }
 
     /// Deletes a persona with all of its versions.
@@ -168,16 +188,41 @@ impl Admin {
     }
 }
 
-/// The lines of a definition that are new, with a plus before them, and those that are not there any more, with a minus. The card
-/// of another program that it came from, which is one line, is left out.
+/// The lines of a definition that are new, with a plus before them, and those that are not there any more, with a minus. Long ones
+/// begin shortly before they differ. The card of another program that it came from is left out.
 #[must_use]
 pub fn changes(before: &str, after: &str) -> Vec<String> {
-    let difference = TextDiff::configure().timeout(COMPARING).diff_lines(before, after);
-    let lines = difference.iter_all_changes().filter(|change| change.tag() != ChangeTag::Equal);
-    lines
-        .filter(|change| !change.value().starts_with("original = "))
-        .map(|change| format!("{}{}", change.tag(), change.value().trim_end()))
-        .collect()
+    let alike = without_original(before).zip(without_original(after));
+    let (before, after) = alike.unwrap_or_else(|| (before.to_owned(), after.to_owned()));
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let difference = TextDiff::configure().timeout(COMPARING).diff_slices(&old, &new);
+    let changed = difference.ops().iter().filter(|op| op.tag() != DiffTag::Equal);
+    let lines = changed.flat_map(|op| {
+        let (old, new) = (&old[op.old_range()], &new[op.new_range()]);
+        let gone =
+            old.iter().enumerate().map(|(at, line)| format!("-{}", from_difference(line, new.get(at))));
+        let added =
+            new.iter().enumerate().map(|(at, line)| format!("+{}", from_difference(line, old.get(at))));
+        gone.chain(added).collect::<Vec<_>>()
+    });
+    lines.collect()
+}
+
+/// A definition without the card that it came from, if it can be read.
+fn without_original(definition: &str) -> Option<String> {
+    let mut table: toml::Table = definition.parse().ok()?;
+    table.remove("original");
+    toml::to_string_pretty(&table).ok()
+}
+
+/// A line from shortly before the place on where it differs from the one that it stands for or that stands for it, when it is too
+/// long to be shown.
+fn from_difference(line: &str, other: Option<&&str>) -> String {
+    let same = other.map_or(0, |other| line.chars().zip(other.chars()).take_while(|(a, b)| a == b).count());
+    if line.chars().count() < LINE_SHOWN || same <= BEFORE_DIFFERENCE {
+        return line.to_owned();
+    }
+    std::iter::once('…').chain(line.chars().skip(same - BEFORE_DIFFERENCE)).collect()
 }
 
 #[cfg(test)]
@@ -188,8 +233,27 @@ mod tests {
     fn what_has_changed_is_shown_line_by_line() {
         let before = "name = 'Ada'\ndescription = 'An engineer.'\noriginal = '{\"a\":1}'\n";
         let after = "name = 'Ada'\ndescription = 'A poet.'\noriginal = '{\"a\":2}'\ngreeting = 'Hello.'\n";
-        let expected = ["-description = 'An engineer.'", "+description = 'A poet.'", "+greeting = 'Hello.'"];
+        let expected =
+            ["-description = \"An engineer.\"", "+description = \"A poet.\"", "+greeting = \"Hello.\""];
         assert_eq!(changes(before, after), expected);
         assert_eq!(changes(before, before), Vec::<String>::new());
+        // A line of a text that looks like the card is none.
+        let text =
+            |end: &str| format!("name = 'Ada'\ndescription = '''\nHer words:\noriginal = {end}\n'''\n");
+        assert_eq!(changes(&text("one"), &text("two")), ["-original = one", "+original = two"]);
+        // What cannot be read is compared as it is.
+        assert_eq!(changes("a\n=", "b\n="), ["-a", "+b"]);
+    }
+
+    #[test]
+    fn long_lines_begin_shortly_before_they_differ() {
+        let text = |end: &str| format!("description = '{}{end}'\n", "Ada knows words. ".repeat(50));
+        let expected =
+            |end: &str| format!("…{}{end}\"", &"Ada knows words. ".repeat(3)[3 * 17 - BEFORE_DIFFERENCE..]);
+        let [gone, added] = ["And bees.", "Or bees."].map(expected);
+        assert_eq!(changes(&text("And bees."), &text("Or bees.")), [format!("-{gone}"), format!("+{added}")]);
+        // What differs at once begins where it begins.
+        let other = format!("Description = '{}'\n", "Ada knows words. ".repeat(50));
+        assert!(changes(&text(""), &other)[0].starts_with("-description = \"Ada knows"));
     }
 }

@@ -60,7 +60,7 @@ impl Assistant {
         for conversation in store.forget_member(member).await? {
             self.generator.forget(conversation.0);
         }
-        self.forget_creator(member).await?;
+        self.forget_creator(member).await;
         store.leave_no_trace().await
     }
 
@@ -213,6 +213,7 @@ impl Assistant {
                 if store.forget_some_of(server).await? {
                     self.rules.remove(&server);
                     self.troupes.remove(&server);
+                    self.outdated.remove(&server);
                     break;
                 }
             }

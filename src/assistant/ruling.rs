@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::live::Live;
 use super::troupe::Found;
-use super::{Assistant, Settings};
+use super::{Assistant, LEARNERS, Settings};
 use crate::chat::addressing::Author;
 use crate::chat::blocklist::Blocklist;
 use crate::chat::history::{Speaker, Turn};
@@ -18,33 +18,44 @@ use crate::store::StoreError;
 impl Assistant {
     /// Has at hand what is set in a server. To be called before anything is taken in there.
     pub async fn learn(&self, server: ServerId) {
-        if self.rules.contains_key(&server) {
+        if self.is_known(server) {
             return;
         }
-        let _one_at_a_time = self.learning.lock().await;
+        let _one_at_a_time = self.learner(server).lock().await;
         // Many come at once after a start, and one has read it meanwhile.
-        if self.rules.contains_key(&server) {
+        if self.is_known(server) {
             return;
         }
-        if let Err(error) = self.learn_anew(server).await {
-            tracing::error!("what a server has set could not be read, and does not hold: {error}");
+        match self.learn_anew(server).await {
+            Ok(()) if self.outdated.remove(&server).is_some() => self.play_anew_in(server),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!("what a server has set could not be read, and does not hold: {error}");
+            }
         }
     }
 
-    /// Something was set in a server, or one of its personas has changed: it holds from the next reply on.
-    ///
-    /// # Errors
-    /// A [`StoreError`]; then it holds from the next start on.
-    pub async fn rules_changed(&self, server: ServerId) -> Result<(), StoreError> {
-        {
-            let _one_at_a_time = self.learning.lock().await;
-            self.learn_anew(server).await?;
+    /// Something was set in a server, or one of its personas has changed: it holds from the next reply on. When it cannot be read,
+    /// what was set before holds until it can.
+    pub async fn rules_changed(&self, server: ServerId) {
+        let _one_at_a_time = self.learner(server).lock().await;
+        if let Err(error) = self.learn_anew(server).await {
+            tracing::error!("what was set in a server could not be read, and does not hold yet: {error}");
+            self.outdated.insert(server);
+            return;
         }
-        self.play_anew(|place| match place.server {
-            Some(there) => there == server,
-            None => self.is_chosen_alone(place.channel, server),
-        });
-        Ok(())
+        self.outdated.remove(&server);
+        self.play_anew_in(server);
+    }
+
+    /// Whether what is set in a server is at hand as it is written down.
+    fn is_known(&self, server: ServerId) -> bool {
+        self.rules.contains_key(&server) && !self.outdated.contains(&server)
+    }
+
+    /// Whoever reads what is set in a server waits for this. The lowest bits of an id are nearly always the same.
+    fn learner(&self, server: ServerId) -> &tokio::sync::Mutex<()> {
+        &self.learning[usize::try_from((server.0 >> 22) % LEARNERS as u64).unwrap_or_default()]
     }
 
     /// Whoever calls reads one at a time.
@@ -54,6 +65,14 @@ impl Assistant {
         self.learn_troupe(store, server).await?;
         self.rules.insert(server, Arc::new(Rules::new(written)));
         Ok(())
+    }
+
+    /// Where the personas of a server may play, those play from the next reply on who are to play there now.
+    fn play_anew_in(&self, server: ServerId) {
+        self.play_anew(|place| match place.server {
+            Some(there) => there == server,
+            None => self.is_chosen_alone(place.channel, server),
+        });
     }
 
     /// What was set for a channel that is gone holds nowhere.

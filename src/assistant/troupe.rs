@@ -1,6 +1,7 @@
 //! The personas that belong to servers: who may play them and where, and whom members have chosen in direct messages.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
 use super::Assistant;
@@ -74,13 +75,14 @@ impl Assistant {
         let playable = store.playable_personas_of(server).await?;
         // Large lorebooks take a moment to be made ready.
         let read = tokio::task::spawn_blocking(move || {
-            playable.into_iter().filter_map(|playable| own(server, playable)).collect::<Troupe>()
+            playable.into_iter().filter_map(|playable| own_or_none(server, playable)).collect::<Troupe>()
         });
-        let troupe = read.await.unwrap_or_else(|_| {
-            tracing::error!("reading the personas of a server panicked, and they do not play");
-            Troupe::new()
-        });
-        self.troupes.insert(server, Arc::new(troupe));
+        match read.await {
+            Ok(troupe) => {
+                self.troupes.insert(server, Arc::new(troupe));
+            }
+            Err(_) => tracing::error!("the personas of a server were not read: the program ends"),
+        }
         Ok(())
     }
 
@@ -121,23 +123,38 @@ impl Assistant {
         std::iter::once(id.clone()).chain(numbered).find(|id| !is_taken(id)).unwrap_or(id)
     }
 
-    /// Whom a member may play in a place: ids and names.
+    /// Whom a member may play in a place, each with the id under which it is found there.
     #[must_use]
-    pub fn personas(&self, place: Place, member: MemberId) -> Vec<(PersonaId, String)> {
-        let named = |(id, found): (PersonaId, Found)| (id, found.persona().card.name.clone());
+    pub fn personas(&self, place: Place, member: MemberId) -> Vec<(PersonaId, Found)> {
         let all = self.known_to(place, member).into_iter();
-        all.filter(|(_, found)| self.may_play_in(found, place)).map(named).collect()
+        all.filter(|(_, found)| self.may_play_in(found, place)).collect()
     }
 
     /// The persona with this id or name, if a member may play it; not everywhere, see [`Self::may_play_in`].
-    #[must_use]
-    pub fn persona_named(&self, wanted: &str, place: Place, member: MemberId) -> Option<Found> {
+    ///
+    /// # Errors
+    /// The ids of those who have that name, if several of a server's have it; none if nobody has it.
+    pub fn persona_named(
+        &self,
+        wanted: &str,
+        place: Place,
+        member: MemberId,
+    ) -> Result<Found, Vec<PersonaId>> {
         let wanted = wanted.trim().to_lowercase();
         let all = self.known_to(place, member);
         let own_id = |found: &Found| found.persona().id.0.to_lowercase();
         let by_id = all.iter().find(|(id, found)| id.0.to_lowercase() == wanted || own_id(found) == wanted);
-        let by_name = || all.iter().find(|(_, it)| it.persona().card.name.trim().to_lowercase() == wanted);
-        by_id.or_else(by_name).map(|(_, found)| found.clone())
+        if let Some((_, found)) = by_id {
+            return Ok(found.clone());
+        }
+        let is_named = |found: &Found| found.persona().card.name.trim().to_lowercase() == wanted;
+        let named: Vec<&(PersonaId, Found)> = all.iter().filter(|(_, found)| is_named(found)).collect();
+        // Those of the server stand first, and go before those that come with the bot.
+        let theirs = named.iter().take_while(|(_, found)| matches!(found, Found::Own(_))).count();
+        match named.first() {
+            Some((_, found)) if theirs < 2 => Ok(found.clone()),
+            _ => Err(named.into_iter().take(theirs).map(|(id, _)| id.clone()).collect()),
+        }
     }
 
     /// Whether a persona may play in a place: one that is for adults, or of which nobody has said that it is not, plays in
@@ -254,14 +271,13 @@ impl Assistant {
     }
 
     /// What belonged to a member who was forgotten is nobody's.
-    pub(super) async fn forget_creator(&self, member: MemberId) -> Result<(), StoreError> {
+    pub(super) async fn forget_creator(&self, member: MemberId) {
         self.alone.retain(|_, chosen| chosen.member != member);
         let servers = self.made_by(member).into_iter().map(|own| own.server);
         let servers: std::collections::BTreeSet<ServerId> = servers.collect();
         for server in servers {
-            self.rules_changed(server).await?;
+            self.rules_changed(server).await;
         }
-        Ok(())
     }
 
     /// A channel is age-restricted, or is not any more; its threads are as it is.
@@ -306,6 +322,15 @@ impl Assistant {
         let setting = lint::Setting { room: self.room(persona).prompt, count: &count };
         lint::lint(&persona.card, persona.lore.as_deref(), persona.avatar.as_deref(), &setting)
     }
+}
+
+/// The same, and nothing when it cannot even be tried: the others play all the same.
+fn own_or_none(server: ServerId, playable: Playable) -> Option<(PersonaId, Own)> {
+    let id = playable.persona.id.clone();
+    catch_unwind(AssertUnwindSafe(|| own(server, playable))).unwrap_or_else(|_| {
+        tracing::error!(persona = %id, "reading a server's persona panicked, and it does not play");
+        None
+    })
 }
 
 /// A persona as it is played; nothing when what was written down makes no sense.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serenity::all::Attachment;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::chat::text::Editing;
 
@@ -20,13 +20,23 @@ const FETCHING: Duration = Duration::from_mins(1);
 /// How many files are fetched at a time; whoever wants more waits.
 const AT_A_TIME: usize = 4;
 
+/// How many files are fetched, looked at or wait for it; nobody else is let in.
+const AT_HAND: usize = 16;
+
 /// What fetches files.
 #[derive(Clone)]
 pub(super) struct Attachments {
     client: Client,
     few: Arc<Semaphore>,
+    at_hand: Arc<Semaphore>,
     /// Where they may lie instead of where Discord keeps them.
     only: Option<Url>,
+}
+
+/// A file that was fetched. It has its place among those that are at hand as long as it is there.
+pub(super) struct Fetched {
+    pub(super) bytes: Vec<u8>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// Why a file is not there. What the library says has addresses in it, and goes no further.
@@ -41,6 +51,9 @@ pub(super) enum Unfetched {
         /// Most bytes.
         most: usize,
     },
+    /// There are others.
+    #[error("there are others")]
+    Busy,
     /// There was no answer, or another one than the file.
     #[error("there was no answer with it")]
     NoAnswer,
@@ -51,6 +64,7 @@ impl From<Unfetched> for Editing {
         match unfetched {
             Unfetched::Elsewhere => Self::NotFromDiscord,
             Unfetched::TooLarge { most } => Self::TooLargeAFile(most),
+            Unfetched::Busy => Self::Busy,
             Unfetched::NoAnswer => Self::NotFetched,
         }
     }
@@ -63,19 +77,21 @@ impl Attachments {
         let client =
             Client::builder().redirect(Policy::none()).connect_timeout(CONNECTING).timeout(FETCHING).build();
         let only = api_base.map(Url::parse).transpose().ok()?;
-        Some(Self { client: client.ok()?, few: Arc::new(Semaphore::new(AT_A_TIME)), only })
+        let (few, at_hand) = (Semaphore::new(AT_A_TIME), Semaphore::new(AT_HAND));
+        Some(Self { client: client.ok()?, few: Arc::new(few), at_hand: Arc::new(at_hand), only })
     }
 
     /// Fetches a file that has at most so many bytes, whatever is said of its size.
     ///
     /// # Errors
     /// [`Unfetched`].
-    pub(super) async fn fetch(&self, attachment: &Attachment, most: usize) -> Result<Vec<u8>, Unfetched> {
+    pub(super) async fn fetch(&self, attachment: &Attachment, most: usize) -> Result<Fetched, Unfetched> {
         let too_large = Unfetched::TooLarge { most };
         let url = self.allowed(&attachment.url).ok_or(Unfetched::Elsewhere)?;
         if usize::try_from(attachment.size).is_ok_and(|size| size > most) {
             return Err(too_large);
         }
+        let place = Arc::clone(&self.at_hand).try_acquire_owned().map_err(|_| Unfetched::Busy)?;
         let _one_of_few = self.few.acquire().await.map_err(|_| Unfetched::NoAnswer)?;
         let mut response = self.client.get(url).send().await.map_err(|_| Unfetched::NoAnswer)?;
         if !response.status().is_success() {
@@ -88,7 +104,7 @@ impl Attachments {
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes)
+        Ok(Fetched { bytes, _place: place })
     }
 
     /// The address, if files may lie there.
@@ -109,6 +125,21 @@ impl Attachments {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_comes_when_there_are_too_many_files_is_sent_away() {
+        let attachments = Attachments::new(Some("http://127.0.0.1:1")).expect("a client");
+        let file = serde_json::json!({
+            "id": "1", "filename": "ada.json", "size": 1, "proxy_url": "", "url": "http://127.0.0.1:1/ada.json",
+        });
+        let file: Attachment = serde_json::from_value(file).expect("a file");
+        let others = attachments.at_hand.acquire_many(u32::try_from(AT_HAND).expect("it is small")).await;
+        assert_eq!(attachments.fetch(&file, 1).await.err(), Some(Unfetched::Busy));
+        drop(others);
+        // Nobody listens there, but it is tried.
+        assert_eq!(attachments.fetch(&file, 1).await.err(), Some(Unfetched::NoAnswer));
+        assert_eq!(attachments.at_hand.available_permits(), AT_HAND);
+    }
 
     #[test]
     fn files_lie_with_discord_or_where_the_operator_says() {

@@ -72,6 +72,9 @@ impl From<Refusal> for Problem {
             Refusal::Changed => Self::Told(Editing::Changed.into()),
             Refusal::TooManyPersonas { most } => Self::Told(Editing::TooMany(most).into()),
             Refusal::TooManyOfTheirs { most } => Self::Told(Editing::TooManyOfYours(most).into()),
+            Refusal::RatedByAdmin => Self::Told(Editing::RatedByAdmin.into()),
+            Refusal::FromFile => Self::Told(Editing::FromFile.into()),
+            Refusal::TooLong { have, most } => Self::Told(Editing::TooLong(have, most).into()),
             Refusal::TooManyBytes { have, most } => Self::Told(Editing::TooMuch(have, most).into()),
             Refusal::Store(error) => Self::broken(error),
         }

@@ -173,7 +173,9 @@ impl Handler {
         if what == What::Cancel {
             return replace(context, interaction, &Text::Cancelled).await;
         }
-        carried_out(context, interaction, self.done(context, User::of_press(interaction), what)).await
+        // It holds a lot while it waits, and so would everybody who waits for it.
+        let done = Box::pin(self.done(context, User::of_press(interaction), what));
+        carried_out(context, interaction, done).await
     }
 
     async fn done(&self, context: &Context, user: User<'_>, what: What) -> Result<Text, Problem> {

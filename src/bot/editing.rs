@@ -9,6 +9,7 @@ use serenity::all::{
 };
 use tracing::{error, warn};
 
+use super::attachments::Fetched;
 use super::commands::Problem;
 use super::components;
 use super::errands::{Errand, Task};
@@ -112,9 +113,9 @@ impl Handler {
     }
 
     /// Reads a file of whatever form, beside everything else.
-    pub(super) async fn look_at_file(&self, bytes: Vec<u8>) -> Result<Draft, Problem> {
+    pub(super) async fn look_at_file(&self, file: Fetched) -> Result<(Draft, Fetched), Problem> {
         let assistant = Arc::clone(&self.assistant);
-        self.beside(move || Draft::of_file(&assistant, &bytes)).await
+        self.beside(move || Ok((Draft::of_file(&assistant, &file.bytes)?, file))).await
     }
 
     /// Does what takes long beside everything else, a few at a time, and tells whoever waits for it why it fails.
@@ -150,8 +151,19 @@ impl Handler {
         let (theirs, rules) = self.theirs(actor).await;
         let wanted = wanted.trim().to_lowercase();
         let by_id = theirs.iter().find(|own| own.persona.id.0.to_lowercase() == wanted);
-        let by_name = || theirs.iter().find(|own| own.persona.card.name.trim().to_lowercase() == wanted);
-        let own = by_id.or_else(by_name).ok_or(Problem::Told(Editing::NoneOfYours.into()))?;
+        let is_named = |own: &&Own| own.persona.card.name.trim().to_lowercase() == wanted;
+        let named: Vec<&Own> = match by_id {
+            Some(own) => vec![own],
+            None => theirs.iter().filter(is_named).collect(),
+        };
+        let own = match named.as_slice() {
+            [] => return Err(Problem::Told(Editing::NoneOfYours.into())),
+            [own] => *own,
+            _ => {
+                let ids = named.iter().map(|own| own.persona.id.clone()).collect();
+                return Err(Problem::Told(Editing::Namesakes(ids).into()));
+            }
+        };
         if may(actor, &rules, &own.standing) {
             Ok(own.clone())
         } else {
@@ -194,16 +206,20 @@ impl Handler {
         let draft = PersonaDraft { id, over, definition, avatar, shared: false, adult, from_file };
         let id = draft.id.clone();
         let version = self.admin.save_persona(actor, draft).await?;
-        self.changed(actor.server).await?;
-        let standing = self.assistant.troupe(actor.server).into_iter().find(|own| own.persona.id == id);
-        let is_private = standing.as_ref().is_some_and(|own| !own.standing.shared);
-        let is_restricted = standing.is_some_and(|own| !own.standing.plays_everywhere());
+        self.assistant.rules_changed(actor.server).await;
+        let is_private = self.standing(actor.server, &id).is_some_and(|standing| !standing.shared);
+        let is_restricted = self.is_restricted(actor.server, &id);
         Ok(Editing::Saved { name, id, version, is_private, is_restricted, too_long }.into())
     }
 
-    /// Something about the personas of a server has changed; it holds when this returns.
-    pub(super) async fn changed(&self, server: ServerId) -> Result<(), Problem> {
-        self.assistant.rules_changed(server).await.map_err(Problem::broken)
+    /// Whether a server's persona plays in age-restricted channels only.
+    pub(super) fn is_restricted(&self, server: ServerId, id: &PersonaId) -> bool {
+        self.standing(server, id).is_some_and(|standing| !standing.plays_everywhere())
+    }
+
+    fn standing(&self, server: ServerId, id: &PersonaId) -> Option<ServerPersona> {
+        let troupe = self.assistant.troupe(server).into_iter();
+        troupe.map(|own| own.standing).find(|standing| standing.id == *id)
     }
 
     /// A form was filled in.
@@ -237,14 +253,7 @@ impl Handler {
     ) -> Result<(), Problem> {
         let later = CreateInteractionResponseMessage::new().ephemeral(true);
         respond(context, interaction, CreateInteractionResponse::Defer(later)).await?;
-        let answer = match self.filled_in(User::of_form(interaction), task, written(interaction)).await {
-            Ok(answer) => answer,
-            Err(Problem::Told(text)) => Answer { text: text.to_string(), file: None },
-            Err(problem) => {
-                error!("what a form says could not be saved: {problem}");
-                Answer { text: Text::Broken.to_string(), file: None }
-            }
-        };
+        let answer = self.filled_in(User::of_form(interaction), task, written(interaction)).await;
         let mut edit = EditInteractionResponse::new().content(answer.text).allowed_mentions(no_mentions());
         if let Some(file) = answer.file {
             edit = edit.new_attachment(file);
@@ -253,24 +262,17 @@ impl Handler {
         Ok(())
     }
 
-    /// Saves what was written into a form. What is not saved is given back.
-    async fn filled_in(
-        &self,
-        user: User<'_>,
-        task: Task,
-        written: Vec<(Field, String)>,
-    ) -> Result<Answer, Problem> {
-        let actor = user.actor().ok_or(Problem::Told(Text::ServersOnly))?;
-        self.may_create(&actor).await?;
-        let (mut card, id, over, adult) = match task {
-            Task::Make { adult } => (Card::default(), None, None, Some(adult)),
-            Task::Change(id, version) => {
-                let own = self.own_persona(&actor, &id.0, Actor::may_edit).await?;
-                (own.persona.card.clone(), Some(id), Some(version), None)
-            }
-            Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(..) => {
-                return Err(Problem::Told(Text::Misunderstood));
-            }
+    /// Saves what was written into a form. What is not saved, for whatever reason, is given back.
+    async fn filled_in(&self, user: User<'_>, task: Task, written: Vec<(Field, String)>) -> Answer {
+        let actor = user.actor();
+        // Whoever may not even see the persona, or comes when it is gone, gets back what they wrote and nothing of it.
+        let own = match (&actor, &task) {
+            (Some(actor), Task::Change(id, _)) => self.own_persona(actor, &id.0, Actor::has).await.map(Some),
+            _ => Ok(None),
+        };
+        let mut card = match &own {
+            Ok(Some(own)) => own.persona.card.clone(),
+            _ => Card::default(),
         };
         let too_long = Field::ALL.into_iter().filter(|field| !field.fits(&card)).collect();
         for (field, text) in written {
@@ -279,21 +281,31 @@ impl Handler {
                 field.write(&mut card, text);
             }
         }
-        let saved = match self.look_at(card.clone()).await {
-            Ok(draft) => {
-                self.save(&actor, draft, Saving { id, over, adult, from_file: false, too_long }).await
-            }
-            Err(problem) => Err(problem),
+        let saved = async {
+            let actor = actor.ok_or(Problem::Told(Text::ServersOnly))?;
+            self.may_create(&actor).await?;
+            own?;
+            let (id, over, adult) = match task {
+                Task::Make { adult } => (None, None, Some(adult)),
+                Task::Change(id, version) => (Some(id), Some(version), None),
+                Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(..) => {
+                    return Err(Problem::Told(Text::Misunderstood));
+                }
+            };
+            let draft = self.look_at(card.clone()).await?;
+            self.save(&actor, draft, Saving { id, over, adult, from_file: false, too_long }).await
         };
-        match saved {
-            Ok(text) => Ok(Answer { text: text.to_string(), file: None }),
-            Err(Problem::Told(text)) => {
-                let file = toml_of(&card).map(|toml| CreateAttachment::bytes(toml, "persona.toml"));
-                let text = if file.is_some() { with_draft(&text) } else { text.to_string() };
-                Ok(Answer { text, file })
+        let refused = match saved.await {
+            Ok(text) => return Answer { text: text.to_string(), file: None },
+            Err(Problem::Told(text)) => text,
+            Err(problem) => {
+                error!("what a form says could not be saved: {problem}");
+                Text::Broken
             }
-            Err(problem) => Err(problem),
-        }
+        };
+        let file = toml_of(&card).map(|toml| CreateAttachment::bytes(toml, "persona.toml"));
+        let text = if file.is_some() { with_draft(&refused) } else { refused.to_string() };
+        Answer { text, file }
     }
 
     /// A button was pressed that belongs to a persona.
@@ -309,7 +321,7 @@ impl Handler {
             match errand.task {
                 Task::Delete(id, version) => {
                     self.admin.delete_persona(&actor, &id, version).await?;
-                    self.changed(actor.server).await?;
+                    self.assistant.rules_changed(actor.server).await;
                     Ok(Editing::Deleted(id).into())
                 }
                 Task::TakeIn(id) => self.take_file(&actor, interaction, id, None).await,
@@ -330,9 +342,9 @@ impl Handler {
     ) -> Result<Text, Problem> {
         self.may_create(actor).await?;
         let file = interaction.message.attachments.first().ok_or(Problem::Told(Text::Stale))?;
-        let bytes = self.attachments.fetch(file, LARGEST_IMPORT).await;
-        let bytes = bytes.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))?;
-        let draft = self.look_at_file(bytes).await?;
+        let fetched = self.attachments.fetch(file, LARGEST_IMPORT).await;
+        let fetched = fetched.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))?;
+        let (draft, _) = self.look_at_file(fetched).await?;
         let saving = Saving { id: Some(id), over, adult: None, from_file: true, too_long: Vec::new() };
         self.save(actor, draft, saving).await
     }

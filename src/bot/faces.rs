@@ -21,7 +21,8 @@ use crate::persona::Persona;
 /// The name of the webhooks themselves; nobody sees it but admins.
 const WEBHOOK_NAME: &str = "Mummer";
 
-/// Most channels whose webhooks are known at a time, and most names of which it is known whether members have them.
+/// Most channels whose webhooks are known at a time, most names of which it is known whether members have them, and most pictures
+/// of which it is known what became of them.
 const KNOWN_MAX: usize = 10_000;
 
 /// How long it is believed that nobody has a name.
@@ -299,12 +300,25 @@ async fn bring_picture(
         let Ok(Ok(portrait)) = portrait.await else { return Ok(None) };
         let image = serenity::all::CreateAttachment::bytes(portrait, "portrait.png").to_base64();
         let emoji = serde_json::json!({ "name": name, "image": image });
-        let emoji = rest::retry("create emoji", || http.create_application_emoji(&emoji)).await?;
-        Ok::<_, Trouble>(Some(emoji.id))
+        match rest::retry("create emoji", || http.create_application_emoji(&emoji)).await {
+            Ok(emoji) => Ok(Some(emoji.id)),
+            // Others may be taken all the same.
+            Err(trouble) if trouble.has_done_nothing() && !trouble.may_pass() => {
+                warn!(%trouble, picture = name, "a picture is not taken, and its persona is shown without it");
+                Ok(None)
+            }
+            Err(trouble) => Err(trouble),
+        }
     };
     match brought.await {
         Ok(emoji) => {
-            lock(&pictures.known).insert(name, emoji);
+            let mut known = lock(&pictures.known);
+            if known.len() >= KNOWN_MAX {
+                known.clear();
+                // Those that are there are found again.
+                bringing.listed = false;
+            }
+            known.insert(name, emoji);
             emoji
         }
         Err(trouble) => {

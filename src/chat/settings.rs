@@ -69,6 +69,10 @@ pub struct ServerPersona {
     pub shared: bool,
     /// Whether it is for adults; `None` as long as nobody has said it.
     pub adult: Option<bool>,
+    /// Whether an admin has said that it is for adults.
+    pub adult_by_admin: bool,
+    /// Whether any of its texts came from a file.
+    pub from_file: bool,
 }
 
 impl ServerPersona {
@@ -137,12 +141,14 @@ pub struct Caps {
     pub of_member: usize,
     /// Most versions of each persona. The oldest ones go, but never the one that is played.
     pub versions: usize,
+    /// Most bytes of one definition.
+    pub definition: usize,
     /// Most bytes of all definitions of all versions together.
     pub bytes: usize,
 }
 
 impl Default for Caps {
     fn default() -> Self {
-        Self { personas: 50, of_member: 5, versions: 20, bytes: 4 * 1024 * 1024 }
+        Self { personas: 50, of_member: 5, versions: 20, definition: 512 * 1024, bytes: 4 * 1024 * 1024 }
     }
 }

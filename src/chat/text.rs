@@ -6,7 +6,7 @@ mod personas;
 use std::fmt::{Display, Formatter, Result};
 
 use self::lists::counted;
-pub use self::personas::{Editing, field_label, form_title, no_room, with_draft};
+pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
 use super::ChannelId;
 use super::history::Origin;
 use super::notice::{self, Notice};

@@ -10,10 +10,10 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 pub const LARGEST_PICTURE: usize = 8 << 20;
 
 /// Most pixels of a side of a picture that is read.
-const LARGEST_SIDE: u32 = 8_192;
+const LARGEST_SIDE: u32 = 4_096;
 
 /// Most memory that reading a picture may take.
-const MEMORY: u64 = 256 << 20;
+const MEMORY: u64 = 64 << 20;
 
 /// Pixels of a side of a picture that is kept, the first one with which it is small enough.
 const SIDES: [u32; 3] = [512, 256, 128];
@@ -143,6 +143,11 @@ mod tests {
             portrait(&noise(LARGEST_SIDE + 1, 1, ImageFormat::Png)),
             Err(PortraitError::TooManyPixels)
         );
+        // So many pixels of so many bytes take too much memory.
+        let deep = image::ImageBuffer::<image::Rgba<u16>, _>::new(LARGEST_SIDE, LARGEST_SIDE);
+        let mut bytes = Vec::new();
+        deep.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).expect("it is written");
+        assert_eq!(portrait(&bytes), Err(PortraitError::TooManyPixels));
         assert_eq!(portrait(&vec![0; LARGEST_PICTURE + 1]), Err(PortraitError::TooLarge));
     }
 }

@@ -31,6 +31,13 @@ pub enum Saved {
         /// Most personas of a member.
         most: usize,
     },
+    /// The definition is too long.
+    TooLong {
+        /// Its bytes.
+        have: usize,
+        /// Most bytes of a definition.
+        most: usize,
+    },
     /// The definitions of the server would be too long.
     TooManyBytes {
         /// Bytes of all definitions together, with this one.
@@ -93,8 +100,9 @@ impl Store {
             let greatest = sqlx::query(greatest).bind(server).bind(&draft.id.0);
             let version = greatest.fetch_one(&mut *writing).await?.try_get::<i64, _>("number")? + 1;
             // Whoever made the persona stays its creator.
-            let played = "INSERT INTO personas (server, id, creator, version, adult, shared) \
-                          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (server, id) DO UPDATE SET version = $4, \
+            let played = "INSERT INTO personas (server, id, creator, version, adult, shared, from_file) \
+                          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (server, id) DO UPDATE SET version = $4, \
+                          from_file = MAX(from_file, $7), \
                           adult = CASE WHEN $7 <> 0 AND adult = 0 THEN NULL ELSE adult END";
             let played = sqlx::query(played).bind(server).bind(&draft.id.0).bind(author).bind(version);
             let played = played.bind(draft.adult.map(i64::from)).bind(i64::from(draft.shared));
@@ -173,8 +181,9 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// From now on another version of a server's persona is played, which stands in the audit list as this decision. False, and
-    /// nothing has changed, where there is no such version.
+    /// From now on another version of a server's persona is played, which stands in the audit list as this decision. Where any text
+    /// of the persona came from a file, nobody has said of this one that it is not for adults. False, and nothing has changed, where
+    /// there is no such version.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -185,14 +194,16 @@ impl Store {
         version: u64,
         decision: &Decision,
     ) -> Result<bool, StoreError> {
-        let update = "UPDATE personas SET version = $3 WHERE server = $1 AND id = $2 AND EXISTS \
+        let update = "UPDATE personas SET version = $3, adult = CASE WHEN version <> $3 AND from_file <> 0 \
+                      AND adult = 0 THEN NULL ELSE adult END WHERE server = $1 AND id = $2 AND EXISTS \
                       (SELECT 1 FROM persona_versions WHERE server = $1 AND id = $2 AND version = $3)";
         let update = sqlx::query(update).bind(server.0.cast_signed()).bind(&id.0).bind(version.cast_signed());
         self.decide(server, update, decision).await
     }
 
-    /// Says something of a server's persona beside its text, which stands in the audit list as this decision. False where there
-    /// is no such persona.
+    /// Says something of a server's persona beside its text, which stands in the audit list as this decision. False, and nothing has
+    /// changed, where it is so already, and where there is no such persona. It takes an admin to say that one is not for adults of
+    /// which an admin has said that it is, or that came from a file.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -201,16 +212,19 @@ impl Store {
         server: ServerId,
         id: &PersonaId,
         mark: &Mark,
+        by_admin: bool,
         decision: &Decision,
     ) -> Result<bool, StoreError> {
         let (of, id) = (server.0.cast_signed(), &id.0);
         let update = match mark {
             Mark::Adult(adult) => {
-                let update = "UPDATE personas SET adult = $3 WHERE server = $1 AND id = $2";
-                sqlx::query(update).bind(of).bind(id).bind(i64::from(*adult))
+                let update = "UPDATE personas SET adult = $3, adult_by_admin = $3 * $4 \
+                              WHERE server = $1 AND id = $2 AND (adult IS NOT $3 OR adult_by_admin < $3 * $4) \
+                              AND ($3 <> 0 OR $4 <> 0 OR (adult_by_admin = 0 AND from_file = 0))";
+                sqlx::query(update).bind(of).bind(id).bind(i64::from(*adult)).bind(i64::from(by_admin))
             }
             Mark::Shared(shared) => {
-                let update = "UPDATE personas SET shared = $3 WHERE server = $1 AND id = $2";
+                let update = "UPDATE personas SET shared = $3 WHERE server = $1 AND id = $2 AND shared <> $3";
                 sqlx::query(update).bind(of).bind(id).bind(i64::from(*shared))
             }
             Mark::Avatar(avatar) => {
@@ -308,7 +322,7 @@ impl Store {
     }
 }
 
-/// Why a draft is not saved, if it is not: it was made from another version, or would be one persona too many.
+/// Why a draft is not saved, if it is not: it is too long, was made from another version, or would be one persona too many.
 async fn refused(
     writing: &mut Transaction<'_, Sqlite>,
     server: i64,
@@ -316,6 +330,9 @@ async fn refused(
     author: Option<i64>,
     caps: Caps,
 ) -> Result<Option<Saved>, sqlx::Error> {
+    if draft.definition.len() > caps.definition {
+        return Ok(Some(Saved::TooLong { have: draft.definition.len(), most: caps.definition }));
+    }
     let played = "SELECT version FROM personas WHERE server = $1 AND id = $2";
     let played = sqlx::query(played).bind(server).bind(&draft.id.0).fetch_optional(&mut **writing).await?;
     let played = played.map(|row| row.try_get::<i64, _>("version")).transpose()?;
@@ -366,6 +383,8 @@ fn persona(row: &SqliteRow) -> Result<ServerPersona, sqlx::Error> {
         version: row.try_get::<i64, _>("version")?.cast_unsigned(),
         shared: row.try_get::<i64, _>("shared")? != 0,
         adult: row.try_get::<Option<i64>, _>("adult")?.map(|adult| adult != 0),
+        adult_by_admin: row.try_get::<i64, _>("adult_by_admin")? != 0,
+        from_file: row.try_get::<i64, _>("from_file")? != 0,
     })
 }
 
@@ -489,8 +508,15 @@ mod tests {
         let store = open(&directory).await;
         assert_eq!(versions(&store, SERVER, "ada").await, kept);
         assert_eq!(played(&store, SERVER, "ada").await.as_deref(), Some("two"));
-        let creator_stays =
-            ServerPersona { id: id("ada"), creator: Some(ANN), version: 2, shared: false, adult: None };
+        let creator_stays = ServerPersona {
+            id: id("ada"),
+            creator: Some(ANN),
+            version: 2,
+            shared: false,
+            adult: None,
+            adult_by_admin: false,
+            from_file: false,
+        };
         assert_eq!(personas(&store, SERVER).await, [creator_stays]);
     }
 
@@ -574,6 +600,10 @@ mod tests {
         assert_eq!((personas(&store, SERVER).await, versions(&store, SERVER, "ada").await), before);
         assert_eq!(played(&store, SERVER, "ada").await.as_deref(), Some("four"));
         assert_eq!(versions(&store, SERVER, "joe").await, []);
+        // Nor may a single one be longer than it may be, whatever room there is.
+        let short = Caps { definition: 3, ..caps };
+        assert_eq!(save(&store, OTHER, "ada", "four", short).await, Saved::TooLong { have: 4, most: 3 });
+        assert_eq!(personas(&store, OTHER).await, []);
         // The room of the version that goes is free for the new one, and other servers have their own room.
         assert_eq!(save(&store, SERVER, "ada", "cinq", caps).await, Saved::Version(3));
         assert_eq!(save(&store, OTHER, "ada", "1234567890", caps).await, Saved::Version(1));
@@ -661,9 +691,9 @@ mod tests {
         let _ = save(&store, SERVER, "ada", "one", Caps::default()).await;
         let picture = vec![1, 2, 3];
         for mark in [Mark::Adult(false), Mark::Shared(true), Mark::Avatar(Some(picture.clone()))] {
-            let marked = store.mark_persona(SERVER, &id("ada"), &mark, &decided(8, ANN)).await;
+            let marked = store.mark_persona(SERVER, &id("ada"), &mark, false, &decided(8, ANN)).await;
             assert!(marked.expect("it is written"));
-            let nobody = store.mark_persona(OTHER, &id("ada"), &mark, &decided(8, ANN)).await;
+            let nobody = store.mark_persona(OTHER, &id("ada"), &mark, false, &decided(8, ANN)).await;
             assert!(!nobody.expect("it is read"), "another server's persona is not found");
         }
         // A new version leaves them as they are.
@@ -678,11 +708,85 @@ mod tests {
         assert_eq!(personas(&store, SERVER).await[0].adult, None);
         let mark = Mark::Avatar(None);
         assert!(
-            store.mark_persona(SERVER, &id("ada"), &mark, &decided(8, ANN)).await.expect("it is written")
+            store
+                .mark_persona(SERVER, &id("ada"), &mark, false, &decided(8, ANN))
+                .await
+                .expect("it is written")
         );
         assert_eq!(store.playable_personas_of(SERVER).await.expect("they are read")[0].avatar, None);
         assert_eq!(store.decisions(SERVER, 10).await.expect("they are read").len(), 7);
         assert_eq!(store.decisions(OTHER, 10).await.expect("they are read"), []);
+    }
+
+    /// Whether saying it has changed something.
+    async fn rate(store: &Store, adult: bool, by_admin: bool) -> bool {
+        let mark = Mark::Adult(adult);
+        store
+            .mark_persona(SERVER, &id("ada"), &mark, by_admin, &decided(8, ANN))
+            .await
+            .expect("it is written")
+    }
+
+    #[tokio::test]
+    async fn what_an_admin_has_said_only_an_admin_takes_back() {
+        let directory = directory();
+        let store = open(&directory).await;
+        let _ = save(&store, SERVER, "ada", "one", Caps::default()).await;
+        for (adult, by_admin, has_changed, kept) in [
+            (true, false, true, true),
+            (true, false, false, true),
+            // Its creator has said it, and may take it back.
+            (false, false, true, false),
+            (false, true, false, false),
+            (true, false, true, true),
+            // It is another thing when an admin says it too.
+            (true, true, true, true),
+            (true, true, false, true),
+            (true, false, false, true),
+            (false, false, false, true),
+            (false, true, true, false),
+            (true, false, true, true),
+            (false, false, true, false),
+        ] {
+            assert_eq!(rate(&store, adult, by_admin).await, has_changed, "{adult} by admin {by_admin}");
+            assert_eq!(personas(&store, SERVER).await[0].adult, Some(kept), "{adult} by admin {by_admin}");
+        }
+        let share = Mark::Shared(true);
+        for has_changed in [true, false] {
+            let shared = store.mark_persona(SERVER, &id("ada"), &share, true, &decided(8, ANN)).await;
+            assert_eq!(shared.expect("it is written"), has_changed);
+        }
+        // What changes nothing is not in the audit list.
+        assert_eq!(store.decisions(SERVER, 100).await.expect("they are read").len(), 9);
+    }
+
+    #[tokio::test]
+    async fn of_what_came_from_a_file_an_admin_says_that_it_is_not_for_adults() {
+        let directory = directory();
+        let store = open(&directory).await;
+        let file = PersonaDraft { from_file: true, ..draft("ada", None, "one") };
+        let saved = store.save_persona(SERVER, &file, Caps::default(), &decided(7, BOB)).await;
+        assert_eq!(saved.expect("it is written"), Saved::Version(1));
+        // A text of a form does not change that: it has what the file had.
+        assert_eq!(save(&store, SERVER, "ada", "two", Caps::default()).await, Saved::Version(2));
+        assert!(!rate(&store, false, false).await);
+        assert_eq!(personas(&store, SERVER).await[0].adult, None);
+        assert!(rate(&store, false, true).await);
+        // It was said of this version, which may be played again, and of no other one.
+        for (version, adult) in [(2, Some(false)), (1, None)] {
+            assert!(play(&store, SERVER, "ada", version).await);
+            assert_eq!(personas(&store, SERVER).await[0].adult, adult, "version {version}");
+        }
+        // What is for adults stays so.
+        assert!(rate(&store, true, true).await);
+        assert!(play(&store, SERVER, "ada", 2).await);
+        assert_eq!(personas(&store, SERVER).await[0].adult, Some(true));
+        // Where all texts are of forms, it is said of all of them.
+        let form = PersonaDraft { adult: Some(false), ..draft("eve", None, "one") };
+        let _ = store.save_persona(SERVER, &form, Caps::default(), &decided(7, BOB)).await;
+        let _ = save(&store, SERVER, "eve", "two", Caps::default()).await;
+        assert!(play(&store, SERVER, "eve", 1).await);
+        assert_eq!(personas(&store, SERVER).await[1].adult, Some(false));
     }
 
     #[tokio::test]

@@ -113,6 +113,30 @@ async fn a_channel_has_one_webhook_and_its_threads_too_and_a_persona_one_picture
 }
 
 #[tokio::test]
+async fn a_picture_that_is_not_taken_is_not_tried_again_and_those_of_others_are() {
+    let (_directory, store, stage) = began().await;
+    let discord = &stage.discord;
+    let (general, admin) = (discord.channel("general"), discord.member("Admin"));
+    discord.empower(admin, serenity::model::Permissions::MANAGE_GUILD);
+    discord.fail_next(1, Call::CreateEmoji, Failure::Refused { status: 400, code: 50_035 });
+    for (text, persona, has_picture) in
+        [("One.", "mizzle", false), ("Two.", "crake", true), ("Three.", "mizzle", false)]
+    {
+        let chosen = discord.use_command(general, admin, "persona use", &[("persona", json!(persona))]);
+        discord.answer_to(chosen).await;
+        stage.script.then([say(text)]);
+        ask(&stage, general);
+        let said = discord.webhook_message_such_that(general, reads(text)).await;
+        let (name, picture) = said.seen_as.clone().expect("a webhook has posted it");
+        assert!(name.to_lowercase().ends_with(persona), "{name} and not {persona}");
+        assert_eq!(picture.is_some(), has_picture, "{text}");
+        settled(&store, general).await;
+        stage.idle().await;
+    }
+    assert_eq!(discord.count(Call::CreateEmoji), 2);
+}
+
+#[tokio::test]
 async fn where_it_has_no_face_its_name_stands_above() {
     let (_directory, store, stage) = began().await;
     let discord = &stage.discord;

@@ -1,13 +1,15 @@
 //! Personas that are made inside Discord: who makes, changes and sees them, and where they play.
 
-use mummer::chat::settings::{Caps, Deed, PersonaDraft};
-use mummer::chat::text::{Editing, Label, Text};
+use mummer::chat::settings::{Caps, Deed, Mark, PersonaDraft};
+use mummer::chat::text::{Editing, Label, Text, with_draft};
 use mummer::chat::{MemberId, Place, ServerId};
 use mummer::persona::import::{self, Spec};
 use mummer::persona::{Card, Persona, PersonaId};
 use mummer::store::Store;
 use serde_json::{Value, json};
 use serenity::model::Permissions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 use crate::discord::{ChannelId, FakeDiscord, Form, Message, UserId};
@@ -65,6 +67,12 @@ async fn make(stage: &Stage, at: ChannelId, user: UserId, name: &str) -> Message
     let form = form(stage, at, user, "personas create", &[]).await;
     let described = format!("{name} keeps the lighthouse.");
     sent(stage, at, user, &form.with("name", name).with("description", &described)).await
+}
+
+/// A form was refused like this, and what was written into it came back. Returns that.
+fn assert_given_back(refused: &Message, why: &Text) -> String {
+    assert_eq!(refused.content(), with_draft(why));
+    String::from_utf8_lossy(&refused.files[0].bytes).into_owned()
 }
 
 /// Lets everybody make personas.
@@ -282,8 +290,7 @@ async fn forged_and_foreign_forms_change_nothing() {
         format!("persona-make:{alice}:all"),
     ] {
         let forged = Form { custom_id, ..theirs.clone() };
-        let refused = sent(&stage, general, alice, &forged).await;
-        assert_eq!(refused.content(), says(Editing::NotCreator));
+        assert_given_back(&sent(&stage, general, alice, &forged).await, &Editing::NotCreator.into());
     }
     for custom_id in ["", "persona-change", "forget:1"] {
         let forged = Form { custom_id: custom_id.to_owned(), ..theirs.clone() };
@@ -293,12 +300,14 @@ async fn forged_and_foreign_forms_change_nothing() {
     // Those who may make personas may not change those of others, nor learn what they say.
     open_to_all(&stage, general, admin).await;
     let lines = lines + 1;
-    let forged = Form { custom_id: format!("persona-change:{alice}:1:ada"), ..theirs.clone() };
+    let mut forged = Form { custom_id: format!("persona-change:{alice}:1:ada"), ..theirs.clone() };
+    forged.fields.retain(|(field, _)| field == "name");
     let refused = sent(&stage, general, alice, &forged).await;
-    assert_eq!((refused.content(), refused.files.len()), (says(Editing::NoneOfYours).as_str(), 0));
+    let given_back = assert_given_back(&refused, &Editing::NoneOfYours.into());
+    assert!(!given_back.contains("lighthouse"), "{given_back}");
     let alone = stage.discord.direct(alice);
     let forged = Form { custom_id: format!("persona-make:{alice}:all"), ..theirs };
-    assert_eq!(sent(&stage, alone, alice, &forged).await.content(), Text::ServersOnly.to_string());
+    assert_given_back(&sent(&stage, alone, alice, &forged).await, &Text::ServersOnly);
     // The same goes for buttons.
     let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
     for (custom_id, expected) in [
@@ -351,7 +360,10 @@ async fn a_file_is_looked_at_first_and_saved_when_that_is_wanted() {
     let other = json_card("Ada Two");
     let report = used(&stage, general, admin, "personas import", &options(&other)).await;
     assert!(report.content().contains("a new version of `ada`"), "{}", report.content());
-    let later = used(&stage, general, admin, "personas import", &options(&other)).await;
+    assert!(!report.content().contains("picture"), "{}", report.content());
+    let pictured = import::to_png(&card("Ada Two"), None).expect("a picture");
+    let later = used(&stage, general, admin, "personas import", &options(&pictured)).await;
+    assert!(later.content().contains("Its picture would be replaced too."), "{}", later.content());
     // What was said of the text before is not said of this one.
     let harmless = [("persona", json!("ada")), ("adult", json!(false))];
     used(&stage, general, admin, "personas adult", &harmless).await;
@@ -493,7 +505,10 @@ async fn a_channel_goes_on_when_its_persona_is_deleted() {
     used_on(&stage, general, admin, "persona use", "ada").await;
     prompt_for(&stage, general, alice).await;
     let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
-    assert_eq!(asked.content(), says(Editing::MayDelete("Ada".to_owned())));
+    assert_eq!(
+        asked.content(),
+        says(Editing::MayDelete { name: "Ada".to_owned(), id: PersonaId("ada".to_owned()) })
+    );
     assert_eq!(pressed(&stage, &asked, admin, Label::Cancel).await, Text::Cancelled.to_string());
     let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
     assert_eq!(pressed(&stage, &asked, admin, Label::Delete).await, "`ada` is deleted.");
@@ -512,9 +527,9 @@ async fn a_channel_goes_on_when_its_persona_is_deleted() {
     assert_eq!(again.content(), says(Editing::NoneOfYours));
     // Nor does it mean another one that takes the id.
     make(&stage, general, admin, "Ada").await;
-    let stale = stage.discord.press_id(asked.id, admin, &format!("persona-delete:{admin}:1:ada"));
-    let stale = stage.discord.answer_such_that(stale, |message| message.content() != WORKING).await;
-    assert_eq!(stale.content(), says(Editing::Changed));
+    let old = stage.discord.press_id(asked.id, admin, &format!("persona-delete:{admin}:1:ada"));
+    let old = stage.discord.answer_such_that(old, |message| message.content() != WORKING).await;
+    assert_eq!(old.content(), says(Editing::Changed));
     let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
     assert_eq!(pressed(&stage, &asked, admin, Label::Delete).await, "`ada` is deleted.");
     let (stage, _store) = restarted(stage, store, &directory).await;
@@ -599,7 +614,7 @@ async fn what_is_for_adults_plays_where_only_they_are() {
     }
     let rate = |adult: bool| [("persona", json!("ada")), ("adult", json!(adult))];
     let rated = used(&stage, plain, admin, "personas adult", &rate(false)).await;
-    assert_eq!(rated.content(), "**Ada** is not for adults, and plays everywhere.");
+    assert_eq!(rated.content(), "**Ada** `ada` is not for adults, and plays everywhere.");
     assert!(prompt_for(&stage, plain, alice).await.contains("Ada keeps the lighthouse."));
     used(&stage, plain, admin, "personas adult", &rate(true)).await;
     assert!(prompt_for(&stage, plain, alice).await.contains("You are Hermes"));
@@ -661,7 +676,7 @@ async fn a_members_persona_is_theirs_alone_until_an_admin_shares_it() {
     assert_eq!(refused.content(), Text::NotAdmin.to_string());
     assert_eq!(offered(&stage, general, admin, "personas share").await, ["ada"]);
     let shared = used(&stage, general, admin, "personas share", &share).await;
-    assert_eq!(shared.content(), "**Ada** is everybody's in this server.");
+    assert_eq!(shared.content(), "**Ada** `ada` is everybody's in this server.");
     assert!(used_on(&stage, general, bob, "persona use", "ada").await.contains("I play **Ada** here"));
     assert!(prompt_for(&stage, general, bob).await.contains("Ada keeps the lighthouse."));
     // Nor may he change it now.
@@ -713,7 +728,9 @@ async fn whoever_loses_the_role_makes_and_changes_nothing_more() {
     let report = imported(&stage, general, alice, "eve.json", &json_card("Eve")).await;
     stage.discord.take_role(alice, role);
     let lines = decided(&store, &stage).await;
-    assert_eq!(sent(&stage, general, alice, &edit).await.content(), not_creator);
+    let refused = sent(&stage, general, alice, &edit.with("description", "Ada keeps bees.")).await;
+    let given_back = assert_given_back(&refused, &Editing::NotCreator.into());
+    assert!(given_back.contains("Ada keeps bees."), "{given_back}");
     assert_eq!(pressed(&stage, &report, alice, Label::Save).await, not_creator);
     let on_ada = |more: &[(&'static str, Value)]| [&[("persona", json!("ada"))], more].concat();
     let file = stage.discord.upload("ada.json", &json_card("Ada"));
@@ -733,6 +750,120 @@ async fn whoever_loses_the_role_makes_and_changes_nothing_more() {
     assert_eq!(used(&stage, general, alice, "personas export", &on_ada(&[])).await.files.len(), 1);
     let asked = used(&stage, general, alice, "personas delete", &on_ada(&[])).await;
     assert_eq!(pressed(&stage, &asked, alice, Label::Delete).await, "`ada` is deleted.");
+}
+
+#[tokio::test]
+async fn whoever_made_a_persona_says_of_their_own_texts_alone_that_they_are_not_for_adults() {
+    let (_directory, store, stage) = began().await;
+    let (general, alice, admin) =
+        (stage.discord.channel("general"), stage.discord.member("Alice"), admin(&stage));
+    open_to_all(&stage, general, admin).await;
+    let rate = async |user: UserId, persona: &str, adult: bool| {
+        let options = [("persona", json!(persona)), ("adult", json!(adult))];
+        used(&stage, general, user, "personas adult", &options).await.content().to_owned()
+    };
+    let is_for_all = "`ada` is not for adults, and plays everywhere.";
+    make(&stage, general, alice, "Ada").await;
+    let lines = decided(&store, &stage).await;
+    assert!(rate(alice, "ada", false).await.ends_with(&format!("{is_for_all} It was so already.")));
+    assert_eq!(decided(&store, &stage).await, lines, "what changes nothing is not in the audit list");
+    for adult in [true, false] {
+        assert!(!rate(alice, "ada", adult).await.contains("already"));
+    }
+    // What an admin has said stays said.
+    rate(admin, "ada", true).await;
+    assert_eq!(rate(alice, "ada", false).await, says(Editing::RatedByAdmin));
+    assert!(rate(admin, "ada", false).await.ends_with(is_for_all));
+    // Of a file an admin says it, also when the text was changed in a form since.
+    let report = imported(&stage, general, alice, "eve.json", &json_card("Eve")).await;
+    let saved = pressed(&stage, &report, alice, Label::Save).await;
+    assert!(saved.contains("an admin has to say it"), "{saved}");
+    assert_eq!(rate(alice, "eve", false).await, says(Editing::FromFile));
+    let edit = form(&stage, general, alice, "personas edit", &[("persona", json!("eve"))]).await;
+    sent(&stage, general, alice, &edit.with("description", "Eve keeps bees.")).await;
+    assert_eq!(rate(alice, "eve", false).await, says(Editing::FromFile));
+    rate(admin, "eve", false).await;
+    assert!(rate(alice, "eve", false).await.ends_with("It was so already."));
+    // It was said of that version, and not of the one before.
+    let back = [("persona", json!("eve")), ("version", json!(1))];
+    let back = used(&stage, general, alice, "personas rollback", &back).await;
+    assert!(back.content().contains("age-restricted channels only"), "{}", back.content());
+    let asks = [("question", json!("why?")), ("persona", json!("eve"))];
+    let refused = used(&stage, general, alice, "ask", &asks).await;
+    assert_eq!(refused.content(), says(Editing::AgeRestricted));
+    // The same goes for sharing what is shared.
+    let share = [("persona", json!("ada"))];
+    used(&stage, general, admin, "personas share", &share).await;
+    let lines = decided(&store, &stage).await;
+    let shared = used(&stage, general, admin, "personas share", &share).await;
+    assert_eq!(shared.content(), "**Ada** `ada` is everybody's in this server. It was so already.");
+    assert_eq!(decided(&store, &stage).await, lines);
+}
+
+#[tokio::test]
+async fn whoever_names_several_is_asked_which() {
+    let (_directory, _store, stage) = began().await;
+    let (general, alice, admin) =
+        (stage.discord.channel("general"), stage.discord.member("Alice"), admin(&stage));
+    open_to_all(&stage, general, admin).await;
+    make(&stage, general, admin, "Ada").await;
+    let made = make(&stage, general, alice, "ADA").await;
+    assert!(made.content().contains("`ada-2`"), "{}", made.content());
+    make(&stage, general, admin, "Eve").await;
+    // "ada" is an id, and no question.
+    assert!(used_on(&stage, general, admin, "personas delete", "ada").await.contains("**Ada** `ada`"));
+    let edit = form(&stage, general, admin, "personas edit", &[("persona", json!("eve"))]).await;
+    sent(&stage, general, admin, &edit.with("name", "Ada of Hull")).await;
+    let edit = form(&stage, general, admin, "personas edit", &[("persona", json!("ada"))]).await;
+    sent(&stage, general, admin, &edit.with("name", "ada of hull")).await;
+    let which = says(Editing::Namesakes(["ada", "eve"].map(|id| PersonaId(id.to_owned())).to_vec()));
+    for command in ["personas edit", "personas delete", "personas export", "persona use", "persona show"] {
+        assert_eq!(used_on(&stage, general, admin, command, "Ada of Hull").await, which, "{command}");
+    }
+    let set = [("setting", json!("persona")), ("value", json!("Ada of Hull"))];
+    assert_eq!(used(&stage, general, admin, "settings set", &set).await.content(), which);
+    // Whoever has one of them only is not told of the others.
+    assert!(used_on(&stage, general, alice, "personas delete", "Ada").await.contains("`ada-2`"));
+}
+
+#[tokio::test]
+async fn what_was_written_into_a_form_is_never_lost() {
+    let (_directory, store, stage) = began().await;
+    let (general, admin) = (stage.discord.channel("general"), admin(&stage));
+    make(&stage, general, admin, "Ada").await;
+    let edit = form(&stage, general, admin, "personas edit", &[("persona", json!("ada"))]).await;
+    let edit = edit.with("description", "Ada keeps bees.");
+    let create = form(&stage, general, admin, "personas create", &[]).await;
+    let asked = used(&stage, general, admin, "personas delete", &[("persona", json!("ada"))]).await;
+    pressed(&stage, &asked, admin, Label::Delete).await;
+    let refused = sent(&stage, general, admin, &edit).await;
+    let given_back = assert_given_back(&refused, &Editing::NoneOfYours.into());
+    assert!(given_back.contains("Ada keeps bees."), "{given_back}");
+    store.close().await;
+    let refused = sent(&stage, general, admin, &create.with("name", "Eve").with("description", "She.")).await;
+    let given_back = assert_given_back(&refused, &Text::Broken);
+    assert!(given_back.contains("She."), "{given_back}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_after_a_change_is_as_before_until_it_can() {
+    let (directory, store, stage) = began().await;
+    let (general, admin) = (stage.discord.channel("general"), admin(&stage));
+    let (server, id) = (ServerId(stage.discord.guild_id().0), PersonaId("ada".to_owned()));
+    make(&stage, general, admin, "Ada").await;
+    used_on(&stage, general, admin, "persona use", "ada").await;
+    let path = directory.path().join("mummer.db");
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut aside = SqliteConnection::connect_with(&options).await.expect("it opens");
+    sqlx::query("ALTER TABLE settings RENAME TO hidden").execute(&mut aside).await.expect("it is hidden");
+    let decision = Deed::Shared(id.clone(), false).decided(1, MemberId(admin.0));
+    let marked = store.mark_persona(server, &id, &Mark::Shared(false), true, &decision).await;
+    assert!(marked.expect("it is written"));
+    stage.assistant.rules_changed(server).await;
+    assert!(prompt_for(&stage, general, admin).await.contains("Ada keeps the lighthouse."));
+    sqlx::query("ALTER TABLE hidden RENAME TO settings").execute(&mut aside).await.expect("it is back");
+    // The next message finds it.
+    assert!(prompt_for(&stage, general, admin).await.contains("You are Hermes"));
 }
 
 #[tokio::test]
@@ -760,7 +891,9 @@ async fn another_servers_persona_is_nowhere_to_be_found() {
         server: Some(ServerId(stage.discord.guild_id().0)),
     };
     for wanted in ["ada", "Ada", "ada@2"] {
-        assert!(stage.assistant.persona_named(wanted, here, MemberId(alice.0)).is_none());
+        assert!(
+            stage.assistant.persona_named(wanted, here, MemberId(alice.0)).is_err_and(|ids| ids.is_empty())
+        );
         for command in ["persona show", "persona use"] {
             assert_eq!(used_on(&stage, general, admin, command, wanted).await, Text::NoPersona.to_string());
         }
@@ -772,7 +905,7 @@ async fn another_servers_persona_is_nowhere_to_be_found() {
     let set = Deed::Reset { setting: "persona".to_owned(), channel: None }.decided(1, MemberId(1));
     let server = ServerId(stage.discord.guild_id().0);
     store.set(server, None, ("persona", Some(&json!("ada"))), &set).await.expect("it is set");
-    stage.assistant.rules_changed(server).await.expect("it holds");
+    stage.assistant.rules_changed(server).await;
     assert!(prompt_for(&stage, general, alice).await.contains("You are Hermes"));
     // She who made it has it in direct messages.
     let alone = stage.discord.direct(alice);
@@ -828,7 +961,7 @@ async fn whoever_does_not_want_to_be_read_makes_no_personas() {
     let edit = form(&stage, general, admin, "personas create", &[]).await;
     stage.assistant.opt_out(MemberId(admin.0)).await.expect("they are out");
     let refused = sent(&stage, general, admin, &edit.with("name", "Ada").with("description", "x")).await;
-    assert_eq!(refused.content(), Text::NotRead.to_string());
+    assert_given_back(&refused, &Text::NotRead);
     let refused = imported(&stage, general, admin, "ada.json", &json_card("Ada")).await;
     assert_eq!(refused.content(), Text::NotRead.to_string());
     assert_eq!((decided(&store, &stage).await, stage.discord.fetched()), (0, 0));

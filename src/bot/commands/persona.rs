@@ -6,7 +6,7 @@ use super::super::user::User;
 use super::{Context, Problem, actor, defer, whisper};
 use crate::assistant::Found;
 use crate::chat::Place;
-use crate::chat::text::{Editing, Text};
+use crate::chat::text::{Editing, Text, choice};
 
 /// Most choices that Discord shows.
 pub(super) const CHOICES: usize = 25;
@@ -24,7 +24,9 @@ async fn list(context: Context<'_>) -> Result<(), Problem> {
     let assistant = &context.data().assistant;
     let user = User::of_command(context.interaction);
     let place = known(context).await;
-    let (all, here) = (assistant.personas(place, user.id()), assistant.who_answers(place).id.clone());
+    let all = assistant.personas(place, user.id()).into_iter();
+    let all = all.map(|(id, found)| (id, found.persona().card.name.clone())).collect();
+    let here = assistant.who_answers(place).id.clone();
     whisper(context, &Text::Personas { all, here, missing: assistant.missing_in(place) }).await
 }
 
@@ -76,7 +78,7 @@ async fn use_persona(
             }
             let id = found.as_ref().map(|found| &found.persona().id);
             handler.admin.use_persona(&actor, user.moderates(), place.channel, id).await?;
-            handler.changed(server).await?;
+            assistant.rules_changed(server).await;
         }
         None => {
             assistant.choose_alone(place, user.id(), found.as_ref()).await.map_err(Problem::broken)?;
@@ -93,7 +95,10 @@ pub(super) async fn playable(context: Context<'_>, wanted: &str) -> Result<Found
     let user = User::of_command(context.interaction);
     let place = known(context).await;
     let found = assistant.persona_named(wanted, place, user.id());
-    let found = found.ok_or(Problem::Told(Text::NoPersona))?;
+    let found = found.map_err(|namesakes| match namesakes.as_slice() {
+        [] => Problem::Told(Text::NoPersona),
+        _ => Problem::Told(Editing::Namesakes(namesakes).into()),
+    })?;
     if assistant.may_play_in(&found, place) {
         Ok(found)
     } else {
@@ -118,10 +123,14 @@ pub(super) async fn alike(context: Context<'_>, partial: &str) -> Vec<Autocomple
     let wanted = partial.trim().to_lowercase();
     let user = User::of_command(context.interaction);
     let all = context.data().assistant.personas(known(context).await, user.id());
-    let alike = all
-        .into_iter()
-        .filter(|(id, name)| id.0.to_lowercase().contains(&wanted) || name.to_lowercase().contains(&wanted));
-    alike.take(CHOICES).map(|(id, name)| AutocompleteChoice::new(cut(&name), id.0)).collect()
+    let name = |found: &Found| found.persona().card.name.clone();
+    let alike = all.into_iter().filter(|(id, found)| {
+        id.0.to_lowercase().contains(&wanted) || name(found).to_lowercase().contains(&wanted)
+    });
+    let choices = alike.take(CHOICES);
+    choices
+        .map(|(id, found)| AutocompleteChoice::new(choice(&name(&found), &id, found.is_private()), id.0))
+        .collect()
 }
 
 /// Discord takes up to 100 characters.

@@ -6,16 +6,18 @@ use serenity::all::{
     CreateAutocompleteResponse, CreateButton, CreateInteractionResponse,
 };
 
+use super::super::attachments::Fetched;
 use super::super::components::{Press, What};
 use super::super::editing::{LARGEST_IMPORT, form};
 use super::super::errands::{Errand, Task};
 use super::super::rest;
 use super::super::user::User;
-use super::persona::{CHOICES, cut};
+use super::persona::CHOICES;
 use super::{Context, Problem, actor, arrived, defer, reply, whisper};
 use crate::admin::{Actor, changes};
+use crate::assistant::Own;
 use crate::chat::settings::Mark;
-use crate::chat::text::{Editing, Label, Text};
+use crate::chat::text::{Editing, Label, Text, choice};
 use crate::persona::import::{self, Spec};
 use crate::persona::portrait::{LARGEST_PICTURE, portrait};
 
@@ -78,9 +80,10 @@ async fn import(
         Some(wanted) => Some(handler.own_persona(&actor, &wanted, Actor::may_edit).await?),
         None => None,
     };
-    let bytes = fetched(context, &file, LARGEST_IMPORT).await?;
-    let draft = handler.look_at_file(bytes.clone()).await?;
+    let fetched = fetched(context, &file, LARGEST_IMPORT).await?;
+    let (draft, fetched) = handler.look_at_file(fetched).await?;
     let is_sound = draft.is_sound();
+    let repictured = own.is_some() && draft.persona.avatar.is_some();
     let name = draft.persona.card.name;
     let (id, over) = match own {
         Some(own) => (own.persona.id.clone(), Some(own.standing.version)),
@@ -90,6 +93,7 @@ async fn import(
         name,
         id: id.clone(),
         is_new: over.is_none(),
+        repictured,
         tokens: draft.report.always,
         remarks: draft.remarks,
         findings: draft.report.findings,
@@ -104,7 +108,7 @@ async fn import(
     let errand = Errand { asker: actor.member, task };
     // The file itself is kept by Discord, above the button.
     let question = question(&report, &errand, Label::Save, ButtonStyle::Success);
-    reply(context, question.attachment(CreateAttachment::bytes(bytes, file.filename))).await
+    reply(context, question.attachment(CreateAttachment::bytes(fetched.bytes, file.filename))).await
 }
 
 /// In which form a persona is given out.
@@ -204,9 +208,10 @@ async fn rollback(
     let handler = context.data();
     let own = handler.own_persona(&actor, &persona, Actor::may_edit).await?;
     handler.admin.play_version(&actor, &own.persona.id, version).await?;
-    handler.changed(actor.server).await?;
+    handler.assistant.rules_changed(actor.server).await;
     let name = own.persona.card.name.clone();
-    whisper(context, &Editing::RolledBack { name, version }.into()).await
+    let is_restricted = handler.is_restricted(actor.server, &own.persona.id);
+    whisper(context, &Editing::RolledBack { name, version, is_restricted }.into()).await
 }
 
 /// Give a persona a picture, or take it away.
@@ -224,13 +229,14 @@ async fn avatar(
     let own = context.data().own_persona(&actor, &persona, Actor::may_edit).await?;
     let kept = match &picture {
         Some(picture) => {
-            let bytes = fetched(context, picture, LARGEST_PICTURE).await?;
-            let kept = move || portrait(&bytes).map_err(|error| Editing::NoPicture(error.to_string()));
+            let fetched = fetched(context, picture, LARGEST_PICTURE).await?;
+            let kept =
+                move || portrait(&fetched.bytes).map_err(|error| Editing::NoPicture(error.to_string()));
             Some(context.data().beside(kept).await?)
         }
         None => None,
     };
-    mark(context, &actor, &own.persona.id.0, Mark::Avatar(kept)).await?;
+    mark(context, &actor, &own, Mark::Avatar(kept)).await?;
     let (name, has_one) = (own.persona.card.name.clone(), picture.is_some());
     whisper(context, &Editing::Pictured { name, has_one }.into()).await
 }
@@ -247,8 +253,10 @@ async fn adult(
 ) -> Result<(), Problem> {
     let actor = actor(context)?;
     defer(context).await?;
-    let name = mark(context, &actor, &persona, Mark::Adult(adult)).await?;
-    whisper(context, &Editing::Rated { name, adult }.into()).await
+    let own = context.data().own_persona(&actor, &persona, Actor::may_edit).await?;
+    let is_new = mark(context, &actor, &own, Mark::Adult(adult)).await?;
+    let (name, id) = (own.persona.card.name.clone(), own.persona.id.clone());
+    whisper(context, &Editing::Rated { name, id, adult, is_new }.into()).await
 }
 
 /// Give a member's persona to everybody, or back to them alone; for admins.
@@ -266,8 +274,10 @@ async fn share(
     // Whoever is no admin need not be told of it first.
     context.data().admin.rules(&actor).await?;
     let shared = shared.unwrap_or(true);
-    let name = mark(context, &actor, &persona, Mark::Shared(shared)).await?;
-    whisper(context, &Editing::Shared { name, shared }.into()).await
+    let own = context.data().own_persona(&actor, &persona, Actor::may_edit).await?;
+    let is_new = mark(context, &actor, &own, Mark::Shared(shared)).await?;
+    let (name, id) = (own.persona.card.name.clone(), own.persona.id.clone());
+    whisper(context, &Editing::Shared { name, id, shared, is_new }.into()).await
 }
 
 /// Delete a persona, after you have confirmed it.
@@ -283,17 +293,18 @@ async fn delete(
     let own = context.data().own_persona(&actor, &persona, Actor::has).await?;
     let task = Task::Delete(own.persona.id.clone(), own.standing.version);
     let errand = Errand { asker: actor.member, task };
-    let text = Editing::MayDelete(own.persona.card.name.clone()).into();
+    let text = Editing::MayDelete { name: own.persona.card.name.clone(), id: own.persona.id.clone() }.into();
     reply(context, question(&text, &errand, Label::Delete, ButtonStyle::Danger)).await
 }
 
-/// Says something of a persona beside its text, which holds when this returns. Returns its name.
-async fn mark(context: Context<'_>, actor: &Actor, wanted: &str, mark: Mark) -> Result<String, Problem> {
+/// Says something of a persona beside its text, which holds when this returns. Whether that has changed something.
+async fn mark(context: Context<'_>, actor: &Actor, own: &Own, mark: Mark) -> Result<bool, Problem> {
     let handler = context.data();
-    let own = handler.own_persona(actor, wanted, Actor::may_edit).await?;
-    handler.admin.mark_persona(actor, &own.persona.id, &mark).await?;
-    handler.changed(actor.server).await?;
-    Ok(own.persona.card.name.clone())
+    let has_changed = handler.admin.mark_persona(actor, &own.persona.id, &mark).await?;
+    if has_changed {
+        handler.assistant.rules_changed(actor.server).await;
+    }
+    Ok(has_changed)
 }
 
 /// Opens a form, which has to be the first answer.
@@ -321,7 +332,7 @@ fn question(text: &Text, errand: &Errand, label: Label, style: ButtonStyle) -> C
     question.components(vec![CreateActionRow::Buttons(buttons)])
 }
 
-async fn fetched(context: Context<'_>, file: &Attachment, most: usize) -> Result<Vec<u8>, Problem> {
+async fn fetched(context: Context<'_>, file: &Attachment, most: usize) -> Result<Fetched, Problem> {
     let fetched = context.data().attachments.fetch(file, most).await;
     fetched.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))
 }
@@ -333,10 +344,12 @@ async fn names(context: Context<'_>, partial: &str) -> CreateAutocompleteRespons
     };
     let wanted = partial.trim().to_lowercase();
     let (theirs, _) = context.data().theirs(&actor).await;
-    let named = theirs.into_iter().map(|own| (own.persona.id.0.clone(), own.persona.card.name.clone()));
-    let alike = named
-        .filter(|(id, name)| id.contains(&wanted) || name.to_lowercase().contains(&wanted))
-        .take(CHOICES);
-    let choices = alike.map(|(id, name)| AutocompleteChoice::new(cut(&name), id));
+    let is_alike = |own: &Own| {
+        own.persona.id.0.contains(&wanted) || own.persona.card.name.to_lowercase().contains(&wanted)
+    };
+    let choices = theirs.into_iter().filter(is_alike).take(CHOICES).map(|own| {
+        let id = &own.persona.id;
+        AutocompleteChoice::new(choice(&own.persona.card.name, id, !own.standing.shared), id.0.clone())
+    });
     CreateAutocompleteResponse::new().set_choices(choices.collect())
 }

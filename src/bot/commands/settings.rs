@@ -92,7 +92,11 @@ fn chosen(context: Context<'_>, wanted: &str, channel: Option<ChannelId>) -> Res
     let user = User::of_command(context.interaction);
     let at = channel.unwrap_or(user.channel());
     let place = reading::place(context.serenity_context(), at, user.server());
-    let Some(found) = assistant.persona_named(wanted, place, user.id()) else { return Ok(None) };
+    let found = match assistant.persona_named(wanted, place, user.id()) {
+        Ok(found) => found,
+        Err(namesakes) if namesakes.is_empty() => return Ok(None),
+        Err(namesakes) => return Err(Problem::Told(Editing::Namesakes(namesakes).into())),
+    };
     if found.is_private() {
         return Err(Problem::Told(Editing::Private.into()));
     }
@@ -141,7 +145,8 @@ impl Handler {
         value: Option<&Value>,
     ) -> Result<(), Problem> {
         self.admin.set(actor, channel, setting, value).await?;
-        self.assistant.rules_changed(actor.server).await.map_err(Problem::broken)
+        self.assistant.rules_changed(actor.server).await;
+        Ok(())
     }
 
     /// Sets something, and tells what holds now.

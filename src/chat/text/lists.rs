@@ -277,13 +277,21 @@ fn speed(tokens: usize, ms: u64) -> String {
 }
 
 /// Adds lines as long as they fit into a message, and says how many do not.
-pub(super) fn as_many_as_fit(mut text: String, lines: impl Iterator<Item = String>) -> String {
-    const ROOM: usize = MESSAGE_MAX - 50;
+pub(super) fn as_many_as_fit(text: String, lines: impl Iterator<Item = String>) -> String {
+    as_many_as_fit_into(MESSAGE_MAX - 50, text, lines)
+}
+
+/// The same where there is room for so many characters, and for saying how many do not fit.
+pub(super) fn as_many_as_fit_into(
+    room: usize,
+    mut text: String,
+    lines: impl Iterator<Item = String>,
+) -> String {
     let mut left_out = 0;
     let mut length = text.chars().count();
     for line in lines {
         let longer = length + line.chars().count() + 1;
-        if longer > ROOM || left_out > 0 {
+        if longer > room || left_out > 0 {
             left_out += 1;
             continue;
         }

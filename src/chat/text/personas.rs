@@ -2,15 +2,19 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::lists::{as_many_as_fit, counted};
+use super::MESSAGE_MAX;
+use super::lists::{as_many_as_fit, as_many_as_fit_into, counted};
 use crate::chat::markdown::escaped;
 use crate::chat::settings::PersonaVersion;
 use crate::persona::form::Field;
 use crate::persona::lint::{Finding, Severity};
 use crate::persona::{PersonaId, visible};
 
+/// Most characters of what is offered to be chosen.
+const CHOICE_MAX: usize = 100;
+
 /// Most characters of a line of a comparison that are shown.
-const LINE_SHOWN: usize = 160;
+pub const LINE_SHOWN: usize = 160;
 
 /// What commands answer about the personas of a server.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +42,8 @@ pub enum Editing {
         id: PersonaId,
         /// Whether it would be a new one, and not a new version.
         is_new: bool,
+        /// Whether the picture that there is would be another one.
+        repictured: bool,
         /// Tokens that stand in every prompt.
         tokens: usize,
         /// What of the file is not taken in as it is.
@@ -76,20 +82,30 @@ pub enum Editing {
         name: String,
         /// The number of the version.
         version: u64,
+        /// Whether it plays in age-restricted channels only.
+        is_restricted: bool,
     },
     /// It was said whether a persona is for adults.
     Rated {
         /// Its name.
         name: String,
+        /// Under which it is found.
+        id: PersonaId,
         /// Whether it is.
         adult: bool,
+        /// Whether that is new.
+        is_new: bool,
     },
     /// A persona is everybody's, or its creator's alone.
     Shared {
         /// Its name.
         name: String,
+        /// Under which it is found.
+        id: PersonaId,
         /// Whether it is everybody's.
         shared: bool,
+        /// Whether that is new.
+        is_new: bool,
     },
     /// A persona has another picture, or none.
     Pictured {
@@ -99,7 +115,12 @@ pub enum Editing {
         has_one: bool,
     },
     /// Whether a persona is really to be deleted.
-    MayDelete(String),
+    MayDelete {
+        /// Its name.
+        name: String,
+        /// Under which it is found.
+        id: PersonaId,
+    },
     /// A persona was deleted.
     Deleted(PersonaId),
     /// Somebody was chosen to play here; `None` when that was taken back.
@@ -117,6 +138,12 @@ pub enum Editing {
     Private,
     /// There is no such persona that is theirs.
     NoneOfYours,
+    /// Several personas have that name, and are found under these ids.
+    Namesakes(Vec<PersonaId>),
+    /// An admin has said that the persona is for adults.
+    RatedByAdmin,
+    /// Its text came from a file, and an admin has to say that it is not for adults.
+    FromFile,
     /// There is no such version.
     NoVersion,
     /// The persona was changed meanwhile.
@@ -129,6 +156,8 @@ pub enum Editing {
     TooMany(usize),
     /// They have made so many personas, and may make no more.
     TooManyOfYours(usize),
+    /// The persona would take so many bytes, of so many.
+    TooLong(usize, usize),
     /// All personas together would take so many bytes, of so many.
     TooMuch(usize, usize),
     /// The file does not come from Discord.
@@ -137,6 +166,8 @@ pub enum Editing {
     TooLargeAFile(usize),
     /// The file could not be fetched.
     NotFetched,
+    /// There are other files to be looked at.
+    Busy,
 }
 
 impl Display for Editing {
@@ -157,8 +188,8 @@ impl Editing {
             }
             Self::NotExported => "That persona does not fit into a file of that form here. Try another form.",
             Self::AgeRestricted => {
-                "That persona plays in age-restricted channels only. Whoever made it, or an admin, can say with \
-                 `/personas adult` that it is not for adults."
+                "That persona plays in age-restricted channels only. An admin can say with `/personas adult` that it is not for \
+                 adults, and so can whoever made it in a form."
             }
             Self::Private => {
                 "That persona is yours alone. An admin can share it with `/personas share`; then it may play here for all."
@@ -170,6 +201,12 @@ impl Editing {
             Self::Changed => {
                 "Somebody has changed that persona meanwhile, so nothing is saved. Use the command again."
             }
+            Self::RatedByAdmin => {
+                "An admin has said that that persona is for adults, so it takes an admin to say that it is not."
+            }
+            Self::FromFile => {
+                "That persona came from a file, so it takes an admin to say that it is not for adults. Ask one."
+            }
             Self::NotCreator => {
                 "You may not make or change personas here. An admin can let you, with the setting `persona_creators`."
             }
@@ -178,6 +215,7 @@ impl Editing {
             }
             Self::NotFromDiscord => "I take files from Discord alone. Attach the file to the command.",
             Self::NotFetched => "I could not fetch that file from Discord. Attach it once more, please.",
+            Self::Busy => "I am busy with other files. Please try again in a moment.",
             _ => return None,
         })
     }
@@ -193,11 +231,13 @@ impl Editing {
                 }
                 write!(formatter, " {} and stays as it is. {EXPORT_IT}", too_long_for_a_form(too_long))
             }
-            Self::Report { name, id, is_new, tokens, remarks, findings } => {
+            Self::Report { name, id, is_new, repictured, tokens, remarks, findings } => {
                 let what = if *is_new { "a new persona" } else { "a new version of" };
+                let picture = if *repictured { " Its picture would be replaced too." } else { "" };
                 let tokens = counted(*tokens as u64, "token", "tokens");
                 let name = shown(name);
-                let intro = format!("**{name}** would be {what} `{id}`, and take {tokens} of every prompt.");
+                let intro =
+                    format!("**{name}** would be {what} `{id}`, and take {tokens} of every prompt.{picture}");
                 report(formatter, intro, remarks, findings)
             }
             Self::Faults(findings) => {
@@ -231,6 +271,16 @@ impl Editing {
                 "You have made {} here already, and may make no more. Delete one first.",
                 counted(*most as u64, "persona", "personas")
             ),
+            Self::TooLong(have, most) => write!(
+                formatter,
+                "It is not saved: it would take {} kB, and may take {} kB. Make it shorter.",
+                have.div_ceil(1 << 10),
+                most >> 10
+            ),
+            Self::Namesakes(ids) => {
+                let intro = "Several personas have that name. Say which one you mean by its id:".to_owned();
+                formatter.write_str(&as_many_as_fit(intro, ids.iter().map(|id| format!("- `{id}`"))))
+            }
             Self::TooMuch(have, most) => write!(
                 formatter,
                 "All versions of this server's personas would take {} kB, and may take {} kB. Make this one shorter, or \
@@ -249,11 +299,11 @@ impl Editing {
     fn done(&self, formatter: &mut Formatter<'_>) -> Result {
         let (name, what) = match self {
             Self::Exported(name) => return write!(formatter, "This is **{}**.", shown(name)),
-            Self::MayDelete(name) => {
+            Self::MayDelete { name, id } => {
                 let name = shown(name);
                 return write!(
                     formatter,
-                    "I would delete **{name}** with all of its versions, for good. Shall I?"
+                    "I would delete **{name}** `{id}` with all of its versions, for good. Shall I?"
                 );
             }
             Self::Deleted(id) => return write!(formatter, "`{id}` is deleted."),
@@ -266,17 +316,27 @@ impl Editing {
                     shown(plays)
                 );
             }
-            Self::RolledBack { name, version } => {
-                (name, format!("plays in version {version} from the next reply on"))
+            Self::RolledBack { name, version, is_restricted } => {
+                let restricted = if *is_restricted { RESTRICTED } else { "" };
+                let name = shown(name);
+                return write!(
+                    formatter,
+                    "**{name}** plays in version {version} from the next reply on.{restricted}"
+                );
             }
-            Self::Rated { name, adult: true } => {
-                (name, "is for adults, and plays in age-restricted channels only".to_owned())
+            Self::Rated { name, id, adult, is_new } => {
+                let what = if *adult {
+                    "is for adults, and plays in age-restricted channels only"
+                } else {
+                    "is not for adults, and plays everywhere"
+                };
+                return marked(formatter, name, id, what, *is_new);
             }
-            Self::Rated { name, adult: false } => {
-                (name, "is not for adults, and plays everywhere".to_owned())
+            Self::Shared { name, id, shared, is_new } => {
+                let what =
+                    if *shared { "is everybody's in this server" } else { "is for whoever made it alone" };
+                return marked(formatter, name, id, what, *is_new);
             }
-            Self::Shared { name, shared: true } => (name, "is everybody's in this server".to_owned()),
-            Self::Shared { name, shared: false } => (name, "is for whoever made it alone".to_owned()),
             Self::Pictured { name, has_one: true } => (name, "has that picture now".to_owned()),
             Self::Pictured { name, has_one: false } => (name, "has no picture any more".to_owned()),
             _ => return Ok(()),
@@ -289,9 +349,24 @@ impl Editing {
 const PRIVATE: &str = " It is yours alone, for `/ask` and for our direct messages, until an admin shares it with \
                        `/personas share`.";
 
-/// What follows when a persona that was saved may be for adults.
-const RESTRICTED: &str = " It plays in age-restricted channels only, until you say with `/personas adult` that it is not for \
-                          adults.";
+/// What follows when a persona may be for adults.
+const RESTRICTED: &str = " It plays in age-restricted channels only, until it is said with `/personas adult` that it is not for \
+                          adults; of one that came from a file, an admin has to say it.";
+
+/// What holds of a persona now, or has held before.
+fn marked(formatter: &mut Formatter<'_>, name: &str, id: &PersonaId, what: &str, is_new: bool) -> Result {
+    let already = if is_new { "" } else { " It was so already." };
+    write!(formatter, "**{}** `{id}` {what}.{already}", shown(name))
+}
+
+/// A persona where it is offered to be chosen: those of one name differ. Discord takes up to 100 characters.
+#[must_use]
+pub fn choice(name: &str, id: &PersonaId, is_private: bool) -> String {
+    let which = format!(" ({id}{})", if is_private { ", private" } else { "" });
+    let room = CHOICE_MAX.saturating_sub(which.chars().count());
+    let name: String = name.chars().take(room).collect();
+    name + &which
+}
 
 /// What to do with texts that are too long for a form.
 const EXPORT_IT: &str =
@@ -347,8 +422,13 @@ fn versions(
         let mark = if *version == plays { " (plays)" } else { "" };
         format!("{version}{mark}: <t:{made}:f> {who}")
     });
-    let text = as_many_as_fit(format!("**{}** has these versions:", shown(name)), lines);
-    let Some((version, lines)) = changed else { return formatter.write_str(&text) };
+    let intro = format!("**{}** has these versions:", shown(name));
+    let Some((version, changed)) = changed else {
+        return formatter.write_str(&as_many_as_fit(intro, lines));
+    };
+    // What has changed is to be seen beside them.
+    let text = as_many_as_fit_into(MESSAGE_MAX / 3, intro, lines);
+    let lines = changed;
     if lines.is_empty() {
         return write!(formatter, "{text}\nVersion {version} is the same as the one before.");
     }
@@ -399,7 +479,6 @@ pub fn field_label(field: Field) -> &'static str {
 mod tests {
     use super::*;
     use crate::chat::MemberId;
-    use crate::chat::text::MESSAGE_MAX;
 
     fn findings(count: usize, severity: Severity) -> Vec<Finding> {
         let message = "has `[a](b)`\n@everyone ".repeat(10);
@@ -421,11 +500,13 @@ mod tests {
                 name: long.clone(),
                 id: PersonaId("x".to_owned()),
                 is_new: true,
+                repictured: true,
                 tokens: 7,
                 remarks: vec![long.clone(); 50],
                 findings: findings(100, Severity::Warning),
             },
             Editing::NoCard(long.clone()),
+            Editing::Namesakes(vec![PersonaId("x".repeat(40)); 50]),
             Editing::Versions {
                 name: long.clone(),
                 all: (1..=20).map(version).collect(),
@@ -446,10 +527,36 @@ mod tests {
             let (name, findings) = ("Ada".to_owned(), findings(1, severity));
             let id = PersonaId("ada".to_owned());
             let remarks = Vec::new();
-            Editing::Report { name, id, is_new: true, tokens: 1, remarks, findings }.to_string()
+            Editing::Report { name, id, is_new: true, repictured: false, tokens: 1, remarks, findings }
+                .to_string()
         };
         assert!(report(Severity::Warning).ends_with("Shall I save it?"));
         assert!(report(Severity::Error).contains("cannot be saved"));
+    }
+
+    #[test]
+    fn what_a_version_has_changed_is_seen_however_many_there_are() {
+        let version = |version| PersonaVersion {
+            version,
+            author: Some(MemberId(u64::MAX)),
+            made: u64::MAX,
+            definition: String::new(),
+        };
+        let changed = Some((20, vec![format!("+{}", "x".repeat(LINE_SHOWN)); 6]));
+        let all = (1..=20).map(version).collect();
+        let text = Editing::Versions { name: "Ada".to_owned(), all, plays: 20, changed }.to_string();
+        assert_eq!(text.matches("\n+x").count(), 6, "{text}");
+    }
+
+    #[test]
+    fn those_of_one_name_are_told_apart_where_they_are_offered() {
+        let id = PersonaId("ada-2".to_owned());
+        assert_eq!(choice("Ada", &id, false), "Ada (ada-2)");
+        assert_eq!(choice("Ada", &id, true), "Ada (ada-2, private)");
+        let long = choice(&"ä".repeat(200), &id, true);
+        assert!(long.ends_with(" (ada-2, private)") && long.chars().count() == CHOICE_MAX, "{long}");
+        let longest = choice("Ada", &PersonaId("x".repeat(80)), true);
+        assert!(longest.chars().count() <= CHOICE_MAX, "{longest}");
     }
 
     #[test]
