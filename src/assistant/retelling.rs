@@ -114,19 +114,8 @@ impl Assistant {
         whose: Option<MemberId>,
     ) -> Result<Accepted, Unwilling> {
         let place = live.place;
-        let incoming = Incoming {
-            message: turn.trigger.unwrap_or(wish.under),
-            channel: place.channel,
-            parent: place.parent,
-            server: place.server,
-            author: wish.author.clone(),
-            text: String::new(),
-            mentions_bot: true,
-            names_bot: true,
-            reply_to: None,
-            posted: now(),
-            edited: false,
-        };
+        let message = turn.trigger.unwrap_or(wish.under);
+        let incoming = Incoming::wordless(message, place, wish.author.clone(), now());
         let asked = Asked {
             message: wish.id,
             channel: place.channel,

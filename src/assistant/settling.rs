@@ -322,19 +322,7 @@ impl Assistant {
         let place = live.place;
         let (registration, stop, edits) = self.register(message, NOBODY, None, live)?;
         let author = Author { id: NOBODY, name: String::new(), automated: false, roles: Vec::new() };
-        let incoming = Incoming {
-            message,
-            channel: place.channel,
-            parent: place.parent,
-            server: place.server,
-            author,
-            text: String::new(),
-            mentions_bot: true,
-            names_bot: true,
-            reply_to: None,
-            posted: now(),
-            edited: false,
-        };
+        let incoming = Incoming::wordless(message, place, author, now());
         let asked = asked(&incoming);
         Some(Accepted { registration, incoming, asked, known: Known::WrittenDown, stop, edits, work })
     }

@@ -30,6 +30,26 @@ pub struct Incoming {
     pub edited: bool,
 }
 
+impl Incoming {
+    /// What is wanted of the bot without a word, as if it stood in this message.
+    #[must_use]
+    pub fn wordless(message: MessageId, place: Place, author: Author, posted: u64) -> Self {
+        Self {
+            message,
+            channel: place.channel,
+            parent: place.parent,
+            server: place.server,
+            author,
+            text: String::new(),
+            mentions_bot: true,
+            names_bot: true,
+            reply_to: None,
+            posted,
+            edited: false,
+        }
+    }
+}
+
 impl From<&Incoming> for Place {
     fn from(incoming: &Incoming) -> Self {
         Self { channel: incoming.channel, parent: incoming.parent, server: incoming.server }
