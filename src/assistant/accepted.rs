@@ -98,6 +98,12 @@ impl Accepted {
         assistant.manner_in(live.place).links == Links::AsWritten
     }
 
+    /// Whether it is only said that an answer was cut off, of which something may be shown already.
+    #[must_use]
+    pub fn is_afterthought(&self) -> bool {
+        self.is_again() && matches!(self.work, Work::Refuse(_))
+    }
+
     /// The messages that show a part of the answer already.
     #[must_use]
     pub fn shown(&self) -> &[Part] {

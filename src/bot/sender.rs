@@ -44,6 +44,8 @@ pub(super) struct Sender {
     asker_name: String,
     /// Whether the message was taken in before a restart, and may have been answered then.
     again: bool,
+    /// Whether only a word is said that an answer was cut off.
+    afterthought: bool,
     /// The channel was not there any more.
     gone: bool,
     /// The message that is answered.
@@ -79,6 +81,7 @@ impl Sender {
             asker: accepted.asker().map(|member| UserId::new(member.0)),
             asker_name: accepted.asker_name().to_owned(),
             again: accepted.is_again(),
+            afterthought: accepted.is_afterthought(),
             gone: false,
             trigger: MessageId::new(accepted.wanted_by().0.max(1)),
             persona: None,
@@ -385,7 +388,9 @@ impl Outlet for Sender {
                 ("create message", self.send(part.to_string(), content, row).await)
             }
             ReplyAction::Tell { part, content } => {
-                ("create message", self.send(format!("n{part}"), content, None).await)
+                // Else it may take the place of what would have been said, should that be on its way still.
+                let number = if self.afterthought { format!("n{part}") } else { part.to_string() };
+                ("create message", self.send(number, content, None).await)
             }
             ReplyAction::Edit { part, content } => ("edit message", self.edit(part, &content, row).await),
             ReplyAction::Dress { message, webhook } => {
