@@ -26,7 +26,7 @@ use crate::chat::{MemberId, MessageId, Place, split};
 const MOST_VARIANTS: usize = 32;
 
 /// How long the end of a reply may take after its last buttons are there.
-const BETWEEN_BUTTONS_AND_END: Duration = Duration::from_secs(2);
+const BETWEEN_BUTTONS_AND_END: Duration = Duration::from_secs(1);
 
 /// What a member wants of a reply.
 #[derive(Debug, Clone)]

@@ -31,6 +31,7 @@ const TYPING_PATIENCE: Duration = Duration::from_secs(3);
 const FACE_PATIENCE: Duration = Duration::from_secs(8);
 
 /// One reply's way into its channel.
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(super) struct Sender {
     context: Context,
     quiet: Arc<Quiet>,
