@@ -13,6 +13,7 @@ pub mod prompt;
 pub mod reply;
 pub mod request;
 pub mod sanitize;
+pub mod scene;
 pub mod settings;
 pub mod slots;
 pub mod split;

@@ -6,6 +6,7 @@ mod error;
 mod personas;
 mod privacy;
 mod requests;
+mod scenes;
 mod settings;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -26,6 +27,7 @@ use crate::chat::history::ConversationId;
 
 pub use error::StoreError;
 pub use personas::{ChosenAlone, Playable, Saved};
+pub use scenes::Staged;
 
 /// Connections that read. The one that writes is another.
 const READERS: u32 = 2;
@@ -136,6 +138,7 @@ fn migrator() -> Migrator {
         step(5, "rows", include_str!("store/0005_rows.sql")),
         step(6, "numbers", include_str!("store/0006_numbers.sql")),
         step(7, "ratings", include_str!("store/0007_ratings.sql")),
+        step(8, "scenes", include_str!("store/0008_scenes.sql")),
     ])
 }
 

@@ -147,7 +147,7 @@ impl Assistant {
         }
         let Some(live) = live else { return true };
         let conversation = live.lock();
-        let of_another = |speaker: &Speaker| matches!(speaker, Speaker::Member(other) if *other != member);
+        let of_another = |speaker: &Speaker| speaker.member().is_some_and(|other| other != member);
         !conversation.turns().iter().any(|turn| of_another(&turn.speaker))
     }
 

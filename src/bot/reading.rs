@@ -64,7 +64,7 @@ pub(super) fn text(
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str("(attachment: ");
+        text.push_str(chat::scene::ATTACHMENT);
         text.push_str(&chat::sanitize::name(&attachment.filename));
         text.push(')');
     }

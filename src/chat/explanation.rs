@@ -116,6 +116,10 @@ impl Explanation {
             Source::Example(number) => format!("example {}", number + 1),
             Source::Note => "note".to_owned(),
             Source::PostHistory => "post-history".to_owned(),
+            Source::Scene => "scene".to_owned(),
+            Source::Cast => "cast".to_owned(),
+            Source::Player(number) => format!("character {}", number + 1),
+            Source::SceneNote => "the scene's note".to_owned(),
             Source::Lore(entry) => {
                 let lore = self.lore.iter().find(|lore| lore.entry == entry);
                 lore.map_or_else(|| "lore".to_owned(), |lore| format!("lore: {}", lore.name))

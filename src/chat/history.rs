@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::explanation::Explanation;
+use super::scene::Scene;
 use super::{MemberId, MessageId, sanitize};
 use crate::persona::lorebook::Timed;
 use crate::persona::{PersonaId, SamplingWish};
@@ -46,11 +47,15 @@ pub struct Conversation {
     row: Option<TurnId>,
     /// In how many turns that are not kept any more a persona has spoken.
     spoken_before: u64,
+    /// What it has when it is a scene.
+    scene: Option<Scene>,
     turns: Vec<Turn>,
     next_turn: u64,
     names: Vec<(Speaker, String)>,
     /// The turns that are not as they were written down last.
     changed: BTreeSet<TurnId>,
+    /// Whether something beside the turns is not as it was written down last, though no turn need have changed with it.
+    head_changed: bool,
 }
 
 /// Where the prompts of a conversation begin. It moves rarely and far, so that one prompt begins with the last one.
@@ -74,6 +79,24 @@ pub enum Speaker {
         /// Which version of it.
         version: String,
     },
+    /// Somebody who is not here, in a scene from elsewhere.
+    Guest {
+        /// The member who has brought the scene along.
+        by: MemberId,
+        /// What tells them apart from others: their name there.
+        name: String,
+    },
+}
+
+impl Speaker {
+    /// The member whose words these are, or who has brought them along.
+    #[must_use]
+    pub fn member(&self) -> Option<MemberId> {
+        match self {
+            Self::Member(member) | Self::Guest { by: member, .. } => Some(*member),
+            Self::Persona { .. } => None,
+        }
+    }
 }
 
 /// Kind of a turn.
@@ -129,6 +152,8 @@ pub struct Turn {
     pub parts: Vec<Part>,
     /// When it was said, in seconds since 1970.
     pub said: u64,
+    /// The message in which it was said where it was branched off.
+    pub copy_of: Option<MessageId>,
 }
 
 impl TurnState {
@@ -234,11 +259,31 @@ impl Conversation {
             greeting: None,
             row: None,
             spoken_before: 0,
+            scene: None,
             turns: Vec::new(),
             next_turn: 0,
             names: vec![(persona, sanitize::name(persona_name))],
             changed: BTreeSet::new(),
+            head_changed: false,
         }
+    }
+
+    /// What it has when it is a scene.
+    #[must_use]
+    pub fn scene(&self) -> Option<&Scene> {
+        self.scene.as_ref()
+    }
+
+    /// What it has when it is a scene, to be changed.
+    pub fn scene_mut(&mut self) -> Option<&mut Scene> {
+        self.head_changed |= self.scene.is_some();
+        self.scene.as_mut()
+    }
+
+    /// It is this scene from now on.
+    pub fn stage(&mut self, scene: Scene) {
+        self.scene = Some(scene);
+        self.head_changed = true;
     }
 
     /// This turn is a persona's greeting, its variants the greetings that there are.
@@ -308,6 +353,22 @@ impl Conversation {
         self.push(TurnKind::Member, speaker, name, variant, TurnState::Complete, message, parts)
     }
 
+    /// Appends what a member tells, or a fact for the model that they have brought about, and returns its id.
+    pub fn tell(
+        &mut self,
+        kind: TurnKind,
+        member: MemberId,
+        name: &str,
+        text: &str,
+        message: Option<MessageId>,
+    ) -> TurnId {
+        let turn = self.hear(member, name, text, message);
+        if let Some(turn) = self.turn_mut(turn) {
+            turn.kind = kind;
+        }
+        turn
+    }
+
     /// Appends an empty turn of a persona that is about to speak and returns its id.
     pub fn begin_reply(&mut self, persona: Speaker, name: &str, trigger: Option<MessageId>) -> TurnId {
         let variant = Variant::default();
@@ -359,7 +420,7 @@ impl Conversation {
     pub fn unsay(&mut self, message: MessageId) -> bool {
         let Some(turn) = self.turn_of(message) else { return false };
         let id = turn.id;
-        if turn.parts.len() == 1 || turn.kind == TurnKind::Member {
+        if turn.parts.len() == 1 || turn.kind != TurnKind::Persona {
             self.forget(id);
             return true;
         }
@@ -422,18 +483,19 @@ impl Conversation {
     /// Takes a member out of the history: what they said, what was said to that or to these messages of theirs, and their
     /// name. Whether there was anything.
     pub fn forget_member(&mut self, member: MemberId, asked: &BTreeSet<MessageId>) -> bool {
-        let speaker = Speaker::Member(member);
         let theirs: BTreeSet<MessageId> = self
             .turns
             .iter()
-            .filter(|turn| turn.speaker == speaker)
+            .filter(|turn| turn.speaker.member() == Some(member))
             .flat_map(|turn| turn.parts.iter().map(|part| part.message))
             .collect();
         let is_theirs = |trigger| theirs.contains(&trigger) || asked.contains(&trigger);
         let said_to_them = |turn: &Turn| turn.trigger.is_some_and(is_theirs);
-        let any = self.forget_all(|turn| turn.speaker == speaker || said_to_them(turn));
-        self.names.retain(|(one, _)| *one != speaker);
-        any
+        let any = self.forget_all(|turn| turn.speaker.member() == Some(member) || said_to_them(turn));
+        self.names.retain(|(one, _)| one.member() != Some(member));
+        let plays = self.scene.as_mut().is_some_and(|scene| scene.forget_member(member));
+        self.head_changed |= plays;
+        any || plays
     }
 
     /// The name that the persona has in this conversation, if it is known here.
@@ -499,7 +561,19 @@ impl Conversation {
         // No turn is older than the one before it, whatever the clock does.
         let said = self.turns.last().map_or(self.now, |last| last.said.max(self.now));
         self.changed.insert(id);
-        self.turns.push(Turn { id, kind, speaker, name, variants, selected: 0, state, trigger, parts, said });
+        self.turns.push(Turn {
+            id,
+            kind,
+            speaker,
+            name,
+            variants,
+            selected: 0,
+            state,
+            trigger,
+            parts,
+            said,
+            copy_of: None,
+        });
         let surplus = self.turns.len().saturating_sub(TURNS_MAX);
         if surplus > 0 {
             self.greeting = self.greeting.map(|(turn, seen)| (turn, self.greeting().unwrap_or(seen)));

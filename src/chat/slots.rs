@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::history::{Conversation, Speaker, Turn, TurnKind};
 use super::sanitize;
+use super::scene::Scene;
 use crate::persona::lorebook::{Activation, Lore, Position, USUAL_DEPTH};
 use crate::persona::macros::{self, Chance, Context};
 use crate::persona::{Card, Kind, Persona};
@@ -73,6 +74,14 @@ pub enum Source {
     Note,
     /// What it wants said behind the transcript.
     PostHistory,
+    /// What the scene is about.
+    Scene,
+    /// Who plays in the scene.
+    Cast,
+    /// What a member says of their character, by its place among the players.
+    Player(usize),
+    /// The scene's note.
+    SceneNote,
 }
 
 /// One turn of the transcript.
@@ -114,16 +123,18 @@ impl Slots {
         let instruction =
             if card.system_prompt.trim().is_empty() { voice.usual } else { card.system_prompt.as_str() };
         let examples = card.examples.iter().enumerate().skip(conversation.cut.examples_dropped);
+        let has_own_scenario = conversation.scene().is_some_and(|scene| scene.scenario.is_some());
         let mut slots = Self {
             persona: [
                 voice.fixed(Source::Instruction, instruction),
                 voice.fixed(Source::Description, &card.description),
                 voice.fixed(Source::Personality, &card.personality),
-                voice.fixed(Source::Scenario, &card.scenario),
+                voice.fixed(Source::Scenario, &card.scenario).filter(|_| !has_own_scenario),
             ]
             .into_iter()
             .flatten()
             .collect(),
+            after: conversation.scene().map(|scene| of_scene(scene, &voice)).unwrap_or_default(),
             examples: examples
                 .filter_map(|(number, block)| voice.fixed(Source::Example(number), block))
                 .collect(),
@@ -133,7 +144,7 @@ impl Slots {
             direct: card.kind == Kind::Assistant
                 && conversation.window().len() <= 1
                 && conversation.cut.first_turn == 0,
-            personal: conversation.user.is_some() || voice.varies(),
+            personal: voice.is_personal(),
             ..Self::default()
         };
         slots.place_notes(persona, &voice, lore);
@@ -158,6 +169,9 @@ impl Slots {
         }
         self.personal |= !top.is_empty() || !bottom.is_empty();
         let note = persona.card.note.as_ref().and_then(|note| voice.behind(Source::Note, &note.text));
+        let scene_note = voice.conversation.scene().and_then(|scene| scene.note.as_ref());
+        let scene_note = scene_note.and_then(|note| voice.plain(Source::SceneNote, &note.text));
+        self.at_depth.extend(scene_note.map(|piece| (USUAL_DEPTH, piece)));
         let around = above.into_iter().chain(note).chain(below);
         self.at_depth.extend(around.map(|piece| (depth_of_note, piece)));
         self.examples = [top, std::mem::take(&mut self.examples), bottom].concat();
@@ -199,6 +213,13 @@ impl<'a> Voice<'a> {
                 cast.push(name);
             }
         }
+        let actors = conversation.scene().into_iter().flat_map(|scene| &scene.cast);
+        for actor in actors.filter(|actor| !actor.is_missing) {
+            let name = conversation.persona_name(&actor.persona).unwrap_or(&actor.name);
+            if !cast.contains(&name) {
+                cast.push(name);
+            }
+        }
         let (group, newest) = (cast.join(", "), seen(conversation).next_back());
         Self { card: &persona.card, conversation, group, char, usual, answered, newest }
     }
@@ -220,11 +241,29 @@ impl<'a> Voice<'a> {
         expanded(source, text, context)
     }
 
-    /// Whether another conversation with the persona would have other texts in the sections that stay the same.
-    fn varies(&self) -> bool {
+    /// Whether another conversation with the persona would have other texts in the sections that stay the same: because of a
+    /// lot, or because they speak of whoever is there.
+    fn is_personal(&self) -> bool {
         let card = self.card;
-        let texts = [&card.system_prompt, &card.description, &card.personality, &card.scenario];
-        texts.into_iter().chain(&card.examples).any(|text| macros::varies(text, card))
+        let texts = || {
+            let texts = [&card.system_prompt, &card.description, &card.personality, &card.scenario];
+            texts.into_iter().chain(&card.examples)
+        };
+        let is_about = |names: [&str; 2]| {
+            let context = |user| Context { card: Some(card), ..Context::of_names(&self.char, user) };
+            let text = |text: &String, user| macros::expand(text, context(user));
+            texts().any(|one| text(one, names[0]) != text(one, names[1]))
+        };
+        let user = user_in_fixed_sections(self.conversation);
+        let speaks_of_user = user != USER_IN_FIXED_SECTIONS && is_about([user, USER_IN_FIXED_SECTIONS]);
+        speaks_of_user || texts().any(|text| macros::varies(text, card))
+    }
+
+    /// A text of members, in which nothing is a macro.
+    #[expect(clippy::unused_self, reason = "the kinds of text stand side by side")]
+    fn plain(&self, source: Source, text: &str) -> Option<Piece> {
+        let text = text.trim();
+        (!text.is_empty()).then(|| Piece { source, text: format!("{}{text}", label(source)) })
     }
 
     /// An entry of the lorebook, as it is said where it stands.
@@ -255,20 +294,41 @@ impl<'a> Voice<'a> {
     }
 }
 
-/// In ordinary channels the fixed sections are the same for everyone.
+/// In ordinary channels the fixed sections are the same for everyone; a scene is about the first of those who play.
 fn user_in_fixed_sections(conversation: &Conversation) -> &str {
-    conversation.user.as_deref().unwrap_or(USER_IN_FIXED_SECTIONS)
+    let first = conversation.scene().and_then(|scene| scene.players.first());
+    let played = first.and_then(|player| player.name.as_deref());
+    played.or(conversation.user.as_deref()).unwrap_or(USER_IN_FIXED_SECTIONS)
+}
+
+/// What a scene is about and who plays in it.
+fn of_scene(scene: &Scene, voice: &Voice<'_>) -> Vec<Piece> {
+    let scenario = scene.scenario.as_ref().and_then(|written| voice.plain(Source::Scene, &written.text));
+    let others: Vec<&str> = voice.group.split(", ").filter(|name| *name != voice.char).collect();
+    let names = scene.players.iter().filter_map(|player| player.name.as_deref());
+    let together: Vec<&str> = others.into_iter().chain(names).collect();
+    let cast = voice.plain(Source::Cast, &together.join(", "));
+    let players = scene.players.iter().enumerate().filter_map(|(number, player)| {
+        let name = player.name.as_deref().filter(|_| !player.description.trim().is_empty())?;
+        voice.plain(Source::Player(number), &format!("{name}: {}", player.description.trim()))
+    });
+    scenario.into_iter().chain(cast).chain(players).collect()
+}
+
+/// What stands before a text, so that it is plain what it is.
+fn label(source: Source) -> &'static str {
+    match source {
+        Source::Personality => "Personality: ",
+        Source::Scenario | Source::Scene => "Scenario: ",
+        Source::Cast => "Also in this scene: ",
+        _ => "",
+    }
 }
 
 fn expanded(source: Source, text: &str, context: Context<'_>) -> Option<Piece> {
     let chance = context.chance.at(&format!("{source:?}"));
     let text = macros::expand(text.trim(), Context { chance, ..context });
-    let label = match source {
-        Source::Personality => "Personality: ",
-        Source::Scenario => "Scenario: ",
-        _ => "",
-    };
-    (!text.trim().is_empty()).then(|| Piece { source, text: format!("{label}{text}") })
+    (!text.trim().is_empty()).then(|| Piece { source, text: format!("{}{text}", label(source)) })
 }
 
 /// The strings that end a reply: the prompt's structure, and the line of a speaker. An assistant's own name is none
@@ -284,9 +344,16 @@ pub fn stop_strings(persona: &Persona, conversation: &Conversation, direct: bool
             .window()
             .iter()
             .filter(|turn| roleplay || matches!(turn.speaker, Speaker::Member(_)));
+        // Whoever plays in a scene need not have spoken yet.
+        let scene = conversation.scene().filter(|_| roleplay);
+        let players = scene.into_iter().flat_map(|scene| &scene.players);
+        let players = players.filter_map(|player| player.name.as_deref());
+        let actors = scene.into_iter().flat_map(|scene| &scene.cast).map(|actor| actor.name.as_str());
         stops.extend(
             others
                 .map(|turn| turn.name.as_str())
+                .chain(players)
+                .chain(actors)
                 .filter(|name| seen.insert(*name))
                 .map(|name| format!("\n{name}:")),
         );

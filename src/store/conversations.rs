@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
-use super::requests::server_column;
-use super::{Store, StoreError};
+use super::requests::{server, server_column};
+use super::{Store, StoreError, scenes};
 use crate::chat::history::{
     Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
     TurnState, Variant,
@@ -14,7 +14,7 @@ use crate::chat::history::{
 use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::persona::PersonaId;
 
-type Writing<'a> = Transaction<'a, Sqlite>;
+pub(super) type Writing<'a> = Transaction<'a, Sqlite>;
 
 /// How the kinds and states of turns are written.
 const KINDS: [(TurnKind, &str); 4] = [
@@ -34,29 +34,28 @@ const STATES: [(TurnState, &str); 6] = [
 
 /// Whether a conversation shows something in a message; asked for every message that is deleted anywhere.
 pub(super) const SHOWN_IN: &str = "SELECT 1 FROM parts JOIN channels ON channels.conversation = parts.conversation \
-                                   WHERE parts.message = $1 AND channels.channel = $2";
+                                   WHERE parts.message = $1 AND channels.channel = $2 AND channels.is_current = 1";
 
 /// The channels in which buttons stand; asked at every start.
 pub(super) const DRESSED: &str = "SELECT channels.channel FROM conversations CROSS JOIN channels \
-                                  WHERE channels.conversation = conversations.id AND conversations.row_turn IS NOT NULL";
+                                  WHERE channels.conversation = conversations.id AND channels.is_current = 1 \
+                                  AND conversations.row_turn IS NOT NULL";
+
+/// Lets a channel point to the one of its conversations that is no scene, when it points to none.
+pub(super) const POINT_BACK: &str = "UPDATE channels SET is_current = 1 WHERE channel = $1 \
+     AND conversation NOT IN (SELECT conversation FROM scenes) \
+     AND NOT EXISTS (SELECT 1 FROM channels AS other WHERE other.channel = $1 AND other.is_current = 1)";
 
 impl Store {
-    /// Writes down what has changed in the conversation that a channel points to: all of it, or nothing.
+    /// Writes down what has changed in a conversation of a channel: all of it, or nothing. A channel that points to none points to
+    /// this one from then on.
     ///
     /// # Errors
     /// A [`StoreError`]; then the changes are still to be written.
     pub async fn write(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            write_head(&mut writing, &changes.head).await?;
-            point(&mut writing, place, changes.head.id).await?;
-            for &turn in &changes.gone {
-                delete_turn(&mut writing, changes.head.id, turn).await?;
-            }
-            for turn in &changes.turns {
-                delete_turn(&mut writing, changes.head.id, turn.id).await?;
-                write_turn(&mut writing, changes.head.id, turn).await?;
-            }
+            write_changes(&mut writing, place, changes).await?;
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))
@@ -67,10 +66,22 @@ impl Store {
     /// # Errors
     /// A [`StoreError`].
     pub async fn conversation_in(&self, channel: ChannelId) -> Result<Option<Conversation>, StoreError> {
-        self.read(channel).await.map_err(|error| self.failed(&error))
+        let of_channel = "SELECT conversations.* FROM conversations \
+                          JOIN channels ON channels.conversation = conversations.id \
+                          WHERE channels.channel = $1 AND channels.is_current = 1";
+        self.read(of_channel, channel.0).await.map_err(|error| self.failed(&error))
     }
 
-    /// Forgets a channel, and the conversation that nobody else points to. Returns the one to which it pointed.
+    /// Forgets the conversation that a channel points to, and lets it point to the one that it pointed to before that was a scene, if
+    /// it was one. Returns the one that is forgotten.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_current(&self, channel: ChannelId) -> Result<Vec<ConversationId>, StoreError> {
+        self.unpoint("DELETE FROM channels WHERE channel = $1 AND is_current = 1 RETURNING *", channel).await
+    }
+
+    /// Forgets a channel, and its conversations, which it returns.
     ///
     /// # Errors
     /// A [`StoreError`].
@@ -111,6 +122,7 @@ impl Store {
                               AND NOT EXISTS (SELECT 1 FROM channels WHERE conversation = $1)";
                 sqlx::query(unused).bind(conversation.0.cast_signed()).execute(&mut *writing).await?;
             }
+            sqlx::query(POINT_BACK).bind(channel.0.cast_signed()).execute(&mut *writing).await?;
             writing.commit().await?;
             Ok(conversations)
         };
@@ -131,7 +143,8 @@ impl Store {
     /// A [`StoreError`].
     pub async fn last_shown(&self, channel: ChannelId) -> Result<MessageId, StoreError> {
         let select = "SELECT COALESCE(MAX(parts.message), 0) AS message FROM channels \
-                      JOIN parts ON parts.conversation = channels.conversation WHERE channels.channel = $1";
+                      JOIN parts ON parts.conversation = channels.conversation \
+                      WHERE channels.channel = $1 AND channels.is_current = 1";
         let select = sqlx::query(select).bind(channel.0.cast_signed());
         let read = async { number(&select.fetch_one(&self.reader).await?, "message") };
         read.await.map(MessageId).map_err(|error| self.failed(&error))
@@ -159,12 +172,30 @@ impl Store {
         Ok(found.is_some())
     }
 
-    async fn read(&self, channel: ChannelId) -> Result<Option<Conversation>, sqlx::Error> {
+    /// A conversation, whether its channel points to it or not, and where it belongs.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn conversation(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<(Place, Conversation)>, StoreError> {
+        let read = async {
+            let select = "SELECT * FROM channels WHERE conversation = $1";
+            let select = sqlx::query(select).bind(id.0.cast_signed());
+            let Some(row) = select.fetch_optional(&self.reader).await? else { return Ok(None) };
+            let conversation = self.read("SELECT * FROM conversations WHERE id = $1", id.0).await?;
+            let place = place(&row)?;
+            Ok(conversation.map(|conversation| (place, conversation)))
+        };
+        read.await.map_err(|error: sqlx::Error| self.failed(&error))
+    }
+
+    /// Reads the conversation that `which` selects by a number.
+    async fn read(&self, which: &'static str, by: u64) -> Result<Option<Conversation>, sqlx::Error> {
         // One transaction, so that all of it is of one moment.
         let mut reading = self.reader.begin().await?;
-        let of_channel = "SELECT conversations.* FROM conversations \
-                          JOIN channels ON channels.conversation = conversations.id WHERE channels.channel = $1";
-        let row = sqlx::query(of_channel).bind(channel.0.cast_signed());
+        let row = sqlx::query(which).bind(by.cast_signed());
         let Some(row) = row.fetch_optional(&mut *reading).await? else { return Ok(None) };
         let id: i64 = row.try_get("id")?;
         let names = sqlx::query("SELECT * FROM names WHERE conversation = $1 ORDER BY place");
@@ -197,8 +228,27 @@ impl Store {
             }
             turn.selected = turn.selected.min(turn.variants.len() - 1);
         }
-        Ok(Some(Conversation::restore(head(&row, names?)?, turns)))
+        let scene = scenes::scene(&mut reading, id).await?;
+        Ok(Some(Conversation::restore(Head { scene, ..head(&row, names?)? }, turns)))
     }
+}
+
+pub(super) async fn write_changes(
+    writing: &mut Writing<'_>,
+    place: Place,
+    changes: &Changes,
+) -> Result<(), sqlx::Error> {
+    let id = changes.head.id;
+    write_head(writing, &changes.head).await?;
+    hold(writing, place, id).await?;
+    for &turn in &changes.gone {
+        delete_turn(writing, id, turn).await?;
+    }
+    for turn in &changes.turns {
+        delete_turn(writing, id, turn.id).await?;
+        write_turn(writing, id, turn).await?;
+    }
+    Ok(())
 }
 
 async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::Error> {
@@ -224,25 +274,26 @@ async fn write_head(writing: &mut Writing<'_>, head: &Head) -> Result<(), sqlx::
         .await?;
     sqlx::query("DELETE FROM names WHERE conversation = $1").bind(id).execute(&mut **writing).await?;
     for (place, (speaker, name)) in (0i64..).zip(&head.names) {
-        let (member, persona, version) = columns(speaker);
-        let insert = "INSERT INTO names (conversation, place, member, persona, version, name) \
-                      VALUES ($1, $2, $3, $4, $5, $6)";
+        let (member, persona, version, guest) = columns(speaker);
+        let insert = "INSERT INTO names (conversation, place, member, persona, version, guest, name) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let insert = sqlx::query(insert).bind(id).bind(place).bind(member).bind(persona).bind(version);
-        insert.bind(name).execute(&mut **writing).await?;
+        insert.bind(guest).bind(name).execute(&mut **writing).await?;
     }
-    Ok(())
+    scenes::write_scene(writing, id, head.scene.as_ref()).await
 }
 
-/// From now on the channel points to this conversation.
-async fn point(
+/// The conversation belongs to this channel, which points to it when it points to none.
+async fn hold(
     writing: &mut Writing<'_>,
     place: Place,
     conversation: ConversationId,
 ) -> Result<(), sqlx::Error> {
     let Place { channel, parent, server } = place;
     // What is known to be a thread stays one, also where Discord does not tell it any more.
-    let upsert = "INSERT INTO channels (channel, conversation, server, parent) VALUES ($1, $2, $3, $4) \
-                  ON CONFLICT (channel) DO UPDATE SET conversation = $2, server = $3, \
+    let upsert = "INSERT INTO channels (channel, conversation, server, parent, is_current) VALUES ($1, $2, $3, $4, \
+                  CASE WHEN EXISTS (SELECT 1 FROM channels WHERE channel = $1 AND is_current = 1) THEN 0 ELSE 1 END) \
+                  ON CONFLICT (channel, conversation) DO UPDATE SET server = $3, \
                   parent = CASE WHEN $4 = 0 THEN channels.parent ELSE $4 END";
     let upsert = sqlx::query(upsert).bind(channel.0.cast_signed()).bind(conversation.0.cast_signed());
     let upsert = upsert.bind(server_column(server)).bind(parent.map_or(0, |parent| parent.0.cast_signed()));
@@ -265,9 +316,9 @@ async fn write_turn(
     turn: &Turn,
 ) -> Result<(), sqlx::Error> {
     let (id, number) = (conversation.0.cast_signed(), turn.id.0.cast_signed());
-    let (member, persona, version) = columns(&turn.speaker);
-    let insert = "INSERT INTO turns (conversation, id, kind, member, persona, version, name, selected, state, \
-                  trigger_message, said) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let (member, persona, version, guest) = columns(&turn.speaker);
+    let insert = "INSERT INTO turns (conversation, id, kind, member, persona, version, guest, name, selected, state, \
+                  trigger_message, said, copy_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     sqlx::query(insert)
         .bind(id)
         .bind(number)
@@ -275,11 +326,13 @@ async fn write_turn(
         .bind(member)
         .bind(persona)
         .bind(version)
+        .bind(guest)
         .bind(&turn.name)
         .bind(signed(turn.selected))
         .bind(word(&STATES, turn.state))
         .bind(turn.trigger.map(|message| message.0.cast_signed()))
         .bind(turn.said.cast_signed())
+        .bind(turn.copy_of.map(|message| message.0.cast_signed()))
         .execute(&mut **writing)
         .await?;
     for (place, variant) in (0i64..).zip(&turn.variants) {
@@ -326,6 +379,7 @@ fn head(row: &SqliteRow, names: Vec<(Speaker, String)>) -> Result<Head, sqlx::Er
         spoken_before: number(row, "spoken_before")?,
         next_turn: number(row, "next_turn")?,
         names,
+        scene: None,
     })
 }
 
@@ -342,6 +396,16 @@ fn turn(row: &SqliteRow) -> Result<Turn, sqlx::Error> {
         trigger: optional(row, "trigger_message")?.map(MessageId),
         parts: Vec::new(),
         said: number(row, "said")?,
+        copy_of: optional(row, "copy_of")?.map(MessageId),
+    })
+}
+
+/// Where a conversation belongs.
+pub(super) fn place(row: &SqliteRow) -> Result<Place, sqlx::Error> {
+    Ok(Place {
+        channel: ChannelId(number(row, "channel")?),
+        parent: optional(row, "parent")?.filter(|&parent| parent != 0).map(ChannelId),
+        server: server(row)?,
     })
 }
 
@@ -365,17 +429,20 @@ fn variant(row: &SqliteRow) -> Result<Variant, sqlx::Error> {
     })
 }
 
-/// The columns of a speaker: a member, or a persona and its version.
-fn columns(speaker: &Speaker) -> (Option<i64>, Option<&str>, Option<&str>) {
+/// The columns of a speaker: a member, a persona and its version, and the name of a guest, who is the member's too.
+fn columns(speaker: &Speaker) -> (Option<i64>, Option<&str>, Option<&str>, Option<&str>) {
     match speaker {
-        Speaker::Member(MemberId(id)) => (Some(id.cast_signed()), None, None),
-        Speaker::Persona { id, version } => (None, Some(&id.0), Some(version)),
+        Speaker::Member(MemberId(id)) => (Some(id.cast_signed()), None, None, None),
+        Speaker::Persona { id, version } => (None, Some(&id.0), Some(version), None),
+        Speaker::Guest { by: MemberId(id), name } => (Some(id.cast_signed()), None, None, Some(name)),
     }
 }
 
 fn speaker(row: &SqliteRow) -> Result<Speaker, sqlx::Error> {
     if let Some(member) = optional(row, "member")? {
-        return Ok(Speaker::Member(MemberId(member)));
+        let member = MemberId(member);
+        let guest: Option<String> = row.try_get("guest")?;
+        return Ok(guest.map_or(Speaker::Member(member), |name| Speaker::Guest { by: member, name }));
     }
     Ok(Speaker::Persona { id: PersonaId(row.try_get("persona")?), version: row.try_get("version")? })
 }

@@ -15,7 +15,9 @@ use crate::chat::{MemberId, ServerId};
 
 /// The conversations that a member has spoken in.
 const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE member = $1 \
-                         UNION SELECT DISTINCT conversation FROM names WHERE member = $1";
+                         UNION SELECT DISTINCT conversation FROM names WHERE member = $1 \
+                         UNION SELECT DISTINCT conversation FROM players WHERE member = $1 \
+                         UNION SELECT conversation FROM scenes WHERE $1 IN (host, scenario_by, note_by)";
 
 /// Forgets direct messages with a member as a whole: there is nobody else in them.
 const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
@@ -25,13 +27,17 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
                           AND requests.server = 0 AND channels.channel = requests.channel)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
-pub(super) const FORGET: [&str; 10] = [
+pub(super) const FORGET: [&str; 14] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
      WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)",
     "DELETE FROM turns WHERE trigger_message IN (SELECT message FROM requests WHERE member = $1)",
     "DELETE FROM turns WHERE member = $1",
     "DELETE FROM names WHERE member = $1",
+    "DELETE FROM players WHERE member = $1",
+    "UPDATE scenes SET host = NULL WHERE host = $1",
+    "UPDATE scenes SET scenario = NULL, scenario_by = NULL WHERE scenario_by = $1",
+    "UPDATE scenes SET note = NULL, note_by = NULL WHERE note_by = $1",
     "UPDATE requests SET member = NULL WHERE member = $1",
     "UPDATE personas SET creator = NULL WHERE creator = $1",
     "UPDATE persona_versions SET author = NULL WHERE author = $1",
@@ -170,6 +176,19 @@ impl Store {
                     "about": row.try_get::<String, _>("about")?,
                 }));
             }
+            let plays = "SELECT players.name, players.description, scenes.title, channels.channel FROM players \
+                         JOIN scenes ON scenes.conversation = players.conversation \
+                         JOIN channels ON channels.conversation = players.conversation \
+                         WHERE players.member = $1 ORDER BY players.conversation";
+            let mut characters = Vec::new();
+            for row in sqlx::query(plays).bind(id).fetch_all(&mut *reading).await? {
+                characters.push(json!({
+                    "channel": number(&row, "channel")?.to_string(),
+                    "scene": row.try_get::<String, _>("title")?,
+                    "name": row.try_get::<Option<String>, _>("name")?,
+                    "description": row.try_get::<String, _>("description")?,
+                }));
+            }
             let out = "SELECT since FROM opted_out WHERE member = $1";
             let out = sqlx::query(out).bind(id).fetch_optional(&mut *reading).await?;
             let out = out.map(|row| number(&row, "since")).transpose()?;
@@ -185,6 +204,7 @@ impl Store {
                 "personas_written": written,
                 "personas_chosen": chosen,
                 "decisions": decisions,
+                "characters": characters,
             }))
         };
         reading.await.map_err(|error: sqlx::Error| self.failed(&error))
@@ -465,8 +485,10 @@ async fn drop_empty(
     writing: &mut Transaction<'_, Sqlite>,
     conversation: ConversationId,
 ) -> Result<(), sqlx::Error> {
+    // A scene that is played is there still when nothing was said in it for long.
     let delete = "DELETE FROM conversations WHERE id = $1 \
-                  AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = $1)";
+                  AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = $1) \
+                  AND NOT EXISTS (SELECT 1 FROM scenes WHERE conversation = $1 AND state <> 'ended')";
     sqlx::query(delete).bind(conversation.0.cast_signed()).execute(&mut **writing).await.map(drop)
 }
 

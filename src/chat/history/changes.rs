@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Conversation, ConversationId, Cut, Speaker, Turn, TurnId};
+use crate::chat::scene::Scene;
 
 /// What a conversation has beside its turns.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Head {
     pub next_turn: u64,
     /// The names that speakers have in it.
     pub names: Vec<(Speaker, String)>,
+    /// What it has when it is a scene.
+    pub scene: Option<Scene>,
 }
 
 /// What has changed.
@@ -38,13 +41,15 @@ pub struct Changes {
     pub turns: Vec<Turn>,
     /// The turns that are gone.
     pub gone: Vec<TurnId>,
+    /// Whether something beside the turns has changed by itself.
+    pub head_changed: bool,
 }
 
 impl Changes {
-    /// Whether no turn has changed. What a conversation has beside its turns changes with one of them.
+    /// Whether there is nothing to be written down. Most of what a conversation has beside its turns changes with one of them.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.turns.is_empty() && self.gone.is_empty()
+        self.turns.is_empty() && self.gone.is_empty() && !self.head_changed
     }
 }
 
@@ -55,24 +60,27 @@ impl Conversation {
         let (there, gone): (Vec<TurnId>, Vec<TurnId>) =
             changed.into_iter().partition(|&id| self.turn(id).is_some());
         let turns = there.into_iter().filter_map(|id| self.turn(id).cloned()).collect();
-        Changes { head: self.head(), turns, gone }
+        let head_changed = std::mem::take(&mut self.head_changed);
+        Changes { head: self.head(), turns, gone, head_changed }
     }
 
     /// Whether everything is written down.
     #[must_use]
     pub fn is_written(&self) -> bool {
-        self.changed.is_empty()
+        self.changed.is_empty() && !self.head_changed
     }
 
     /// These changes could not be written down, so they are changes still.
     pub fn give_back(&mut self, changes: &Changes) {
         self.changed.extend(changes.turns.iter().map(|turn| turn.id).chain(changes.gone.iter().copied()));
+        self.head_changed |= changes.head_changed;
     }
 
     /// A conversation as it was written down; the turns oldest first.
     #[must_use]
     pub fn restore(head: Head, turns: Vec<Turn>) -> Self {
-        let Head { id, seed, created, cut, user, greeting, row, spoken_before, next_turn, names } = head;
+        let Head { id, seed, created, cut, user, greeting, row, spoken_before, next_turn, names, scene } =
+            head;
         let changed = BTreeSet::new();
         Self {
             id,
@@ -84,10 +92,12 @@ impl Conversation {
             greeting,
             row,
             spoken_before,
+            scene,
             turns,
             next_turn,
             names,
             changed,
+            head_changed: false,
         }
     }
 
@@ -103,6 +113,7 @@ impl Conversation {
             spoken_before: self.spoken_before,
             next_turn: self.next_turn,
             names: self.names.clone(),
+            scene: self.scene.clone(),
         }
     }
 }

@@ -1,0 +1,326 @@
+//! A scene: who plays in it, what it is about, what of a message belongs to it, and who speaks next.
+
+use super::MemberId;
+use super::history::{Conversation, Speaker, TurnKind};
+use crate::persona::PersonaId;
+
+/// Most personas that play in a scene.
+pub const CAST_MAX: usize = 8;
+
+/// Most members who play in a scene.
+pub const PLAYERS_MAX: usize = 25;
+
+/// Most characters of what a scene is about, of its note, and of what a member says of their character.
+pub const TEXT_MAX: usize = 2_000;
+
+/// Most characters of a scene's title.
+pub const TITLE_MAX: usize = 80;
+
+/// A word of a name calls somebody by itself when it has so many letters.
+const CALLING_WORD: usize = 3;
+
+/// How the line for an attached file begins.
+pub const ATTACHMENT: &str = "(attachment: ";
+
+/// A scene.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scene {
+    /// Under which it is found again.
+    pub title: String,
+    /// Whether it is played.
+    pub state: SceneState,
+    /// Who has opened it; unknown when they are forgotten.
+    pub host: Option<MemberId>,
+    /// What it is about, in place of the personas' own scenarios.
+    pub scenario: Option<Written>,
+    /// What the model is to bear in mind (the author's note of other programs).
+    pub note: Option<Written>,
+    /// The personas that play, in the order of their turns.
+    pub cast: Vec<Actor>,
+    /// The members who play, in the order in which they have joined.
+    pub players: Vec<Player>,
+}
+
+/// Whether a scene is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SceneState {
+    /// It is.
+    Running,
+    /// It waits.
+    Paused,
+    /// It is over, and can be taken up again.
+    Ended,
+}
+
+/// A text of a member's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// What it says.
+    pub text: String,
+    /// Who has written it.
+    pub by: MemberId,
+}
+
+/// A persona that plays in a scene.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Which.
+    pub persona: PersonaId,
+    /// The name under which it was seen last.
+    pub name: String,
+    /// The version in which it was seen last.
+    pub version: String,
+    /// Whether it was said that it cannot play any more.
+    pub is_missing: bool,
+}
+
+/// A member who plays in a scene.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Player {
+    /// Who.
+    pub member: MemberId,
+    /// As whom; without it under their own name.
+    pub name: Option<String>,
+    /// What they say of their character.
+    pub description: String,
+}
+
+impl Scene {
+    /// A scene that begins.
+    #[must_use]
+    pub fn new(title: &str, host: MemberId) -> Self {
+        let players = vec![Player { member: host, name: None, description: String::new() }];
+        Self {
+            title: title.chars().take(TITLE_MAX).collect::<String>().trim().to_owned(),
+            state: SceneState::Running,
+            host: Some(host),
+            scenario: None,
+            note: None,
+            cast: Vec::new(),
+            players,
+        }
+    }
+
+    /// As whom a member plays, if they do.
+    #[must_use]
+    pub fn player(&self, member: MemberId) -> Option<&Player> {
+        self.players.iter().find(|player| player.member == member)
+    }
+
+    /// A member plays from now on, unless they do already or there are too many. Whether they do now.
+    pub fn join(&mut self, member: MemberId) -> bool {
+        let plays = self.player(member).is_some();
+        let has_room = self.players.len() < PLAYERS_MAX;
+        if !plays && has_room {
+            self.players.push(Player { member, name: None, description: String::new() });
+        }
+        plays || has_room
+    }
+
+    /// Whether a persona plays in it.
+    #[must_use]
+    pub fn has(&self, persona: &PersonaId) -> bool {
+        self.cast.iter().any(|actor| actor.persona == *persona)
+    }
+
+    /// What of it is a member's goes. Whether there was anything.
+    pub fn forget_member(&mut self, member: MemberId) -> bool {
+        let before = self.clone();
+        self.players.retain(|player| player.member != member);
+        self.host = self.host.filter(|host| *host != member);
+        for written in [&mut self.scenario, &mut self.note] {
+            if written.as_ref().is_some_and(|written| written.by == member) {
+                *written = None;
+            }
+        }
+        *self != before
+    }
+
+    /// Bytes of memory that it takes, about.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let written = [&self.scenario, &self.note].into_iter().flatten().map(|written| written.text.len());
+        let players = self.players.iter().map(|player| size_of_val(player) + player.description.len());
+        let cast = self.cast.iter().map(|actor| size_of_val(actor) + actor.name.len());
+        self.title.len() + written.chain(players).chain(cast).sum::<usize>()
+    }
+
+    /// The personas in the order in which they would speak now: those whom the last line names, in the order in which it does, then
+    /// the others after the one that has spoken last.
+    #[must_use]
+    pub fn order(&self, last_line: &str, last_spoken: Option<&PersonaId>) -> Vec<&Actor> {
+        let mut called: Vec<(usize, &Actor)> = self
+            .cast
+            .iter()
+            .filter_map(|actor| calls(last_line, &actor.name).map(|place| (place, actor)))
+            .collect();
+        called.sort_by_key(|(place, _)| *place);
+        let spoke = last_spoken.and_then(|id| self.cast.iter().position(|actor| actor.persona == *id));
+        let first = spoke.map_or(0, |spoke| spoke + 1);
+        let mut order: Vec<&Actor> = called.into_iter().map(|(_, actor)| actor).collect();
+        let others = self.cast.iter().cycle().skip(first).take(self.cast.len());
+        for actor in others {
+            if !order.iter().any(|one| one.persona == actor.persona) {
+                order.push(actor);
+            }
+        }
+        order
+    }
+}
+
+impl Conversation {
+    /// The persona that has spoken last, if one has.
+    #[must_use]
+    pub fn last_spoken(&self) -> Option<&PersonaId> {
+        self.turns().iter().rev().find_map(|turn| match &turn.speaker {
+            Speaker::Persona { id, .. } if turn.kind == TurnKind::Persona => Some(id),
+            _ => None,
+        })
+    }
+
+    /// Whether it is a scene that is played.
+    #[must_use]
+    pub fn is_played(&self) -> bool {
+        self.scene().is_some_and(|scene| scene.state == SceneState::Running)
+    }
+
+    /// As whom a member speaks in it, whose name is otherwise this.
+    #[must_use]
+    pub fn speaks_as<'a>(&'a self, member: MemberId, name: &'a str) -> &'a str {
+        let player = self.scene().and_then(|scene| scene.player(member));
+        player.and_then(|player| player.name.as_deref()).unwrap_or(name)
+    }
+
+    /// What of a text is said in it: in a scene, what is in character.
+    #[must_use]
+    pub fn said_in(&self, text: &str) -> String {
+        if self.scene().is_some() { in_character(text) } else { text.to_owned() }
+    }
+}
+
+/// Where a text calls somebody by name: by the whole of it, or by a word of it that is not too short.
+fn calls(text: &str, name: &str) -> Option<usize> {
+    let text = text.to_lowercase();
+    let name = name.to_lowercase();
+    let words = name.split_whitespace().filter(|word| word.chars().count() >= CALLING_WORD);
+    let place = |wanted: &str| {
+        let ends = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+        text.match_indices(wanted).map(|(place, _)| place).find(|&place| {
+            ends(text[..place].chars().next_back()) && ends(text[place + wanted.len()..].chars().next())
+        })
+    };
+    std::iter::once(name.trim()).filter(|name| !name.is_empty()).chain(words).filter_map(place).min()
+}
+
+/// What of a text is in character: without what stands between double parentheses, and without the lines that begin with `//`.
+/// What is left without words says nothing.
+#[must_use]
+pub fn in_character(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let (mut depth, mut rest) = (0_usize, text);
+    while let Some(c) = rest.chars().next() {
+        let is_mark = if rest.starts_with("((") {
+            depth += 1;
+            true
+        } else {
+            let closes = depth > 0 && rest.starts_with("))");
+            depth -= usize::from(closes);
+            closes
+        };
+        let taken = if is_mark { 2 } else { c.len_utf8() };
+        if !is_mark && depth == 0 {
+            kept.push(c);
+        }
+        rest = &rest[taken..];
+    }
+    let lines = kept.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let said = lines.collect::<Vec<_>>().join("\n");
+    let was_all_said = said.trim() == text.trim();
+    let is_file = |line: &str| line.trim().is_empty() || line.starts_with(ATTACHMENT);
+    // A file belongs to what was said with it.
+    if !was_all_said && said.lines().all(is_file) {
+        return String::new();
+    }
+    said.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_character_is_not_said() {
+        for (text, said) in [
+            ("She nods.", "She nods."),
+            ("((brb)) She nods.", "She nods."),
+            ("She nods. ((brb", "She nods."),
+            ("She ((a ((b)) c))nods.", "She nods."),
+            ("// brb", ""),
+            ("She nods.\n  // brb\nAnd smiles.", "She nods.\nAnd smiles."),
+            ("See https://example.com", "See https://example.com"),
+            ("(she nods) f(x))", "(she nods) f(x))"),
+            ("((look))\n(attachment: x.png)", ""),
+            ("Look.\n(attachment: x.png)", "Look.\n(attachment: x.png)"),
+            ("(attachment: x.png)", "(attachment: x.png)"),
+            ("(())", ""),
+        ] {
+            assert_eq!(in_character(text), said, "{text:?}");
+        }
+    }
+
+    fn scene(names: &[&str]) -> Scene {
+        let actor = |name: &&str| Actor {
+            persona: PersonaId(name.to_lowercase()),
+            name: (*name).to_owned(),
+            version: String::new(),
+            is_missing: false,
+        };
+        Scene { cast: names.iter().map(actor).collect(), ..Scene::new("A scene", MemberId(1)) }
+    }
+
+    #[test]
+    fn whoever_is_named_speaks_first_and_then_the_next_one() {
+        let scene = scene(&["Captain Crake", "Mizzle", "The Owl"]);
+        let order = |line: &str, last: Option<&str>| {
+            let last = last.map(|last| PersonaId(last.to_owned()));
+            let order = scene.order(line, last.as_ref()).into_iter();
+            order.map(|actor| actor.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(order("Hello.", None), ["Captain Crake", "Mizzle", "The Owl"]);
+        assert_eq!(order("Hello.", Some("mizzle")), ["The Owl", "Captain Crake", "Mizzle"]);
+        assert_eq!(order("Hello.", Some("somebody else")), ["Captain Crake", "Mizzle", "The Owl"]);
+        assert_eq!(order("What say you, MIZZLE?", Some("mizzle"))[0], "Mizzle");
+        assert_eq!(order("owl, tell crake", None), ["The Owl", "Captain Crake", "Mizzle"]);
+        assert_eq!(order("It drizzles, mizzles even.", None)[0], "Captain Crake");
+    }
+
+    #[test]
+    fn whoever_is_forgotten_leaves_nothing_in_a_scene() {
+        let mut scene = scene(&["Crake"]);
+        assert!(scene.join(MemberId(2)) && scene.join(MemberId(2)));
+        scene.scenario = Some(Written { text: "A storm.".to_owned(), by: MemberId(2) });
+        scene.note = Some(Written { text: "Be brief.".to_owned(), by: MemberId(1) });
+        assert!(!scene.forget_member(MemberId(3)));
+        assert!(scene.forget_member(MemberId(2)));
+        assert_eq!((scene.players.len(), &scene.scenario), (1, &None));
+        assert!(scene.note.is_some() && scene.host.is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_added_to_what_is_said(text in ".{0,60}") {
+            let said = in_character(&text);
+            let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+            prop_assert!(letters(&said).len() <= letters(&text).len());
+            prop_assert!(!said.contains("((") || text.contains("(("));
+        }
+
+        #[test]
+        fn what_is_named_out_of_character_is_never_said(before in "[a-z ]{0,9}", secret in "[A-Z]{3,9}", after in "[a-z ]{0,9}") {
+            let text = format!("{before}(({secret})){after}");
+            prop_assert!(!in_character(&text).contains(&secret));
+        }
+    }
+}

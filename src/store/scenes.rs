@@ -1,0 +1,224 @@
+//! Scenes in tables and back, and to which of its conversations a channel points.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, Sqlite, Transaction};
+
+use super::conversations::{Writing, meaning, number, optional, place, word, write_changes};
+use super::{Store, StoreError};
+use crate::chat::history::{Changes, ConversationId};
+use crate::chat::scene::{Actor, Player, Scene, SceneState, Written};
+use crate::chat::{ChannelId, MemberId, MessageId, Place};
+use crate::persona::PersonaId;
+
+/// How the states of scenes are written.
+const STATES: [(SceneState, &str); 3] =
+    [(SceneState::Running, "running"), (SceneState::Paused, "paused"), (SceneState::Ended, "ended")];
+
+/// The conversations that show something in a message, or have it from there, though no channel points to them, or another one.
+pub(super) const SHOWN_ELSEWHERE: &str = "SELECT channels.* FROM parts \
+     JOIN channels ON channels.conversation = parts.conversation \
+     WHERE parts.message = $1 AND channels.is_current = 0 \
+     UNION SELECT channels.* FROM turns JOIN channels ON channels.conversation = turns.conversation \
+     WHERE turns.copy_of = $1";
+
+/// A scene of a channel or of one of its threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Staged {
+    /// The conversation that it is.
+    pub conversation: ConversationId,
+    /// Where it is played.
+    pub place: Place,
+    /// Its title.
+    pub title: String,
+    /// Whether it is played.
+    pub state: SceneState,
+    /// Who has opened it, if that is known still.
+    pub host: Option<MemberId>,
+}
+
+impl Store {
+    /// Writes a conversation down to which its channel points from then on, whatever it pointed to before.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then the channel points to what it pointed to.
+    pub async fn begin_scene(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            point_to_none(&mut writing, place.channel).await?;
+            write_changes(&mut writing, place, changes).await?;
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Lets a channel point to one of its conversations; with none to the one that is no scene, if there is one.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then it points to what it pointed to.
+    pub async fn point(&self, channel: ChannelId, to: Option<ConversationId>) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            point_to_none(&mut writing, channel).await?;
+            let update = match to {
+                Some(_) => "UPDATE channels SET is_current = 1 WHERE channel = $1 AND conversation = $2",
+                None => super::conversations::POINT_BACK,
+            };
+            let update = sqlx::query(update).bind(channel.0.cast_signed());
+            let update = match to {
+                Some(ConversationId(id)) => update.bind(id.cast_signed()),
+                None => update,
+            };
+            update.execute(&mut *writing).await?;
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The channels that point to a scene, and whether that is played.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn on_stage(&self) -> Result<Vec<(ChannelId, SceneState)>, StoreError> {
+        let select = "SELECT channels.channel, scenes.state FROM scenes \
+                      JOIN channels ON channels.conversation = scenes.conversation WHERE channels.is_current = 1";
+        let read = async {
+            let rows = sqlx::query(select).fetch_all(&self.reader).await?;
+            let one = |row: &SqliteRow| Ok((ChannelId(number(row, "channel")?), state(row)?));
+            rows.iter().map(one).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The scenes of a channel and of its threads, newest first.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn scenes_in(&self, channel: ChannelId) -> Result<Vec<Staged>, StoreError> {
+        let select = "SELECT scenes.*, channels.channel, channels.parent, channels.server FROM scenes \
+                      JOIN channels ON channels.conversation = scenes.conversation \
+                      WHERE channels.channel = $1 OR channels.parent = $1 ORDER BY scenes.conversation DESC";
+        let read = async {
+            let rows = sqlx::query(select).bind(channel.0.cast_signed()).fetch_all(&self.reader).await?;
+            let staged = |row: &SqliteRow| {
+                Ok(Staged {
+                    conversation: ConversationId(number(row, "conversation")?),
+                    place: place(row)?,
+                    title: row.try_get("title")?,
+                    state: state(row)?,
+                    host: optional(row, "host")?.map(MemberId),
+                })
+            };
+            rows.iter().map(staged).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+
+    /// The conversations to which no channel points and that show something in a message, and those that have what it says from
+    /// there because they are branches.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn shown_elsewhere(
+        &self,
+        message: MessageId,
+    ) -> Result<Vec<(ConversationId, Place)>, StoreError> {
+        let read = async {
+            let select = sqlx::query(SHOWN_ELSEWHERE).bind(message.0.cast_signed());
+            let rows = select.fetch_all(&self.reader).await?;
+            let one = |row: &SqliteRow| Ok((ConversationId(number(row, "conversation")?), place(row)?));
+            rows.iter().map(one).collect::<Result<_, sqlx::Error>>()
+        };
+        read.await.map_err(|error| self.failed(&error))
+    }
+}
+
+async fn point_to_none(writing: &mut Writing<'_>, channel: ChannelId) -> Result<(), sqlx::Error> {
+    let update = sqlx::query("UPDATE channels SET is_current = 0 WHERE channel = $1");
+    update.bind(channel.0.cast_signed()).execute(&mut **writing).await.map(drop)
+}
+
+/// Writes down what a conversation has when it is a scene.
+pub(super) async fn write_scene(
+    writing: &mut Writing<'_>,
+    id: i64,
+    scene: Option<&Scene>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM scenes WHERE conversation = $1").bind(id).execute(&mut **writing).await?;
+    let Some(scene) = scene else { return Ok(()) };
+    let text = |written: &Option<Written>| written.as_ref().map(|written| written.text.clone());
+    let by = |written: &Option<Written>| written.as_ref().map(|written| written.by.0.cast_signed());
+    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    sqlx::query(insert)
+        .bind(id)
+        .bind(&scene.title)
+        .bind(word(&STATES, scene.state))
+        .bind(scene.host.map(|host| host.0.cast_signed()))
+        .bind(text(&scene.scenario))
+        .bind(by(&scene.scenario))
+        .bind(text(&scene.note))
+        .bind(by(&scene.note))
+        .execute(&mut **writing)
+        .await?;
+    for (place, actor) in (0i64..).zip(&scene.cast) {
+        let insert = "INSERT INTO actors (conversation, place, persona, name, version, is_missing) \
+                      VALUES ($1, $2, $3, $4, $5, $6)";
+        let insert = sqlx::query(insert).bind(id).bind(place).bind(&actor.persona.0).bind(&actor.name);
+        insert.bind(&actor.version).bind(i64::from(actor.is_missing)).execute(&mut **writing).await?;
+    }
+    for (place, player) in (0i64..).zip(&scene.players) {
+        let insert = "INSERT INTO players (conversation, place, member, name, description) \
+                      VALUES ($1, $2, $3, $4, $5)";
+        let insert = sqlx::query(insert).bind(id).bind(place).bind(player.member.0.cast_signed());
+        insert.bind(&player.name).bind(&player.description).execute(&mut **writing).await?;
+    }
+    Ok(())
+}
+
+/// What a conversation has when it is a scene.
+pub(super) async fn scene(
+    reading: &mut Transaction<'_, Sqlite>,
+    id: i64,
+) -> Result<Option<Scene>, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM scenes WHERE conversation = $1").bind(id);
+    let Some(row) = row.fetch_optional(&mut **reading).await? else { return Ok(None) };
+    let cast = sqlx::query("SELECT * FROM actors WHERE conversation = $1 ORDER BY place").bind(id);
+    let actor = |row: &SqliteRow| {
+        Ok(Actor {
+            persona: PersonaId(row.try_get("persona")?),
+            name: row.try_get("name")?,
+            version: row.try_get("version")?,
+            is_missing: number(row, "is_missing")? != 0,
+        })
+    };
+    let cast = cast.fetch_all(&mut **reading).await?.iter().map(actor).collect::<Result<_, sqlx::Error>>()?;
+    let players = sqlx::query("SELECT * FROM players WHERE conversation = $1 ORDER BY place").bind(id);
+    let player = |row: &SqliteRow| {
+        Ok(Player {
+            member: MemberId(number(row, "member")?),
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+        })
+    };
+    let players = players.fetch_all(&mut **reading).await?;
+    let players = players.iter().map(player).collect::<Result<_, sqlx::Error>>()?;
+    Ok(Some(Scene {
+        title: row.try_get("title")?,
+        state: state(&row)?,
+        host: optional(&row, "host")?.map(MemberId),
+        scenario: written(&row, "scenario", "scenario_by")?,
+        note: written(&row, "note", "note_by")?,
+        cast,
+        players,
+    }))
+}
+
+/// A text that a member has written into a scene; it goes with them.
+fn written(row: &SqliteRow, text: &str, by: &str) -> Result<Option<Written>, sqlx::Error> {
+    let (text, by): (Option<String>, _) = (row.try_get(text)?, optional(row, by)?);
+    Ok(text.zip(by).map(|(text, by)| Written { text, by: MemberId(by) }))
+}
+
+fn state(row: &SqliteRow) -> Result<SceneState, sqlx::Error> {
+    meaning(&STATES, row.try_get("state")?, "state")
+}
