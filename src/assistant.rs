@@ -15,6 +15,7 @@ mod privacy;
 mod retelling;
 mod ruling;
 mod settling;
+mod staging;
 mod steering;
 mod troupe;
 
@@ -36,6 +37,7 @@ use crate::chat::history::{Conversation, ConversationId};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
+use crate::chat::scene::SceneState;
 use crate::chat::settings::{Answers, Limits, Rules, Style};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::generation::Generator;
@@ -51,12 +53,17 @@ use live::{Live, now, speaker};
 pub use retelling::{Unwilling, Wish};
 use settling::Undone;
 pub use settling::{Page, Shown};
+use staging::Part;
+pub use staging::{NARRATOR, Unstaged};
 use steering::Progress;
 use troupe::Troupe;
 pub use troupe::{Found, Own};
 
 /// How long answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
+
+/// How long answers may take to stop that nobody wants any more.
+const STOPPING_TIME: Duration = Duration::from_secs(30);
 
 /// Servers of which it is read at the same time what is set there.
 const LEARNERS: usize = 16;
@@ -92,6 +99,8 @@ pub struct Settings {
     pub leave_grace: Duration,
     /// How many conversations are at hand.
     pub at_hand: AtHand,
+    /// In a scene nobody is answered before nobody has written for so long.
+    pub pause: Duration,
 }
 
 /// Who answers where.
@@ -202,6 +211,10 @@ pub struct Assistant {
     opted_out: DashSet<MemberId>,
     /// Channels in which buttons stand under a reply.
     dressed: DashSet<ChannelId>,
+    /// The channels that point to scenes, and whether those are played.
+    scenes: DashMap<ChannelId, SceneState>,
+    /// One who changes to what a channel points at a time.
+    staging: [tokio::sync::Mutex<()>; LEARNERS],
     asking: Arc<Asking>,
     /// A moment by both clocks: limits go by the one that never jumps.
     began: (Instant, u64),
@@ -271,6 +284,8 @@ impl Assistant {
             undone: DashMap::new(),
             opted_out: DashSet::new(),
             dressed: DashSet::new(),
+            scenes: DashMap::new(),
+            staging: Default::default(),
             asking: Arc::default(),
             began: (Instant::now(), now()),
             changes: Mutex::default(),
@@ -298,6 +313,7 @@ impl Assistant {
             self.opted_out.insert(member);
         }
         self.recall_chosen(store).await?;
+        self.recall_scenes(store).await?;
         let now = now();
         self.asking.recount(&store.asked_since(now.saturating_sub(limits::HOUR)).await?, now);
         for channel in store.dressed().await? {
@@ -314,7 +330,7 @@ impl Assistant {
     /// the admins want it.
     pub fn accept(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
         let is_ours = |message| self.said_here(incoming.channel, message);
-        if !is_addressed(&incoming, self.answers_in(Place::from(&incoming)), is_ours) {
+        if !is_addressed(&incoming, self.hears_in(Place::from(&incoming)), is_ours) {
             self.overhear(&incoming);
             return None;
         }
@@ -330,7 +346,31 @@ impl Assistant {
         if !live.take(incoming.message) {
             return None;
         }
-        self.begin_answer(incoming, live, Known::New, is_spoken_to)
+        self.take_part(incoming, live, Known::New, is_spoken_to)
+    }
+
+    /// Gives a message its place in the line of its conversation; where a scene is, if it is part of that. Whoever calls takes in
+    /// one at a time.
+    fn take_part(
+        self: &Arc<Self>,
+        mut incoming: Incoming,
+        live: Arc<Live>,
+        known: Known,
+        is_spoken_to: bool,
+    ) -> Option<Accepted> {
+        match self.part_of(&live, &mut incoming, is_spoken_to) {
+            Part::NoScene => self.begin_answer(incoming, live, known, is_spoken_to, None),
+            Part::None => None,
+            Part::Early => self.begin_answer(incoming, live, known, is_spoken_to, Some(Notice::ScenePaused)),
+            // In a scene everything is said to those who play.
+            Part::Line => {
+                let accepted = self.begin_answer(incoming, Arc::clone(&live), known, true, None)?;
+                if accepted.waits() {
+                    live.wait_together(accepted.incoming.clone());
+                }
+                Some(accepted)
+            }
+        }
     }
 
     /// Whether a message is meant for the bot, also where it answers everything.
@@ -346,7 +386,7 @@ impl Assistant {
         }
         let place = Place::from(&incoming);
         let live = Arc::new(self.begin(self.new_conversation(), persona, place, None));
-        self.begin_answer(incoming, live, Known::New, true)
+        self.begin_answer(incoming, live, Known::New, true, None)
     }
 
     /// Gives a message its place in the line of its conversation. Whoever calls takes in one at a time.
@@ -356,10 +396,11 @@ impl Assistant {
         live: Arc<Live>,
         known: Known,
         is_spoken_to: bool,
+        instead: Option<Notice>,
     ) -> Option<Accepted> {
         match self.change_of(incoming.message) {
             Some(Change::Deleted) => return None,
-            Some(Change::Edited(text)) => incoming.text = text,
+            Some(Change::Edited(text)) => incoming.text = live.lock().said_in(&text),
             None => {}
         }
         let asked = asked(&incoming);
@@ -371,6 +412,9 @@ impl Assistant {
         } else if self.is_denied(registration.live.place, &incoming.author) {
             let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
             Work::Refuse(may_tell.then_some(Notice::Denied))
+        } else if instead.is_some() {
+            let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
+            Work::Refuse(instead.filter(|_| may_tell))
         } else {
             let length = incoming.text.chars().count();
             let admitted = match known {
@@ -390,7 +434,7 @@ impl Assistant {
                     match place {
                         // Whoever speaks to others need not hear why there is no answer.
                         Err(_) if !is_spoken_to => Work::Refuse(None),
-                        place => Work::Answer { place, share },
+                        place => Work::Answer { place, share, cue: None },
                     }
                 }
                 Err(TooMuch(notice)) => Work::Refuse(notice.filter(|_| is_spoken_to)),
@@ -466,6 +510,7 @@ impl Assistant {
             self.hinted.remove(&channel);
             self.undone.remove(&channel);
             self.dressed.remove(&channel);
+            self.scenes.remove(&channel);
             self.age_restricted.remove(&channel);
             self.drop_conversation_in(channel)
         };
@@ -478,6 +523,25 @@ impl Assistant {
             let place = running.live.place;
             place.channel == channel || place.parent == Some(channel)
         });
+    }
+
+    /// Stops the answers that are as described, and waits until they are over, though not for ever.
+    async fn until_stopped(&self, which: impl Fn(&Running) -> bool) {
+        let stopped = self.running.iter().filter(|running| which(running));
+        let over: Vec<CancellationToken> = stopped
+            .map(|running| {
+                running.stop.cancel();
+                running.over.clone()
+            })
+            .collect();
+        let all_over = async {
+            for over in &over {
+                over.cancelled().await;
+            }
+        };
+        if tokio::time::timeout(STOPPING_TIME, all_over).await.is_err() {
+            tracing::warn!("an answer could not be stopped in time");
+        }
     }
 
     /// Stops the answers that are as described. How many.

@@ -238,5 +238,6 @@ fn assistant_settings(config: &Config) -> Settings {
         retention: config.privacy.retention,
         leave_grace: config.privacy.leave_grace,
         at_hand: AtHand::default(),
+        pause: config.discord.pause,
     }
 }

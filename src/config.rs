@@ -118,6 +118,8 @@ pub struct Discord {
     pub servers: BTreeSet<ServerId>,
     /// Messages that came while the bot was away are answered when they are not older.
     pub answer_within: Duration,
+    /// In a scene nobody is answered before nobody has written for so long.
+    pub pause: Duration,
     /// Personas of channels.
     pub channels: BTreeMap<ChannelId, String>,
 }
@@ -223,6 +225,7 @@ struct RawDiscord {
     direct_messages: bool,
     servers: String,
     answer_within_minutes: u64,
+    scene_pause_ms: u64,
     channels: BTreeMap<String, RawChannel>,
 }
 
@@ -348,6 +351,7 @@ impl RawConfig {
         for (key, number, most) in [
             ("generation.closing_seconds", self.generation.closing_seconds, 600),
             ("discord.answer_within_minutes", self.discord.answer_within_minutes, 1_440),
+            ("discord.scene_pause_ms", self.discord.scene_pause_ms, 30_000),
             ("privacy.retention_days", self.privacy.retention_days, 36_500),
             ("privacy.leave_days", self.privacy.leave_days, 365),
         ] {
@@ -437,6 +441,7 @@ impl RawDiscord {
             direct_messages: self.direct_messages,
             servers,
             answer_within: minutes(self.answer_within_minutes),
+            pause: Duration::from_millis(self.scene_pause_ms),
             channels,
         })
     }

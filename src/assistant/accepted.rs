@@ -17,6 +17,7 @@ use crate::chat::markdown::Links;
 use crate::chat::notice::Notice;
 use crate::chat::request::{Asked, Concluded, Outcome};
 use crate::chat::{MemberId, MessageId, Place};
+use crate::persona::PersonaId;
 
 /// A message that was taken in and waits to be answered. Dropping it gives its place up.
 pub struct Accepted {
@@ -39,7 +40,7 @@ pub(super) enum Known {
 /// What there is to do for a message.
 pub(super) enum Work {
     /// It is to be answered.
-    Answer { place: Result<PlaceInLine, Busy>, share: Share },
+    Answer { place: Result<PlaceInLine, Busy>, share: Share, cue: Option<Cue> },
     /// It exceeds a limit; its author is to be told, unless that was just said.
     Refuse(Option<Notice>),
     /// Its author does not want to be read; nothing of it is written down.
@@ -48,6 +49,12 @@ pub(super) enum Work {
     End(CutOff),
     /// A member wants something of the last reply.
     Retell(Retelling),
+}
+
+/// A persona is to speak, though nobody has said anything to it.
+pub(super) struct Cue {
+    /// Which; without it whoever is the next one.
+    pub(super) persona: Option<PersonaId>,
 }
 
 /// A reply that was cut off.
@@ -77,6 +84,25 @@ impl Accepted {
     #[must_use]
     pub fn asker(&self) -> Option<MemberId> {
         Some(self.incoming.author.id).filter(|member| member.0 != 0)
+    }
+
+    /// The same, and a persona is to speak though nobody has said anything to it.
+    pub(super) fn on_cue(mut self, persona: Option<PersonaId>) -> Self {
+        if let Work::Answer { cue, .. } = &mut self.work {
+            *cue = Some(Cue { persona });
+        }
+        self
+    }
+
+    /// Whether it has a place in the line.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.work, Work::Answer { place: Ok(_), .. })
+    }
+
+    /// Whether there is a message that is answered.
+    #[must_use]
+    pub fn answers_a_message(&self) -> bool {
+        !matches!(self.work, Work::Answer { cue: Some(_), .. })
     }
 
     /// Where it is answered.
@@ -125,8 +151,9 @@ impl Accepted {
         let began = Instant::now();
         let mut delivering = Delivering::new(outlet, &registration, stop, edits);
         let share = match work {
-            Work::Answer { place, share } => {
-                delivering.answer(&assistant, &mut incoming, place).await;
+            Work::Answer { place, share, cue } => {
+                delivering.answer(&assistant, &mut incoming, place, cue).await;
+                live.waits_no_more(asked.message);
                 Some(share)
             }
             Work::Refuse(notice) | Work::Ignore(notice) => {

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::accepted::CutOff;
+use super::accepted::{Cue, CutOff};
 use super::delivering::{Delivering, Ending, Stopped};
+use super::following::Change;
 use super::line::{Busy, PlaceInLine};
 use super::live::{now, speaker};
+use super::staging::Next;
 use super::{Assistant, Outlet};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, Room, TooLong};
@@ -18,13 +22,16 @@ use crate::chat::history::{
 use crate::chat::notice::{self, Notice};
 use crate::chat::reply;
 use crate::chat::request::Outcome;
-use crate::chat::{MemberId, ServerId, sanitize, slots};
+use crate::chat::{MemberId, MessageId, ServerId, sanitize, slots};
 use crate::generation::{Class, Event, Finish, Finished, Full, Meta, Request, Sampling, Ticket};
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Chance, Context};
 
 /// The next message is expected to take one part in this many of the room for a prompt.
 const NEXT_MESSAGE_SHARE: usize = 8;
+
+/// Whoever writes without a pause is answered after so many.
+const PAUSES_MAX: u32 = 3;
 
 /// Most other greetings that are kept with the one that is shown, and the longest of them, in bytes.
 const MOST_GREETINGS: usize = 50;
@@ -58,13 +65,15 @@ fn is_unreadable(assistant: &Assistant, incoming: &Incoming) -> bool {
     !readable && !has_words(incoming)
 }
 
-/// The turns that a message brought into the history.
+/// The turns that what is answered brought into the history.
+#[derive(Default)]
 struct Heard {
-    /// The turn that the message replies to, whether it was there or is new.
-    quoted: Option<TurnId>,
-    /// The same when it is new.
-    new: Option<TurnId>,
-    trigger: TurnId,
+    /// The first of those that must be in the prompt.
+    keep: Option<TurnId>,
+    /// Those that are new.
+    new: Vec<TurnId>,
+    /// That of the message that is answered.
+    trigger: Option<TurnId>,
 }
 
 impl<O: Outlet> Delivering<'_, O> {
@@ -73,6 +82,7 @@ impl<O: Outlet> Delivering<'_, O> {
         assistant: &Assistant,
         incoming: &mut Incoming,
         place: Result<PlaceInLine, Busy>,
+        cue: Option<Cue>,
     ) {
         let place = match place {
             Ok(place) => place,
@@ -91,18 +101,41 @@ impl<O: Outlet> Delivering<'_, O> {
             Ok(Err(Busy { ahead })) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
             Err(stopped) => return self.tell_why(stopped, assistant).await,
         };
-        // Its persona may have changed meanwhile.
-        self.persona = self.live.persona();
+        let gathers = self.live.waits_together(incoming.message);
+        if self.live.lock().is_played() && cue.is_none() && !gathers {
+            // It was answered together with one before it.
+            return self.outcome = Outcome::Answered;
+        }
+        if gathers && let Err(stopped) = self.until_quiet(assistant.settings.pause).await {
+            return self.tell_why(stopped, assistant).await;
+        }
+        // Who speaks may have changed meanwhile.
+        let last = self.live.last_line().filter(|_| gathers);
+        let wanted = cue.as_ref().and_then(|cue| cue.persona.as_ref());
+        let next = assistant.next_to_speak(&self.live, wanted, last.as_ref().unwrap_or(incoming)).await;
+        let Some(Next { persona, before }) = next else {
+            drop(speaking);
+            return self.tell(Notice::NobodyPlays).await;
+        };
+        self.persona = persona;
         self.refresh();
+        for (number, words) in before.into_iter().enumerate() {
+            self.say_aside(number, words).await;
+        }
         self.appear().await;
+        let goes_on = self.live.lock().is_played() && !self.is_opening();
         loop {
             self.read_again(incoming);
             assistant.leave_unread(incoming);
-            let answered = if has_words(incoming) {
+            let answered = if has_words(incoming) || goes_on {
                 self.generate(assistant, incoming).await
             } else {
                 self.greet(incoming).await
             };
+            if self.delivered.is_empty() {
+                // Whoever was to be answered with it still waits.
+                self.live.wait_again(std::mem::take(&mut self.together));
+            }
             // Nobody need wait until a notice has arrived.
             match answered {
                 Ok(()) => return,
@@ -119,10 +152,27 @@ impl<O: Outlet> Delivering<'_, O> {
         }
     }
 
+    /// Whether nothing was said yet, and the persona has something to open with.
+    fn is_opening(&self) -> bool {
+        self.live.lock().turns().is_empty() && !sanitize::is_blank(&self.persona.card.greeting)
+    }
+
+    /// Waits until nobody has written for a while: what many say at once is answered once.
+    async fn until_quiet(&mut self, pause: Duration) -> Result<(), Stopped> {
+        let latest = Instant::now() + pause * PAUSES_MAX;
+        loop {
+            let until = (self.live.last_came() + pause).min(latest);
+            if until <= Instant::now() {
+                return Ok(());
+            }
+            self.while_typing(sleep_until(until)).await?;
+        }
+    }
+
     /// Takes over what the author has changed.
     fn read_again(&mut self, incoming: &mut Incoming) {
         if let Some(text) = self.edits.borrow_and_update().clone() {
-            incoming.text = text;
+            incoming.text = self.live.lock().said_in(&text);
         }
     }
 
@@ -155,7 +205,7 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Posts the greeting as the persona's turn, when nobody has spoken yet.
     async fn greet(&mut self, incoming: &Incoming) -> Result<(), Unanswered> {
         let name = sanitize::name(self.persona.char_name());
-        let member = sanitize::name(&incoming.author.name);
+        let member = sanitize::name(self.live.lock().speaks_as(incoming.author.id, &incoming.author.name));
         let (seed, created) = {
             let conversation = self.live.lock();
             (conversation.seed, conversation.created)
@@ -208,9 +258,10 @@ impl<O: Outlet> Delivering<'_, O> {
         let Admitted { ticket, meta, room } = admitted;
         self.read_again(incoming);
         assistant.leave_unread(incoming);
-        let heard = self.hear(incoming);
+        let heard = self.hear_all(assistant, incoming);
         let history = self.live.lock().clone();
-        let keep = heard.quoted.unwrap_or(heard.trigger);
+        let last = history.turns().last().map(|turn| turn.id);
+        let keep = heard.keep.or(last).unwrap_or(history.next_turn());
         let fitted = match self.fit(assistant, history, None, room.prompt, keep).await {
             Ok(fitted) => fitted,
             Err(notice) => {
@@ -383,8 +434,34 @@ impl<O: Outlet> Delivering<'_, O> {
         }
     }
 
-    /// Writes the message, and the one that it replies to unless it is there already, into the history.
-    fn hear(&mut self, incoming: &Incoming) -> Heard {
+    /// Writes what is answered into the history: the message, and in a scene those that wait to be answered together with it.
+    fn hear_all(&mut self, assistant: &Assistant, incoming: &Incoming) -> Heard {
+        let mut heard = Heard::default();
+        self.live.waits_no_more(incoming.message);
+        if self.live.lock().is_played() {
+            self.together = self.live.gather();
+        }
+        let mut all = self.together.clone();
+        if has_words(incoming) {
+            all.push(incoming.clone());
+        }
+        all.sort_by_key(|incoming| incoming.message);
+        for one in &mut all {
+            match assistant.change_of(one.message) {
+                Some(Change::Deleted) => continue,
+                Some(Change::Edited(text)) => one.text = self.live.lock().said_in(&text),
+                None => {}
+            }
+            assistant.leave_unread(one);
+            if has_words(one) && !assistant.is_unread(one.author.id, one.posted) {
+                self.hear(one, incoming.message, &mut heard);
+            }
+        }
+        heard
+    }
+
+    /// Writes a message, and the one that it replies to unless it is there already, into the history.
+    fn hear(&mut self, incoming: &Incoming, trigger: MessageId, heard: &mut Heard) {
         let mut conversation = self.live.lock();
         conversation.now = now();
         let is_notice = |reply: &RepliedTo| reply.by_bot && notice::is_notice(&reply.text);
@@ -394,7 +471,9 @@ impl<O: Outlet> Delivering<'_, O> {
             let shown_in = |turn: &&Turn| turn.parts.iter().any(|part| part.message == reply.message);
             conversation.window().iter().find(shown_in).map(|turn| turn.id)
         });
-        let new = reply.filter(|_| known.is_none()).map(|reply| match &reply.author {
+        // What was said before a scene, or out of character, is no part of it.
+        let is_scene = conversation.scene().is_some();
+        let new = reply.filter(|_| known.is_none() && !is_scene).map(|reply| match &reply.author {
             Some(author) if !reply.by_bot => {
                 conversation.hear(author.id, &author.name, &reply.text, Some(reply.message))
             }
@@ -410,15 +489,23 @@ impl<O: Outlet> Delivering<'_, O> {
                 id
             }
         });
+        // A process before may have heard it, and ended before anything was said to it.
+        let there = conversation.turn_of(incoming.message).map(|turn| turn.id);
         let author = &incoming.author;
-        let trigger = conversation.hear(author.id, &author.name, &incoming.text, Some(incoming.message));
-        Heard { quoted: known.or(new), new, trigger }
+        let name = conversation.speaks_as(author.id, &author.name).to_owned();
+        let said = there
+            .unwrap_or_else(|| conversation.hear(author.id, &name, &incoming.text, Some(incoming.message)));
+        heard.keep = [heard.keep, known, new, Some(said)].into_iter().flatten().min();
+        heard.new.extend([new, Some(said)].into_iter().flatten());
+        if incoming.message == trigger {
+            heard.trigger = Some(said);
+        }
     }
 
     /// Takes the message and its reply out of the history again, so that it can be asked anew.
     fn forget(&mut self, heard: &Heard) {
         let mut conversation = self.live.lock();
-        for turn in [heard.new, Some(heard.trigger), self.turn.take()].into_iter().flatten() {
+        for &turn in heard.new.iter().chain(&self.turn.take()) {
             conversation.forget(turn);
         }
     }
@@ -430,8 +517,10 @@ impl<O: Outlet> Delivering<'_, O> {
         if self.delivered.is_empty() {
             return self.forget(heard);
         }
-        if matches!(ending, Ending::Stopped(Stopped::Unwanted)) {
-            self.live.lock().forget(heard.trigger);
+        if matches!(ending, Ending::Stopped(Stopped::Unwanted))
+            && let Some(trigger) = heard.trigger
+        {
+            self.live.lock().forget(trigger);
         }
         self.remember(ending);
     }

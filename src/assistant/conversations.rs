@@ -96,14 +96,20 @@ impl Assistant {
         }
         self.make_room(None);
         let id = conversation.id;
-        let persona = self.persona_of(place);
-        let weight = Weight::new(Arc::clone(&self.weight));
-        let live =
-            Live::restore(conversation, Arc::clone(&persona), place, weight, self.memory(place.channel));
+        let persona = self.lead_of(place, &conversation);
+        let live = self.restored(place, conversation, persona);
         live.took(taken);
+        self.keep(id, Arc::new(live))
+    }
+
+    /// A conversation of a place as it was written down, with the persona that speaks in it from now on.
+    pub(super) fn restored(&self, place: Place, conversation: Conversation, persona: Arc<Persona>) -> Live {
+        let weight = Weight::new(Arc::clone(&self.weight));
+        let memory = self.memory(place.channel);
+        let live = Live::restore(conversation, Arc::clone(&persona), place, weight, memory);
         // It may have become another version since.
         live.adopt(&persona);
-        self.keep(id, live)
+        live
     }
 
     /// The conversation that a channel points to, when it is at hand.
@@ -133,7 +139,7 @@ impl Assistant {
             // Where two are alone, the persona's texts speak of the one who is there.
             live.lock().user = Some(sanitize::name(&incoming.author.name));
         }
-        self.keep(id, live)
+        self.keep(id, Arc::new(live))
     }
 
     pub(super) fn new_conversation(&self) -> ConversationId {
@@ -154,8 +160,8 @@ impl Assistant {
         Live::new(id, seed, persona, place, Weight::new(Arc::clone(&self.weight)), memory)
     }
 
-    fn keep(&self, id: ConversationId, live: Live) -> Arc<Live> {
-        let (channel, live) = (live.place.channel, Arc::new(live));
+    pub(super) fn keep(&self, id: ConversationId, live: Arc<Live>) -> Arc<Live> {
+        let channel = live.place.channel;
         live.used(self.next_use.fetch_add(1, Ordering::Relaxed));
         self.conversations.insert(id, Arc::clone(&live));
         self.channels.insert(channel, id);
@@ -197,7 +203,7 @@ impl Assistant {
     }
 
     /// Where the conversation of a channel is written down.
-    fn memory(&self, channel: ChannelId) -> Option<Memory> {
+    pub(super) fn memory(&self, channel: ChannelId) -> Option<Memory> {
         if self.unreadable.contains(&channel) {
             return None;
         }

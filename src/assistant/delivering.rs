@@ -13,6 +13,7 @@ use super::following::Change;
 use super::live::{Live, speaker};
 use super::steering::Progress;
 use super::{Assistant, Delivery, Look, Outlet, Registration};
+use crate::chat::addressing::Incoming;
 use crate::chat::blocklist::Blocklist;
 use crate::chat::buttons::Row;
 use crate::chat::history::{Part, Tokens, Took, Turn, TurnId, TurnState, Variant};
@@ -96,6 +97,8 @@ pub(super) struct Delivering<'a, O> {
     pub(super) coming: Option<Coming>,
     /// What the reply goes on with, when it does.
     pub(super) goes_on: Option<Before>,
+    /// The messages that are answered together with the one that is answered.
+    pub(super) together: Vec<Incoming>,
     /// What stands under its last message.
     pub(super) row: Option<Row>,
     /// What the reader has certainly seen.
@@ -137,6 +140,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             is_known: false,
             coming: None,
             goes_on: None,
+            together: Vec::new(),
             row: None,
             delivered: String::new(),
             outcome: Outcome::Dropped,
@@ -362,8 +366,8 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                 }
                 ReplyAction::Send { part, start, .. } => (part, start),
                 ReplyAction::Edit { part, .. } => (part, 0),
-                // A reply knows nothing of buttons.
-                ReplyAction::Dress { .. } => continue,
+                // A reply knows nothing of buttons, nor of what is said beside it.
+                ReplyAction::Dress { .. } | ReplyAction::Aside { .. } => continue,
             };
             self.begin_to_show();
             let is_known = self.is_known;
@@ -479,6 +483,15 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         let notice =
             if self.delivered.is_empty() { Notice::Broken { retryable: true } } else { Notice::CutOff };
         self.tell_at_once(notice).await;
+    }
+
+    /// Says something for the bot itself before the reply. Whether it arrives changes nothing; the outlet has logged it.
+    pub(super) async fn say_aside(&mut self, number: usize, content: String) {
+        let delivery = self.outlet.act(ReplyAction::Aside { number, content }, None).await;
+        self.live.shown(self.manner);
+        if let Delivery::Sent { message, .. } = delivery {
+            self.live.noticed(message);
+        }
     }
 
     /// Tells the member something beside what is being shown.

@@ -62,7 +62,16 @@ impl Assistant {
         if self.shows(place, message).await
             && let Some(live) = self.bring(place).await
         {
-            let changed = live.lock().restate(message, &text);
+            let changed = {
+                let mut conversation = live.lock();
+                let said = conversation.said_in(&text);
+                // What is out of character now was not said.
+                if said.is_empty() {
+                    conversation.unsay(message)
+                } else {
+                    conversation.restate(message, &said)
+                }
+            };
             if changed {
                 live.save().await;
             }

@@ -22,7 +22,7 @@ impl Assistant {
             |text: &str| self.limits_in(place).message_length.is_some_and(|most| text.chars().count() > most);
         let _one_at_a_time = self.taking_in();
         let live = self.conversation_of(incoming);
-        if !live.take(incoming.message) {
+        if live.lock().scene().is_some() || !live.take(incoming.message) {
             return;
         }
         {

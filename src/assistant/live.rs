@@ -1,6 +1,6 @@
 //! A conversation in which somebody may be speaking right now: its line, its pace, and where it is written down.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::line::Line;
+use crate::chat::addressing::Incoming;
 use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnId, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::{MessageId, Place};
@@ -46,6 +47,8 @@ pub(super) struct Live {
     newest: Mutex<VecDeque<MessageId>>,
     /// The turn that is being said, or said anew.
     at_work: Mutex<Option<TurnId>>,
+    /// The messages that wait to be answered together, and when the last of them came.
+    together: Mutex<(BTreeMap<MessageId, Incoming>, Instant)>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
     /// Whether what was computed of it must go, because somebody was forgotten.
@@ -130,6 +133,7 @@ impl Live {
             replaced: Mutex::default(),
             newest: Mutex::default(),
             at_work: Mutex::default(),
+            together: Mutex::new((BTreeMap::new(), Instant::now())),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
             weight,
@@ -265,6 +269,43 @@ impl Live {
     /// Whether nothing was posted in the channel after a message, as far as it was heard of.
     pub(super) fn is_newest(&self, message: MessageId) -> bool {
         lock(&self.newest).iter().all(|heard| *heard <= message || self.is_replaced(*heard))
+    }
+
+    /// A message waits to be answered together with others.
+    pub(super) fn wait_together(&self, incoming: Incoming) {
+        let mut together = lock(&self.together);
+        together.0.insert(incoming.message, incoming);
+        together.1 = Instant::now();
+    }
+
+    /// These messages wait again.
+    pub(super) fn wait_again(&self, all: impl IntoIterator<Item = Incoming>) {
+        lock(&self.together).0.extend(all.into_iter().map(|incoming| (incoming.message, incoming)));
+    }
+
+    /// A message does not wait any more. Whether it did.
+    pub(super) fn waits_no_more(&self, message: MessageId) -> bool {
+        lock(&self.together).0.remove(&message).is_some()
+    }
+
+    /// Whether a message waits to be answered together with others.
+    pub(super) fn waits_together(&self, message: MessageId) -> bool {
+        lock(&self.together).0.contains_key(&message)
+    }
+
+    /// What the last message that waits says, if any waits.
+    pub(super) fn last_line(&self) -> Option<Incoming> {
+        lock(&self.together).0.last_key_value().map(|(_, incoming)| incoming.clone())
+    }
+
+    /// All that wait to be answered together, in the order in which they were posted; they wait no more.
+    pub(super) fn gather(&self) -> Vec<Incoming> {
+        std::mem::take(&mut lock(&self.together).0).into_values().collect()
+    }
+
+    /// When the last message came that waits to be answered together with others.
+    pub(super) fn last_came(&self) -> Instant {
+        lock(&self.together).1
     }
 
     /// This turn is being said.

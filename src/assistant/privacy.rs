@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::Assistant;
 use super::live::{Live, now};
+use super::{Assistant, STOPPING_TIME};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::ConversationId;
 use crate::chat::request::Counts;
@@ -18,9 +18,6 @@ use crate::store::{Store, StoreError};
 
 /// For how long it is kept who asked when, where nothing shorter is set.
 const REQUESTS_KEPT: Duration = Duration::from_hours(30 * 24);
-
-/// How long the answers of a member who is forgotten may take to stop.
-const STOPPING_TIME: Duration = Duration::from_secs(30);
 
 const DAY: u64 = 86_400;
 

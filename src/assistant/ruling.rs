@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use super::live::Live;
-use super::troupe::Found;
 use super::{Assistant, LEARNERS, Settings};
 use crate::chat::addressing::Author;
 use crate::chat::blocklist::Blocklist;
@@ -182,13 +181,8 @@ impl Assistant {
         if here.id == *id {
             return Some(here);
         }
-        if let Some(own) = live.place.server.and_then(|server| self.own(server, id)) {
-            let found = Found::Own(own);
-            let may_play = !found.is_private() && self.may_play_in(&found, live.place);
-            return may_play.then(|| Arc::clone(found.persona()));
-        }
-        let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-        cast.library.get(id).map(Arc::clone)
+        let host = live.lock().scene().and_then(|scene| scene.host);
+        self.actor(live.place, host, id)
     }
 
     /// Who answers in a place.

@@ -185,7 +185,8 @@ impl Assistant {
             for other in page.others.iter().filter(|other| other.edited && !other.text.is_empty()) {
                 // What was heard since is newer.
                 if self.change_of(other.message).is_none() {
-                    conversation.restate(other.message, &other.text);
+                    let said = conversation.said_in(&other.text);
+                    conversation.restate(other.message, &said);
                 }
             }
             if is_undone {
@@ -213,6 +214,17 @@ impl Assistant {
             let conversation = live.lock();
             let replies = |turn: &&Turn| turn.kind == TurnKind::Persona && turn.trigger == Some(message);
             if conversation.turns().iter().rfind(replies).is_some_and(|turn| !turn.parts.is_empty()) {
+                return Left::Nothing(Outcome::Answered);
+            }
+            // It may have been answered together with others.
+            let said = conversation.turn_of(message).map(|turn| turn.id);
+            let shown_after = |said| {
+                conversation
+                    .turns()
+                    .iter()
+                    .any(|turn| turn.kind == TurnKind::Persona && turn.id > said && !turn.parts.is_empty())
+            };
+            if said.is_some_and(shown_after) {
                 return Left::Nothing(Outcome::Answered);
             }
         }
@@ -255,7 +267,8 @@ impl Assistant {
             let again = matches!(left.get(&incoming.message), Some(Left::Answer));
             let known = requests.iter().any(|(message, _)| *message == incoming.message);
             // Where everything is answered, what others said to each other meanwhile is left alone.
-            let missed = !known && self.is_fresh(incoming) && self.is_spoken_to(incoming);
+            let is_meant = self.is_spoken_to(incoming) || self.is_played_in(place.channel);
+            let missed = !known && self.is_fresh(incoming) && is_meant;
             if again {
                 let incoming = self.as_its_author_says(incoming).await;
                 taken_up.extend(self.accept_again(incoming));
@@ -281,7 +294,7 @@ impl Assistant {
     /// Takes a message in that the last process has taken in and not answered.
     fn accept_again(self: &Arc<Self>, incoming: Incoming) -> Option<Accepted> {
         if self.closing.is_cancelled()
-            || !is_addressed(&incoming, self.answers_in(Place::from(&incoming)), |_| true)
+            || !is_addressed(&incoming, self.hears_in(Place::from(&incoming)), |_| true)
         {
             return None;
         }
@@ -289,7 +302,7 @@ impl Assistant {
         let live = self.conversation_of(&incoming);
         // The second of two that look at the channel at the same time finds it running.
         live.take(incoming.message);
-        self.begin_answer(incoming, live, Known::WrittenDown, true)
+        self.take_part(incoming, live, Known::WrittenDown, true)
     }
 
     /// Lets a reply that was cut off be brought to an end when its turn comes.

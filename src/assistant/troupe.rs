@@ -108,10 +108,15 @@ impl Assistant {
         server.and_then(|server| self.own(server, id)).is_some_and(|own| own.standing.creator == Some(member))
     }
 
+    /// The persona with this id that comes with the bot, if there is one.
+    pub(super) fn common(&self, id: &PersonaId) -> Option<Arc<Persona>> {
+        self.cast.read().unwrap_or_else(PoisonError::into_inner).library.get(id).map(Arc::clone)
+    }
+
     /// Whether a persona that comes with the bot has this id.
     #[must_use]
     pub fn is_common(&self, id: &PersonaId) -> bool {
-        self.cast.read().unwrap_or_else(PoisonError::into_inner).library.contains_key(id)
+        self.common(id).is_some()
     }
 
     /// An id for a new persona of a server: what its name makes, with a number where that is taken.
@@ -191,7 +196,7 @@ impl Assistant {
     }
 
     /// The personas that a member has made, in whatever server.
-    fn made_by(&self, member: MemberId) -> Vec<Own> {
+    pub(super) fn made_by(&self, member: MemberId) -> Vec<Own> {
         let theirs = |own: &&Own| own.standing.creator == Some(member);
         let mut made: Vec<Own> = self
             .troupes
@@ -224,8 +229,7 @@ impl Assistant {
         let Some(own) = own else {
             // One of another server is not looked for among those that come with the bot.
             let is_common = server == place.server;
-            let cast = self.cast.read().unwrap_or_else(PoisonError::into_inner);
-            return cast.library.get(&id).filter(|_| is_common).map(Arc::clone);
+            return self.common(&id).filter(|_| is_common);
         };
         let is_theirs = match place.server {
             Some(_) => own.standing.shared,
@@ -303,7 +307,8 @@ impl Assistant {
         // A conversation that begins now begins by the new rules too.
         let _one_at_a_time = self.taking_in();
         for live in self.conversations.iter().filter(|live| which(live.place)) {
-            live.play(&self.persona_of(live.place));
+            let persona = self.lead_of(live.place, &live.lock());
+            live.play(&persona);
         }
     }
 

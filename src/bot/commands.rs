@@ -8,6 +8,7 @@ mod personas;
 mod privacy;
 mod queue;
 mod reset;
+mod roleplay;
 mod roll;
 mod say;
 mod settings;
@@ -30,6 +31,7 @@ use super::sender;
 use super::user::User;
 use crate::admin::{Actor, Refusal};
 use crate::chat::addressing::Incoming;
+use crate::chat::markdown::escaped;
 use crate::chat::sanitize;
 use crate::chat::settings::Answers;
 use crate::chat::text::{Editing, Text};
@@ -91,6 +93,7 @@ fn all() -> Vec<Command> {
         privacy::privacy(),
         queue::queue(),
         reset::reset(),
+        roleplay::roleplay(),
         roll::roll(),
         say::say(),
         settings::settings(),
@@ -192,6 +195,11 @@ async fn whisper(context: Context<'_>, text: &Text) -> Result<(), Problem> {
     reply(context, CreateReply::default().content(text.to_string()).ephemeral(true)).await
 }
 
+/// Answers so that all see it.
+async fn announce(context: Context<'_>, text: &Text) -> Result<(), Problem> {
+    reply(context, CreateReply::default().content(text.to_string())).await
+}
+
 /// Shows for all what somebody says through the bot, and returns it as a message of theirs.
 async fn speak(
     context: Context<'_>,
@@ -221,7 +229,10 @@ async fn speak(
     // One line, so that nobody can put another one under another name.
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     handler.assistant.drop_blocked(place, &mut text);
-    reply(context, CreateReply::default().content(show(user.name(), text.clone()).to_string())).await?;
+    // In a scene they are who they play.
+    let plays = handler.assistant.player_in(place, &user.author()).await;
+    let who = plays.map_or_else(|| user.name(), |name| escaped(&sanitize::name(&name)));
+    announce(context, &show(who, text.clone())).await?;
     let shown = rest::retry("find what is said", || context.interaction.get_response(&serenity.http));
     let message = shown.await.map_err(Problem::broken)?;
     let text = reading::text(serenity, &text, &[], &[], user.server(), handler.me);

@@ -45,6 +45,8 @@ const INVALID_WEBHOOK_TOKEN: isize = 50_027;
 
 /// Discord's code for an interaction that was answered before.
 const ANSWERED_ALREADY: isize = 40_060;
+/// A thread was begun with the message before.
+const THREAD_ALREADY: isize = 160_004;
 
 /// Why the same call can never succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +104,11 @@ impl Trouble {
     /// Whether an interaction was answered before, by a try whose own answer was lost.
     pub(super) fn is_answered_already(self) -> bool {
         matches!(self, Self::Refused { code: ANSWERED_ALREADY, .. })
+    }
+
+    /// Whether a message has a thread already.
+    pub(super) fn has_thread_already(self) -> bool {
+        matches!(self, Self::Refused { code: THREAD_ALREADY, .. })
     }
 
     /// What can never be done any more because of it, if there is something.

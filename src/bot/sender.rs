@@ -49,8 +49,10 @@ pub(super) struct Sender {
     afterthought: bool,
     /// The channel was not there any more.
     gone: bool,
-    /// The message that is answered.
+    /// The message that is answered, or the number of what somebody wanted.
     trigger: MessageId,
+    /// Whether there is such a message.
+    has_trigger: bool,
     /// Who speaks, and under which name.
     persona: Option<(Arc<Persona>, String)>,
     /// As whom they are seen; as the bot without one.
@@ -85,6 +87,7 @@ impl Sender {
             afterthought: accepted.is_afterthought(),
             gone: false,
             trigger: MessageId::new(accepted.wanted_by().0.max(1)),
+            has_trigger: accepted.answers_a_message(),
             persona: None,
             face: None,
             messages: posted.collect(),
@@ -113,7 +116,7 @@ impl Sender {
         if let Some(row) = row {
             message = message.components(components(row));
         }
-        if self.messages.is_empty() {
+        if self.messages.is_empty() && self.has_trigger {
             let reference = MessageReference::new(MessageReferenceKind::Default, self.channel)
                 .message_id(self.trigger)
                 .fail_if_not_exists(false);
@@ -135,6 +138,21 @@ impl Sender {
             }
         }
         Ok(delivery)
+    }
+
+    /// Posts a message as the bot that is no part of the reply. What has the same number is posted once.
+    async fn say_aside(&self, number: usize, content: &str) -> Result<Delivery, Trouble> {
+        let message = CreateMessage::new()
+            .content(content)
+            .allowed_mentions(no_mentions())
+            .flags(MessageFlags::SUPPRESS_EMBEDS)
+            .nonce(Nonce::String(format!("{:x}-a{number}", self.trigger.get())))
+            .enforce_nonce(true);
+        let sent = rest::retry("create message", || {
+            let message = message.clone();
+            async { self.channel.send_message(&self.context.http, message).await }
+        });
+        Ok(Delivery::Sent { message: chat::MessageId(sent.await?.id.get()), webhook: None })
     }
 
     fn posted(&mut self, sent: &Message, webhook: Option<WebhookId>) -> Delivery {
@@ -392,6 +410,9 @@ impl Outlet for Sender {
                 // Else it may take the place of what would have been said, should that be on its way still.
                 let number = if self.afterthought { format!("n{part}") } else { part.to_string() };
                 ("create message", self.send(number, content, None).await)
+            }
+            ReplyAction::Aside { number, content } => {
+                ("create message", self.say_aside(number, &content).await)
             }
             ReplyAction::Edit { part, content } => ("edit message", self.edit(part, &content, row).await),
             ReplyAction::Dress { message, webhook } => {

@@ -97,6 +97,15 @@ impl Speaker {
             Self::Persona { .. } => None,
         }
     }
+
+    /// The persona, if it is one.
+    #[must_use]
+    pub fn persona(&self) -> Option<&PersonaId> {
+        match self {
+            Self::Persona { id, .. } => Some(id),
+            Self::Member(_) | Self::Guest { .. } => None,
+        }
+    }
 }
 
 /// Kind of a turn.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::markdown::escaped;
+
 /// Something that the bot tells a member instead of, or after, an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
@@ -76,10 +78,31 @@ pub enum Notice {
     Nothing,
     /// The program ends before there is an answer.
     Closing,
+    /// The scene waits.
+    ScenePaused,
+    /// No persona can play in the scene any more, so that it waits.
+    NobodyPlays,
+    /// Somebody who played in the scene is forgotten.
+    Departed,
 }
 
 /// What every notice begins with: Discord shows such lines small.
 pub const MARK: &str = "-# ";
+
+/// What is said once when a persona cannot play in a scene any more.
+#[must_use]
+pub fn plays_no_more(name: &str) -> String {
+    format!(
+        "{MARK}{} can play here no more, and the scene goes on without. `/roleplay cast add` brings somebody else in.",
+        escaped(name)
+    )
+}
+
+/// What is said once when a persona plays in another version.
+#[must_use]
+pub fn plays_anew(name: &str) -> String {
+    format!("{MARK}{} was changed by those who look after it, and plays on as it is now.", escaped(name))
+}
 
 /// Whether a message of the bot's is a notice, and not something that a persona said.
 #[must_use]
@@ -149,6 +172,16 @@ impl std::fmt::Display for Notice {
             ),
             Self::Closing => formatter.write_str("I am being switched off. Please ask again when I am back."),
             Self::Interrupted => formatter.write_str("I was interrupted here. Ask again for a whole answer."),
+            Self::ScenePaused => {
+                formatter.write_str("The scene waits here. `/roleplay resume` lets it go on, and `/roleplay stop` ends it.")
+            }
+            Self::NobodyPlays => formatter.write_str(
+                "None of the personas of this scene can play here any more, so it waits. Bring one in with `/roleplay cast add`, then use \
+                 `/roleplay resume`.",
+            ),
+            Self::Departed => formatter.write_str(
+                "Somebody who played here has asked me to forget them. Their lines are gone, and the scene goes on.",
+            ),
             Self::Nothing => formatter.write_str("Yes? Write something after my name."),
         }
     }

@@ -72,6 +72,13 @@ pub enum ReplyAction {
         /// Its content.
         content: String,
     },
+    /// Post a message in which the bot speaks for itself and that is no part of the reply.
+    Aside {
+        /// Which of those it is.
+        number: usize,
+        /// Its content.
+        content: String,
+    },
 }
 
 /// What stands above what a persona says where it is seen as another one.
@@ -429,7 +436,9 @@ mod tests {
                         assert_eq!(part + 1, self.messages.len());
                         self.messages[part].push(content);
                     }
-                    ReplyAction::Dress { .. } => unreachable!("a reply knows nothing of buttons"),
+                    ReplyAction::Dress { .. } | ReplyAction::Aside { .. } => {
+                        unreachable!("a reply knows nothing of buttons")
+                    }
                     ReplyAction::Delete { part } => {
                         assert_eq!(part + 1, self.messages.len());
                         self.messages.pop();

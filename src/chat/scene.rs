@@ -1,8 +1,8 @@
 //! A scene: who plays in it, what it is about, what of a message belongs to it, and who speaks next.
 
-use super::MemberId;
-use super::history::{Conversation, Speaker, TurnKind};
-use crate::persona::PersonaId;
+use super::history::Conversation;
+use super::{MemberId, sanitize};
+use crate::persona::{Persona, PersonaId};
 
 /// Most personas that play in a scene.
 pub const CAST_MAX: usize = 8;
@@ -39,6 +39,8 @@ pub struct Scene {
     pub cast: Vec<Actor>,
     /// The members who play, in the order in which they have joined.
     pub players: Vec<Player>,
+    /// So many have played and are forgotten, and the others were not told.
+    pub departed: u32,
 }
 
 /// Whether a scene is played.
@@ -85,6 +87,81 @@ pub struct Player {
     pub description: String,
 }
 
+/// What somebody wants to change of a scene.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Direction {
+    /// They want to play.
+    Join,
+    /// They want to play as somebody.
+    Play {
+        /// The name.
+        name: String,
+        /// What there is to know of them.
+        description: String,
+    },
+    /// They do not want to play any more.
+    Leave,
+    /// It is about this; about nothing when that is empty.
+    About(String),
+    /// The model is to bear this in mind.
+    Note(String),
+    /// This persona plays too.
+    Add(Actor),
+    /// This persona does not play any more.
+    Remove(PersonaId),
+    /// It waits.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// It ends.
+    Stop,
+}
+
+/// Why something of a scene is not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is for whoever has opened it, and for moderators.
+    #[error("it is for whoever has opened it")]
+    NotTheirs,
+    /// There are too many already.
+    #[error("there are too many already")]
+    Full,
+    /// Somebody else has that name.
+    #[error("somebody else has that name")]
+    NameTaken,
+    /// That persona does not play.
+    #[error("that persona does not play")]
+    NotThere,
+    /// No other persona plays.
+    #[error("no other persona plays")]
+    LastOne,
+}
+
+impl Written {
+    fn of(text: &str, by: MemberId) -> Option<Self> {
+        let text = short(text);
+        (!text.is_empty()).then_some(Self { text, by })
+    }
+}
+
+impl Actor {
+    /// A persona as it is now.
+    #[must_use]
+    pub fn of(persona: &Persona) -> Self {
+        Self {
+            persona: persona.id.clone(),
+            name: sanitize::name(persona.char_name()),
+            version: persona.version.clone(),
+            is_missing: false,
+        }
+    }
+}
+
+/// A text that is not longer than those of scenes may be.
+fn short(text: &str) -> String {
+    text.trim().chars().take(TEXT_MAX).collect()
+}
+
 impl Scene {
     /// A scene that begins.
     #[must_use]
@@ -98,6 +175,7 @@ impl Scene {
             note: None,
             cast: Vec::new(),
             players,
+            departed: 0,
         }
     }
 
@@ -127,6 +205,7 @@ impl Scene {
     pub fn forget_member(&mut self, member: MemberId) -> bool {
         let before = self.clone();
         self.players.retain(|player| player.member != member);
+        self.departed += u32::from(self.players.len() < before.players.len());
         self.host = self.host.filter(|host| *host != member);
         for written in [&mut self.scenario, &mut self.note] {
             if written.as_ref().is_some_and(|written| written.by == member) {
@@ -143,6 +222,61 @@ impl Scene {
         let players = self.players.iter().map(|player| size_of_val(player) + player.description.len());
         let cast = self.cast.iter().map(|actor| size_of_val(actor) + actor.name.len());
         self.title.len() + written.chain(players).chain(cast).sum::<usize>()
+    }
+
+    /// Somebody wants to change something of it.
+    ///
+    /// # Errors
+    /// [`Refused`], and nothing has changed.
+    pub fn direct(&mut self, who: MemberId, moderates: bool, direction: Direction) -> Result<(), Refused> {
+        let plays = self.player(who).is_some();
+        let directs = moderates || self.host.map_or(plays, |host| host == who);
+        match direction {
+            Direction::Join | Direction::Play { .. } if !self.join(who) => return Err(Refused::Full),
+            Direction::Join => {}
+            Direction::Play { name, description } => {
+                let name = sanitize::name(&name);
+                if self.has_name_of_another(&name, who) {
+                    return Err(Refused::NameTaken);
+                }
+                if let Some(player) = self.players.iter_mut().find(|player| player.member == who) {
+                    player.name = Some(name);
+                    player.description = short(&description);
+                }
+            }
+            Direction::Leave if !plays => return Err(Refused::NotTheirs),
+            Direction::Leave => {
+                self.players.retain(|player| player.member != who);
+                self.host = self.host.filter(|host| *host != who);
+            }
+            _ if !directs => return Err(Refused::NotTheirs),
+            Direction::About(text) => self.scenario = Written::of(&text, who),
+            Direction::Note(text) => self.note = Written::of(&text, who),
+            Direction::Add(actor) => {
+                if let Some(known) = self.cast.iter_mut().find(|known| known.persona == actor.persona) {
+                    *known = actor;
+                } else if self.cast.len() >= CAST_MAX {
+                    return Err(Refused::Full);
+                } else {
+                    self.cast.push(actor);
+                }
+            }
+            Direction::Remove(persona) if !self.has(&persona) => return Err(Refused::NotThere),
+            Direction::Remove(_) if self.cast.len() == 1 => return Err(Refused::LastOne),
+            Direction::Remove(persona) => self.cast.retain(|actor| actor.persona != persona),
+            Direction::Pause => self.state = SceneState::Paused,
+            Direction::Resume => self.state = SceneState::Running,
+            Direction::Stop => self.state = SceneState::Ended,
+        }
+        Ok(())
+    }
+
+    fn has_name_of_another(&self, name: &str, who: MemberId) -> bool {
+        let name = sanitize::folded_name(name);
+        let others = self.players.iter().filter(|player| player.member != who);
+        let others = others.filter_map(|player| player.name.as_deref());
+        let mut all = self.cast.iter().map(|actor| actor.name.as_str()).chain(others);
+        all.any(|other| sanitize::folded_name(other) == name)
     }
 
     /// The personas in the order in which they would speak now: those whom the last line names, in the order in which it does, then
@@ -169,13 +303,11 @@ impl Scene {
 }
 
 impl Conversation {
-    /// The persona that has spoken last, if one has.
+    /// The persona that has spoken last of those who play, if one has.
     #[must_use]
     pub fn last_spoken(&self) -> Option<&PersonaId> {
-        self.turns().iter().rev().find_map(|turn| match &turn.speaker {
-            Speaker::Persona { id, .. } if turn.kind == TurnKind::Persona => Some(id),
-            _ => None,
-        })
+        let plays = |id: &&PersonaId| self.scene().is_some_and(|scene| scene.has(id));
+        self.turns().iter().rev().filter_map(|turn| turn.speaker.persona()).find(plays)
     }
 
     /// Whether it is a scene that is played.

@@ -2,11 +2,13 @@
 
 mod lists;
 mod personas;
+mod scenes;
 
 use std::fmt::{Display, Formatter, Result};
 
 use self::lists::counted;
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
+pub use self::scenes::Staging;
 use super::ChannelId;
 use super::history::Origin;
 use super::notice::{self, Notice};
@@ -134,6 +136,8 @@ pub enum Text {
     },
     /// Something about the personas of a server.
     Editing(Editing),
+    /// Something about scenes.
+    Staging(Staging),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -283,6 +287,7 @@ impl Display for Text {
                 return lists::personas(formatter, all, here, missing.as_ref());
             }
             Self::Editing(editing) => return editing.fmt(formatter),
+            Self::Staging(staging) => return staging.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }
@@ -349,6 +354,17 @@ impl Display for Text {
             }
         };
         formatter.write_str(words)
+    }
+}
+
+/// What dice have shown, as a fact for a prompt.
+#[must_use]
+pub fn rolled_fact(who: &str, dice: &Dice, shown: &[u64], total: i64) -> String {
+    let each = shown.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    if shown.len() == 1 && dice.bonus() == 0 {
+        format!("{who} rolls {dice}: {total}")
+    } else {
+        format!("{who} rolls {dice}: {total} ({each})")
     }
 }
 

@@ -203,7 +203,7 @@ impl Outlet for Terminal {
             }
             ReplyAction::Send { content, .. } => (true, content),
             ReplyAction::Edit { content, .. } => (false, content),
-            ReplyAction::Tell { content, .. } => return note(&content),
+            ReplyAction::Tell { content, .. } | ReplyAction::Aside { content, .. } => return note(&content),
         };
         let more = self.shown.grow(is_new, &content);
         let mut stdout = std::io::stdout();

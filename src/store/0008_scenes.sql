@@ -18,7 +18,8 @@ CREATE INDEX channels_by_server ON channels (server);
 CREATE INDEX channels_by_parent ON channels (parent) WHERE parent <> 0;
 CREATE UNIQUE INDEX channels_current ON channels (channel) WHERE is_current = 1;
 
--- What a conversation has that is a scene. Whoever has opened it or written something of it and is forgotten is NULL.
+-- What a conversation has that is a scene. Whoever has opened it or written something of it and is forgotten is NULL. Of those who
+-- played and are forgotten it is known how many they are, as long as the others were not told.
 CREATE TABLE scenes (
     conversation BIGINT NOT NULL PRIMARY KEY REFERENCES conversations (id) ON DELETE CASCADE,
     title TEXT NOT NULL,
@@ -27,9 +28,12 @@ CREATE TABLE scenes (
     scenario TEXT,
     scenario_by BIGINT,
     note TEXT,
-    note_by BIGINT
+    note_by BIGINT,
+    departed BIGINT NOT NULL
 );
 CREATE INDEX scenes_by_host ON scenes (host);
+CREATE INDEX scenes_by_scenario ON scenes (scenario_by) WHERE scenario_by IS NOT NULL;
+CREATE INDEX scenes_by_note ON scenes (note_by) WHERE note_by IS NOT NULL;
 
 -- The personas that play in a scene, and the version in which each was seen last.
 CREATE TABLE actors (

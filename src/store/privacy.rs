@@ -17,7 +17,9 @@ use crate::chat::{MemberId, ServerId};
 const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE member = $1 \
                          UNION SELECT DISTINCT conversation FROM names WHERE member = $1 \
                          UNION SELECT DISTINCT conversation FROM players WHERE member = $1 \
-                         UNION SELECT conversation FROM scenes WHERE $1 IN (host, scenario_by, note_by)";
+                         UNION SELECT conversation FROM scenes WHERE host = $1 \
+                         UNION SELECT conversation FROM scenes WHERE scenario_by = $1 \
+                         UNION SELECT conversation FROM scenes WHERE note_by = $1";
 
 /// Forgets direct messages with a member as a whole: there is nobody else in them.
 const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
@@ -27,13 +29,14 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
                           AND requests.server = 0 AND channels.channel = requests.channel)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
-pub(super) const FORGET: [&str; 14] = [
+pub(super) const FORGET: [&str; 15] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
      WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)",
     "DELETE FROM turns WHERE trigger_message IN (SELECT message FROM requests WHERE member = $1)",
     "DELETE FROM turns WHERE member = $1",
     "DELETE FROM names WHERE member = $1",
+    "UPDATE scenes SET departed = departed + 1 WHERE conversation IN (SELECT conversation FROM players WHERE member = $1)",
     "DELETE FROM players WHERE member = $1",
     "UPDATE scenes SET host = NULL WHERE host = $1",
     "UPDATE scenes SET scenario = NULL, scenario_by = NULL WHERE scenario_by = $1",

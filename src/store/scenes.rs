@@ -147,8 +147,8 @@ pub(super) async fn write_scene(
     let Some(scene) = scene else { return Ok(()) };
     let text = |written: &Option<Written>| written.as_ref().map(|written| written.text.clone());
     let by = |written: &Option<Written>| written.as_ref().map(|written| written.by.0.cast_signed());
-    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, departed) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     sqlx::query(insert)
         .bind(id)
         .bind(&scene.title)
@@ -158,6 +158,7 @@ pub(super) async fn write_scene(
         .bind(by(&scene.scenario))
         .bind(text(&scene.note))
         .bind(by(&scene.note))
+        .bind(i64::from(scene.departed))
         .execute(&mut **writing)
         .await?;
     for (place, actor) in (0i64..).zip(&scene.cast) {
@@ -208,6 +209,7 @@ pub(super) async fn scene(
         host: optional(&row, "host")?.map(MemberId),
         scenario: written(&row, "scenario", "scenario_by")?,
         note: written(&row, "note", "note_by")?,
+        departed: u32::try_from(number(&row, "departed")?).unwrap_or(u32::MAX),
         cast,
         players,
     }))

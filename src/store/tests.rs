@@ -200,7 +200,13 @@ async fn a_start_reads_no_more_of_a_large_database_than_of_a_small_one() {
     let store = open(&directory).await;
     for select in requests::UNDONE
         .into_iter()
-        .chain([requests::ACTIVE, conversations::SHOWN_IN, privacy::SAID_TO, privacy::EXPIRED])
+        .chain([
+            requests::ACTIVE,
+            conversations::SHOWN_IN,
+            scenes::SHOWN_ELSEWHERE,
+            privacy::SAID_TO,
+            privacy::EXPIRED,
+        ])
         .chain(privacy::FORGET)
     {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {select}"));
@@ -268,7 +274,7 @@ async fn files_that_are_no_databases_are_refused() {
 async fn a_full_disk_leaves_what_was_there() {
     let directory = directory();
     let path = directory.path().join("mummer.db");
-    let options = SqliteConnectOptions::new().pragma("max_page_count", "60");
+    let options = SqliteConnectOptions::new().pragma("max_page_count", "80");
     let store = Store::open_with(&path, options).await.expect("it opens");
     let mut conversation = conversation(1);
     conversation.hear(MemberId(1), "Bob", "Hello.", None);

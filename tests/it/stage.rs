@@ -60,6 +60,7 @@ pub(crate) struct Setting {
     pub(crate) limits: Limits,
     pub(crate) grace: Duration,
     pub(crate) at_hand: AtHand,
+    pub(crate) pause: Duration,
     pub(crate) buttons: bool,
     pub(crate) direct_messages: bool,
     pub(crate) servers: BTreeSet<ServerId>,
@@ -79,6 +80,7 @@ impl Default for Setting {
             limits: Limits::default(),
             grace: Duration::ZERO,
             at_hand: AtHand::default(),
+            pause: Duration::ZERO,
             buttons: false,
             direct_messages: true,
             servers: BTreeSet::new(),
@@ -161,6 +163,7 @@ impl Stage {
             limits,
             grace,
             at_hand,
+            pause,
             buttons,
             direct_messages,
             servers,
@@ -185,6 +188,7 @@ impl Stage {
             retention: None,
             leave_grace: Duration::from_hours(24),
             at_hand,
+            pause,
         };
         let assistant = Assistant::new(generator, cast, settings, store);
         let preparing = Arc::clone(&assistant);

@@ -1,12 +1,15 @@
 //! `/roll`: dice.
 
-use poise::CreateReply;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
+use super::super::rest;
 use super::super::user::User;
-use super::{Context, Problem, reply};
-use crate::chat::text::Text;
+use super::{Context, Problem, announce};
+use crate::chat::history::TurnKind;
+use crate::chat::markdown::escaped;
+use crate::chat::text::{Text, rolled_fact};
+use crate::chat::{MessageId, sanitize};
 use crate::persona::dice::Dice;
 
 /// Roll dice.
@@ -21,7 +24,20 @@ pub(super) async fn roll(
     let mut random = ChaCha8Rng::from_os_rng();
     let shown = dice.roll(|| random.next_u64());
     let total = dice.total(&shown).ok_or(Problem::Told(Text::NoDice))?;
-    let who = User::of_command(context.interaction).name();
-    let rolled = Text::Rolled { who, dice, shown, total };
-    reply(context, CreateReply::default().content(rolled.to_string())).await
+    let user = User::of_command(context.interaction);
+    let (assistant, place) = (&context.data().assistant, user.place(context.serenity_context()));
+    let plays = assistant.player_in(place, &user.author()).await;
+    let who = plays.clone().unwrap_or_else(|| sanitize::name(&user.author().name));
+    let rolled = Text::Rolled { who: escaped(&who), dice, shown: shown.clone(), total };
+    announce(context, &rolled).await?;
+    if plays.is_some() {
+        // What has fallen is a fact there.
+        let found = rest::retry("find what is said", || {
+            context.interaction.get_response(&context.serenity_context().http)
+        });
+        let message = MessageId(found.await.map_err(Problem::broken)?.id.get());
+        let fact = rolled_fact(&who, &dice, &shown, total);
+        assistant.tell_in_scene(place, &user.author(), TurnKind::Note, &fact, message).await;
+    }
+    Ok(())
 }

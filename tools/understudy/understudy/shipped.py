@@ -39,6 +39,7 @@ KNOWN = {
     "Mizzle": Known("it", "shy", [
         ("trade", "", "a cloud"), ("home", "", "a disused greenhouse"), ("fear", "", "mountains"),
     ]),
+    "Narrator": Known("it", "solemn"),
     "Old Tallow": Known("he", "solemn", [("fear", "", "draughts")]),
     "Wendrith Pike": Known("she", "gruff", [
         ("trade", "", "an Assessor of Hoards"), ("age", "", "fifty-eight"), ("animal", "mule", "Receipt"),

@@ -1,0 +1,187 @@
+//! `/roleplay join`, `as`, `scene`, `narrate`, `note`, `pause`, `resume`, `stop`, `list`: what members do with a scene.
+
+use serenity::all::{AutocompleteChoice, CreateAutocompleteResponse};
+
+use super::super::super::user::User;
+use super::super::persona::{CHOICES, cut};
+use super::super::{Context, Problem, announce, defer, speak, whisper};
+use super::start::named;
+use super::{direct, place, written};
+use crate::assistant::{NARRATOR, Unstaged};
+use crate::chat::history::{ConversationId, TurnKind};
+use crate::chat::scene::{Direction, Refused, SceneState};
+use crate::chat::text::{Staging, Text};
+use crate::persona::PersonaId;
+
+/// What takes a text away.
+const NONE: &str = "none";
+
+/// Play in the scene here.
+#[poise::command(slash_command)]
+pub(super) async fn join(context: Context<'_>) -> Result<(), Problem> {
+    direct(context, Direction::Join).await?;
+    announce(context, &Staging::Joined(User::of_command(context.interaction).name()).into()).await
+}
+
+/// Play in the scene here no more; what was said stays.
+#[poise::command(slash_command)]
+pub(super) async fn leave(context: Context<'_>) -> Result<(), Problem> {
+    direct(context, Direction::Leave).await?;
+    announce(context, &Staging::Left(User::of_command(context.interaction).name()).into()).await
+}
+
+/// Play as somebody in the scene here.
+#[poise::command(slash_command, rename = "as")]
+pub(super) async fn play_as(
+    context: Context<'_>,
+    #[description = "The name of your character"]
+    #[max_length = 32]
+    name: String,
+    #[description = "What there is to know of them"]
+    #[max_length = 2_000]
+    description: Option<String>,
+) -> Result<(), Problem> {
+    let name = named(&written(context, &name))?;
+    let description = written(context, &description.unwrap_or_default());
+    direct(context, Direction::Play { name: name.clone(), description }).await?;
+    let who = User::of_command(context.interaction).name();
+    announce(context, &Staging::Plays { who, name }.into()).await
+}
+
+/// Tell what the scene here is and who plays, or say what it is about.
+#[poise::command(slash_command, rename = "scene")]
+pub(super) async fn about(
+    context: Context<'_>,
+    #[description = "What it is about from now on; \"none\" takes it away"]
+    #[max_length = 2_000]
+    text: Option<String>,
+) -> Result<(), Problem> {
+    let Some(text) = text else {
+        let scene = context.data().assistant.scene_of(place(context)?).await?;
+        return whisper(context, &Staging::Shown(Box::new(scene)).into()).await;
+    };
+    let text = or_none(&written(context, &text));
+    let scene = direct(context, Direction::About(text)).await?;
+    announce(context, &Staging::About(scene.scenario.map(|written| written.text)).into()).await
+}
+
+/// Tell what happens in the scene here, or let a narrator do it.
+#[poise::command(slash_command)]
+pub(super) async fn narrate(
+    context: Context<'_>,
+    #[description = "What happens; without it a narrator tells it"]
+    #[max_length = 1_800]
+    text: Option<String>,
+) -> Result<(), Problem> {
+    let here = place(context)?;
+    let (handler, user) = (context.data(), User::of_command(context.interaction));
+    let assistant = &handler.assistant;
+    let Some(text) = text else {
+        let id = crate::chat::MessageId(context.interaction.id.get());
+        let narrator = PersonaId(NARRATOR.to_owned());
+        let given = assistant.give_the_word(here, &user.author(), user.moderates(), Some(narrator), id).await;
+        let accepted = match given {
+            Err(Unstaged::Refused(Refused::NotThere)) => {
+                return Err(Problem::Told(Staging::NoNarrator.into()));
+            }
+            given => given?,
+        };
+        whisper(context, &Staging::WordGiven.into()).await?;
+        if let Some(accepted) = accepted {
+            handler.answer(context.serenity_context(), accepted, user.server()).await;
+        }
+        return Ok(());
+    };
+    if assistant.scene_of(here).await?.state != SceneState::Running {
+        return Err(Problem::Told(Staging::NoScene.into()));
+    }
+    if assistant.player_in(here, &user.author()).await.is_none() {
+        return Err(Problem::Told(Staging::Refused(Refused::NotTheirs).into()));
+    }
+    let (incoming, _) = speak(context, &text, |_, text| Staging::Narrated(text).into()).await?;
+    let (text, message) = (incoming.text, incoming.message);
+    assistant.tell_in_scene(here, &user.author(), TurnKind::Narrator, &text, message).await;
+    Ok(())
+}
+
+/// Give me something to bear in mind with every reply in the scene here.
+#[poise::command(slash_command)]
+pub(super) async fn note(
+    context: Context<'_>,
+    #[description = "What; \"none\" takes it away"]
+    #[max_length = 2_000]
+    text: String,
+) -> Result<(), Problem> {
+    let text = or_none(&written(context, &text));
+    let scene = direct(context, Direction::Note(text)).await?;
+    whisper(context, &Staging::Noted(scene.note.is_some()).into()).await
+}
+
+/// Let the scene here wait.
+#[poise::command(slash_command)]
+pub(super) async fn pause(context: Context<'_>) -> Result<(), Problem> {
+    let scene = direct(context, Direction::Pause).await?;
+    announce(context, &Staging::Paused(scene.title).into()).await
+}
+
+/// Let a scene go on here.
+#[poise::command(slash_command)]
+pub(super) async fn resume(
+    context: Context<'_>,
+    #[description = "Which; without it the one that waits here, or the last one"]
+    #[autocomplete = "scenes"]
+    #[max_length = 100]
+    scene: Option<String>,
+) -> Result<(), Problem> {
+    let here = place(context)?;
+    let user = User::of_command(context.interaction);
+    let assistant = &context.data().assistant;
+    let known = assistant.scenes_of(here).await.map_err(Problem::broken)?;
+    let mut known = known.into_iter().filter(|staged| staged.place.channel == here.channel);
+    let which = match scene.as_deref().map(str::trim) {
+        Some(wanted) => known.find(|staged| {
+            staged.conversation.0.to_string() == wanted || staged.title.eq_ignore_ascii_case(wanted)
+        }),
+        None => known.min_by_key(|staged| staged.state != SceneState::Paused),
+    };
+    let which = which.ok_or(Problem::Told(Staging::NothingToResume.into()))?.conversation;
+    let scene = assistant.resume_scene(here, &user.author(), user.moderates(), which).await?;
+    announce(context, &Staging::Resumed(scene.title).into()).await
+}
+
+/// End the scene here; it is kept.
+#[poise::command(slash_command)]
+pub(super) async fn stop(context: Context<'_>) -> Result<(), Problem> {
+    let scene = direct(context, Direction::Stop).await?;
+    announce(context, &Staging::Stopped(scene.title).into()).await
+}
+
+/// Tell which scenes there are here and in the threads of this channel.
+#[poise::command(slash_command)]
+pub(super) async fn list(context: Context<'_>) -> Result<(), Problem> {
+    defer(context).await?;
+    let here = User::of_command(context.interaction).place(context.serenity_context());
+    let known = context.data().assistant.scenes_of(here).await.map_err(Problem::broken)?;
+    // Discord shows the names of those threads only that the reader may see.
+    let scenes = known.into_iter().map(|staged| (staged.title, staged.place.channel, staged.state));
+    whisper(context, &Text::from(Staging::Scenes(scenes.collect()))).await
+}
+
+fn or_none(text: &str) -> String {
+    if text.eq_ignore_ascii_case(NONE) { String::new() } else { text.to_owned() }
+}
+
+/// The scenes of the channel that are named somehow like that.
+async fn scenes(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
+    let here = User::of_command(context.interaction).place(context.serenity_context());
+    let wanted = partial.trim().to_lowercase();
+    let known = context.data().assistant.scenes_of(here).await.unwrap_or_default();
+    let alike = known.into_iter().filter(|staged| {
+        staged.place.channel == here.channel && staged.title.to_lowercase().contains(&wanted)
+    });
+    let choices = alike.take(CHOICES).map(|staged| {
+        let ConversationId(id) = staged.conversation;
+        AutocompleteChoice::new(cut(&staged.title), id.to_string())
+    });
+    CreateAutocompleteResponse::new().set_choices(choices.collect())
+}

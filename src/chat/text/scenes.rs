@@ -1,0 +1,229 @@
+//! What commands answer about scenes.
+
+use std::fmt::{Display, Formatter, Result};
+
+use super::lists::{as_many_as_fit, counted};
+use crate::chat::ChannelId;
+use crate::chat::markdown::escaped;
+use crate::chat::scene::{CAST_MAX, PLAYERS_MAX, Refused, Scene, SceneState};
+
+/// Most characters of what a scene is about that are shown with it.
+const SHOWN: usize = 600;
+
+/// What commands answer about scenes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Staging {
+    /// A scene begins.
+    Opened {
+        /// Who has opened it.
+        who: String,
+        /// Who plays in it.
+        persona: String,
+        /// Its title.
+        title: String,
+        /// What it is about.
+        about: Option<String>,
+        /// Whether all that players write is read.
+        reads_everything: bool,
+    },
+    /// A scene begins in a thread.
+    OpenedInThread(ChannelId),
+    /// A member plays.
+    Joined(String),
+    /// A member plays as somebody.
+    Plays {
+        /// The member.
+        who: String,
+        /// As whom.
+        name: String,
+    },
+    /// A member does not play any more.
+    Left(String),
+    /// The scene is about this now, or about nothing in particular.
+    About(Option<String>),
+    /// The scene has this note now, or none.
+    Noted(bool),
+    /// A persona plays too.
+    Added(String),
+    /// A persona does not play any more.
+    Removed(String),
+    /// The scene waits.
+    Paused(String),
+    /// The scene goes on.
+    Resumed(String),
+    /// The scene is over.
+    Stopped(String),
+    /// Somebody is about to speak.
+    WordGiven,
+    /// What happens in the scene, told by a member.
+    Narrated(String),
+    /// The scenes that there are: the channel of each, and whether it is here.
+    Scenes(Vec<(String, ChannelId, SceneState)>),
+    /// The scene as it is.
+    Shown(Box<Scene>),
+    /// A scene is played here already.
+    Occupied,
+    /// No scene is played here.
+    NoScene,
+    /// There is no scene that could go on.
+    NothingToResume,
+    /// Something of the scene is refused.
+    Refused(Refused),
+    /// There are no threads where the command is used.
+    NoThreads,
+    /// The bot may not make threads.
+    MayNotThread,
+    /// A character must have a name with a letter or digit.
+    Nameless,
+    /// No persona can tell what happens.
+    NoNarrator,
+    /// The thread of a scene is gone.
+    ThreadLost(String),
+}
+
+impl From<Staging> for super::Text {
+    fn from(staging: Staging) -> Self {
+        Self::Staging(staging)
+    }
+}
+
+impl Display for Staging {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let words = match self {
+            Self::Opened { who, persona, title, about, reads_everything } => {
+                write!(
+                    formatter,
+                    "**{}**\n{who} opens a scene with **{}**.",
+                    escaped(title),
+                    escaped(persona)
+                )?;
+                quoted(formatter, about.as_deref())?;
+                let how = if *reads_everything {
+                    "Whoever uses `/roleplay join` plays, and need not mention anybody."
+                } else {
+                    "Whoever mentions me, replies to me with a ping, or uses `/say` plays."
+                };
+                return write!(formatter, "\n-# {how} ((Like this)) or // like this is out of character.");
+            }
+            Self::OpenedInThread(thread) => return write!(formatter, "The scene begins in <#{thread}>."),
+            Self::Joined(who) => return write!(formatter, "{who} joins the scene."),
+            Self::Plays { who, name } => return write!(formatter, "{who} plays **{}**.", escaped(name)),
+            Self::Left(who) => return write!(formatter, "{who} leaves the scene. What was said stays."),
+            Self::About(None) => "The scene is about nothing in particular now.",
+            Self::About(Some(about)) => {
+                formatter.write_str("The scene changes.")?;
+                return quoted(formatter, Some(about));
+            }
+            Self::Noted(true) => "I bear that in mind with every reply.",
+            Self::Noted(false) => "The note is gone.",
+            Self::Added(name) => return write!(formatter, "**{}** enters the scene.", escaped(name)),
+            Self::Removed(name) => return write!(formatter, "**{}** leaves the scene.", escaped(name)),
+            Self::Paused(title) => {
+                return write!(formatter, "**{}** waits. `/roleplay resume` lets it go on.", escaped(title));
+            }
+            Self::Resumed(title) => return write!(formatter, "**{}** goes on.", escaped(title)),
+            Self::Stopped(title) => {
+                return write!(
+                    formatter,
+                    "**{}** is over. I keep it: `/roleplay resume` takes it up again, `/roleplay export` gives it to you.",
+                    escaped(title)
+                );
+            }
+            Self::WordGiven => "They have the word.",
+            Self::Narrated(text) => return write!(formatter, "*{}*", text.trim_matches('*').trim()),
+            Self::Scenes(scenes) if scenes.is_empty() => {
+                "There are no scenes here yet. `/roleplay start` opens one."
+            }
+            Self::Scenes(scenes) => {
+                let lines = scenes.iter().map(|(title, channel, state)| {
+                    let state = match state {
+                        SceneState::Running => "is played",
+                        SceneState::Paused => "waits",
+                        SceneState::Ended => "is over",
+                    };
+                    format!("**{}** in <#{channel}> {state}.", escaped(title))
+                });
+                return formatter.write_str(&as_many_as_fit(String::new(), lines));
+            }
+            Self::Shown(scene) => return shown(formatter, scene),
+            Self::Occupied => {
+                "A scene is played here already. End it with `/roleplay stop`, or open yours in a thread of its own."
+            }
+            Self::NoScene => "No scene is played here. `/roleplay start` opens one.",
+            Self::NothingToResume => {
+                "There is no scene here that could go on. `/roleplay list` tells which there are."
+            }
+            Self::Refused(Refused::NotTheirs) => {
+                "That is for whoever has opened this scene, and for those who may manage messages here. To play, use `/roleplay join`."
+            }
+            Self::Refused(Refused::Full) => {
+                return write!(
+                    formatter,
+                    "A scene has room for {CAST_MAX} personas and {PLAYERS_MAX} players, and this one is full."
+                );
+            }
+            Self::Refused(Refused::NameTaken) => {
+                "Somebody else in this scene has that name. Choose another one."
+            }
+            Self::Refused(Refused::NotThere) => {
+                "That persona does not play in this scene. `/roleplay scene` tells who does."
+            }
+            Self::Refused(Refused::LastOne) => {
+                "That is the only persona of this scene. Bring another one in first, or use `/roleplay stop`."
+            }
+            Self::NoThreads => "There can be no thread here. Leave `thread` away.",
+            Self::MayNotThread => {
+                "I may not make threads here. Leave `thread` away, or ask an admin to let me create public threads and write in them."
+            }
+            Self::Nameless => "A character needs a name with a letter or a digit.",
+            Self::NoNarrator => {
+                "I have no persona that could tell what happens. Write it yourself: `/roleplay narrate` takes a text."
+            }
+            Self::ThreadLost(title) => {
+                return write!(
+                    formatter,
+                    "-# The thread of **{}** is gone, and I have kept the scene: `/roleplay resume` goes on with it here.",
+                    escaped(title)
+                );
+            }
+        };
+        formatter.write_str(words)
+    }
+}
+
+fn quoted(formatter: &mut Formatter<'_>, text: Option<&str>) -> Result {
+    let Some(text) = text else { return Ok(()) };
+    let short: String = text.chars().take(SHOWN).collect();
+    let more = if short.len() < text.len() { "…" } else { "" };
+    let line = short.split_whitespace().collect::<Vec<_>>().join(" ");
+    write!(formatter, "\n> {line}{more}")
+}
+
+fn shown(formatter: &mut Formatter<'_>, scene: &Scene) -> Result {
+    let state = match scene.state {
+        SceneState::Running => "",
+        SceneState::Paused => " (it waits)",
+        SceneState::Ended => " (it is over)",
+    };
+    write!(formatter, "**{}**{state}", escaped(&scene.title))?;
+    quoted(formatter, scene.scenario.as_ref().map(|written| written.text.as_str()))?;
+    let cast = scene.cast.iter().map(|actor| {
+        let missing = if actor.is_missing { " (cannot play here)" } else { "" };
+        format!("{}{missing}", escaped(&actor.name))
+    });
+    write!(formatter, "\nPersonas: {}.", cast.collect::<Vec<_>>().join(", "))?;
+    let players = scene.players.iter().map(|player| match &player.name {
+        Some(name) => format!("<@{}> as {}", player.member, escaped(name)),
+        None => format!("<@{}>", player.member),
+    });
+    let players: Vec<String> = players.collect();
+    if !players.is_empty() {
+        let many = counted(players.len(), "player", "players");
+        write!(formatter, "\n{many}: {}.", players.join(", "))?;
+    }
+    if let Some(note) = &scene.note {
+        write!(formatter, "\nNote:")?;
+        quoted(formatter, Some(&note.text))?;
+    }
+    Ok(())
+}
