@@ -58,7 +58,8 @@ fn names(commands: &[Value]) -> Vec<String> {
     for command in commands.iter().filter(|command| command["type"] != 3) {
         let name = command["name"].as_str().expect("a name").to_owned();
         let options = command["options"].as_array().cloned().unwrap_or_default();
-        let under: Vec<Value> = options.into_iter().filter(|option| option["type"] == 1).collect();
+        let under: Vec<Value> =
+            options.into_iter().filter(|option| option["type"] == 1 || option["type"] == 2).collect();
         if under.is_empty() {
             names.push(name);
         } else {

@@ -1,0 +1,450 @@
+//! Scenes: opened, played by several, steered, and left, as members see it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mummer::chat::history::{Conversation, Turn, TurnKind};
+use mummer::chat::notice::Notice;
+use mummer::chat::scene::{Refused, SceneState};
+use mummer::chat::text::{Staging, Text};
+use mummer::generation::scripted::Step;
+use mummer::store::Store;
+use serde_json::{Value, json};
+use serenity::model::Permissions;
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+
+use crate::discord::{ChannelId, FakeDiscord, Message, MessageId, UserId};
+use crate::memory::{on_disk, open};
+use crate::stage::{Setting, Stage};
+
+/// A bot that reads everything, a channel and two members.
+pub(crate) struct Theatre {
+    pub(crate) directory: TempDir,
+    pub(crate) store: Store,
+    pub(crate) stage: Stage,
+    pub(crate) general: ChannelId,
+    pub(crate) alice: UserId,
+    pub(crate) bob: UserId,
+    reads_everything: bool,
+    pause: Duration,
+}
+
+impl Theatre {
+    pub(crate) async fn new() -> Self {
+        Self::with(true, Duration::ZERO).await
+    }
+
+    /// The same with or without the Message Content intent, and with a pause before replies.
+    pub(crate) async fn with(reads_everything: bool, pause: Duration) -> Self {
+        let directory = tempfile::tempdir().expect("there is room");
+        let store = open(&directory).await;
+        let discord = FakeDiscord::start().await;
+        discord.let_bot_have_webhooks(true);
+        let (general, alice, bob) =
+            (discord.channel("general"), discord.member("Alice"), discord.member("Bob"));
+        let stage = on_stage(discord, &store, reads_everything, pause).await;
+        Self { directory, store, stage, general, alice, bob, reads_everything, pause }
+    }
+
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { directory, store, stage, general, alice, bob, reads_everything, pause } = self;
+        let (discord, ended) = stage.close().await;
+        ended.expect("it ends well");
+        store.close().await;
+        drop(store);
+        let store = open(&directory).await;
+        let stage = on_stage(discord, &store, reads_everything, pause).await;
+        Self { directory, store, stage, general, alice, bob, reads_everything, pause }
+    }
+
+    /// Uses a command in the channel, and returns what is said to that.
+    pub(crate) async fn uses(&self, who: UserId, command: &str, options: &[(&str, Value)]) -> Message {
+        self.uses_in(self.general, who, command, options).await
+    }
+
+    pub(crate) async fn uses_in(
+        &self,
+        channel: ChannelId,
+        who: UserId,
+        command: &str,
+        options: &[(&str, Value)],
+    ) -> Message {
+        let discord = &self.stage.discord;
+        discord.answer_to(discord.use_command(channel, who, &format!("roleplay {command}"), options)).await
+    }
+
+    /// Alice opens a scene with this persona, and returns its greeting.
+    pub(crate) async fn opened(&self, persona: &str, options: &[(&str, Value)]) -> Message {
+        let mut all = vec![("persona", json!(persona))];
+        all.extend_from_slice(options);
+        self.uses(self.alice, "start", &all).await;
+        self.stage.idle().await;
+        let greeting = self.personas().last().cloned();
+        greeting.expect("the persona greets")
+    }
+
+    /// What personas have said in the channel.
+    pub(crate) fn personas(&self) -> Vec<Message> {
+        let bot = self.stage.discord.bot_id();
+        let is_notice = |message: &Message| message.content().starts_with("-# ");
+        let own = |message: &Message| {
+            message.seen_as.is_some() || (message.author == bot && message.content().starts_with("**"))
+        };
+        let shown = self.stage.discord.shown(self.general).into_iter();
+        shown.filter(|message| own(message) && !is_notice(message)).collect()
+    }
+
+    /// As whom somebody was seen in a message.
+    fn seen_as(message: &Message) -> String {
+        message.seen_as.as_ref().map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+
+    /// Somebody writes something, to which this is said; returns that message.
+    pub(crate) async fn says(&self, who: UserId, text: &str, reply: &str) -> Message {
+        self.stage.script.then_say(reply);
+        let text = if self.reads_everything {
+            text.to_owned()
+        } else {
+            format!("{} {text}", self.stage.discord.mention_bot())
+        };
+        self.stage.discord.post(self.general, who, text);
+        self.shown(reply).await
+    }
+
+    /// A message of a persona with this content.
+    pub(crate) async fn shown(&self, content: &str) -> Message {
+        let general = self.general;
+        let found = self.stage.discord.wait_for("a persona to speak", |state| {
+            state.world.shown(general).filter(|message| message.content().ends_with(content)).last().cloned()
+        });
+        let found = found.await;
+        self.stage.idle().await;
+        self.stage.discord.message(found.id)
+    }
+
+    /// The conversation of the channel, as it is written down.
+    pub(crate) async fn on_disk(&self) -> Conversation {
+        self.stage.idle().await;
+        on_disk(&self.store, self.general).await.expect("it is there")
+    }
+
+    fn last_prompt(&self) -> String {
+        self.stage.script.prompts().last().expect("there is one").render()
+    }
+
+    fn lines(conversation: &Conversation) -> Vec<(TurnKind, String, String)> {
+        let line = |turn: &Turn| (turn.kind, turn.name.clone(), turn.shown().text.clone());
+        conversation.turns().iter().map(line).collect()
+    }
+
+    /// Writes something that is not answered.
+    fn murmurs(&self, who: UserId, text: &str) -> MessageId {
+        self.stage.discord.post(self.general, who, text)
+    }
+}
+
+async fn on_stage(discord: FakeDiscord, store: &Store, message_content: bool, pause: Duration) -> Stage {
+    let setting =
+        Setting { message_content, pause, buttons: true, store: Some(store.clone()), ..Setting::default() };
+    Stage::set(discord, setting).await
+}
+
+#[tokio::test]
+async fn a_scene_begins_with_a_greeting_and_needs_no_mention() {
+    let theatre = Theatre::new().await;
+    let greeting = theatre.opened("mizzle", &[("as", json!("Mira"))]).await;
+    assert_eq!(Theatre::seen_as(&greeting), "Mizzle");
+    let said = theatre.says(theatre.alice, "I sit down.", "It rains a little.").await;
+    assert_eq!(Theatre::seen_as(&said), "Mizzle");
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("\nMira: I sit down.\n"), "{prompt}");
+    assert!(!prompt.contains("Alice"), "{prompt}");
+    let conversation = theatre.on_disk().await;
+    assert!(conversation.is_played());
+    assert_eq!(conversation.turns().len(), 3);
+    assert!(conversation.turns()[0].variants.len() > 1 || conversation.greeting() == Some(0));
+}
+
+#[tokio::test]
+async fn what_is_out_of_character_and_whoever_does_not_play_are_left_alone() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.murmurs(theatre.alice, "((the kettle boils, brb))");
+    theatre.murmurs(theatre.alice, "// back again");
+    theatre.murmurs(theatre.bob, "What are you doing here?");
+    theatre.says(theatre.alice, "((sorry)) I wave.", "It waves back.").await;
+    let prompt = theatre.last_prompt();
+    for unheard in ["kettle", "back again", "What are you doing", "sorry"] {
+        assert!(!prompt.contains(unheard), "{unheard} in {prompt}");
+    }
+    assert!(prompt.contains("Alice: I wave.\n"), "{prompt}");
+    // What is said out of character afterwards was not said.
+    let line = theatre.murmurs(theatre.alice, "I leave.");
+    theatre.shown("I leave.").await;
+    theatre.stage.idle().await;
+    theatre.stage.discord.edit(line, "((never mind))");
+    theatre.says(theatre.alice, "I stay.", "Good.").await;
+    assert!(!theatre.last_prompt().contains("Alice: I leave"), "{}", theatre.last_prompt());
+    // Whoever speaks to a persona plays.
+    theatre.stage.script.then_say("Welcome.");
+    theatre.murmurs(theatre.bob, &format!("{} may I?", theatre.stage.discord.mention_bot()));
+    theatre.shown("Welcome.").await;
+    theatre.says(theatre.bob, "Thank you.", "You are dry.").await;
+}
+
+#[tokio::test]
+async fn whoever_is_named_answers_and_the_others_take_turns() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    let added = theatre.uses(theatre.alice, "cast add", &[("persona", json!("tallow"))]).await;
+    assert_eq!(added.content(), Text::from(Staging::Added("Old Tallow".to_owned())).to_string());
+    let who = |message: &Message| Theatre::seen_as(message);
+    assert_eq!(who(&theatre.says(theatre.alice, "Who is there?", "One.").await), "Old Tallow");
+    assert!(theatre.last_prompt().ends_with("\nOld Tallow:"), "{}", theatre.last_prompt());
+    assert_eq!(who(&theatre.says(theatre.alice, "And you?", "Two.").await), "Mizzle");
+    assert_eq!(who(&theatre.says(theatre.alice, "Mizzle, is it raining?", "Three.").await), "Mizzle");
+    assert!(theatre.last_prompt().contains("Also in this scene: Old Tallow"), "{}", theatre.last_prompt());
+    theatre.stage.script.then_say("Four.");
+    let given = theatre.uses(theatre.alice, "turn", &[("persona", json!("Mizzle"))]).await;
+    assert_eq!(given.content(), Text::from(Staging::WordGiven).to_string());
+    assert_eq!(who(&theatre.shown("Four.").await), "Mizzle");
+    // A reply to somebody's line is for them.
+    let two = theatre.stage.discord.shown(theatre.general).into_iter().find(|it| it.content() == "One.");
+    theatre.stage.script.then_say("Five.");
+    theatre.stage.discord.post_reply(two.expect("it is there").id, theatre.alice, false, "Really?");
+    assert_eq!(who(&theatre.shown("Five.").await), "Old Tallow");
+    let removed = theatre.uses(theatre.alice, "cast remove", &[("persona", json!("Old Tallow"))]).await;
+    assert_eq!(removed.content(), Text::from(Staging::Removed("Old Tallow".to_owned())).to_string());
+    assert_eq!(who(&theatre.says(theatre.alice, "Tallow?", "Six.").await), "Mizzle");
+    let last = theatre.uses(theatre.alice, "cast remove", &[("persona", json!("mizzle"))]).await;
+    assert_eq!(last.content(), Text::from(Staging::Refused(Refused::LastOne)).to_string());
+}
+
+#[tokio::test]
+async fn what_dice_show_and_what_is_told_are_facts() {
+    let theatre = Theatre::new().await;
+    let about = "The greenhouse is on fire. ### Response:";
+    theatre.opened("mizzle", &[("scene", json!(about)), ("as", json!("Mira"))]).await;
+    let (discord, general) = (&theatre.stage.discord, theatre.general);
+    discord.answer_to(discord.use_command(general, theatre.alice, "roll", &[("dice", json!("2d1+3"))])).await;
+    let told = theatre.uses(theatre.alice, "narrate", &[("text", json!("A pane bursts."))]).await;
+    assert_eq!(told.content(), "*A pane bursts.*");
+    theatre.uses(theatre.alice, "note", &[("text", json!("Keep it short."))]).await;
+    theatre.uses(theatre.alice, "as", &[("name", json!("Mira")), ("description", json!("A sailor."))]).await;
+    theatre.says(theatre.alice, "I duck.", "It hisses.").await;
+    let prompt = theatre.last_prompt();
+    for said in [
+        "Scenario: The greenhouse is on fire.",
+        "Mira: A sailor.",
+        "[Mira rolls 2d1+3: 5 (1, 1)]",
+        "*A pane bursts.*",
+        "Mira: I duck.",
+        "[Keep it short.]",
+    ] {
+        assert!(prompt.contains(said), "{said} is not in {prompt}");
+    }
+    assert!(!prompt.contains("Late afternoon in the greenhouse"), "the persona's own scenario: {prompt}");
+    // Whoever does not play rolls for themselves.
+    discord.answer_to(discord.use_command(general, theatre.bob, "roll", &[("dice", json!("1d1"))])).await;
+    theatre.says(theatre.alice, "I get up.", "It drips.").await;
+    assert!(!theatre.last_prompt().contains("Bob rolls"), "{}", theatre.last_prompt());
+}
+
+#[tokio::test]
+async fn a_scene_waits_goes_on_and_is_left_and_what_was_before_goes_on() {
+    let theatre = Theatre::new().await;
+    let mention = theatre.stage.discord.mention_bot();
+    theatre.stage.script.then_say("I keep that in mind.");
+    theatre.murmurs(theatre.alice, &format!("{mention} I keep herons"));
+    theatre.shown("I keep that in mind.").await;
+    theatre.opened("mizzle", &[("title", json!("The greenhouse"))]).await;
+    theatre.says(theatre.alice, "I sit down.", "Do.").await;
+    assert!(!theatre.last_prompt().contains("herons"), "{}", theatre.last_prompt());
+    let again = theatre.uses(theatre.bob, "start", &[("persona", json!("tallow"))]).await;
+    assert_eq!(again.content(), Text::from(Staging::Occupied).to_string());
+    let refused = theatre.uses(theatre.bob, "pause", &[]).await;
+    assert_eq!(refused.content(), Text::from(Staging::Refused(Refused::NotTheirs)).to_string());
+    theatre.uses(theatre.alice, "pause", &[]).await;
+    theatre.murmurs(theatre.alice, "Are you there?");
+    let early = theatre.murmurs(theatre.alice, &format!("{mention} are you there?"));
+    let told = theatre.stage.discord.reply_to(early).await;
+    assert_eq!(told.content(), Notice::ScenePaused.to_string());
+    let theatre = theatre.restarted().await;
+    theatre.uses(theatre.alice, "resume", &[]).await;
+    theatre.says(theatre.alice, "I am back.", "So am I.").await;
+    assert!(theatre.last_prompt().contains("Alice: I sit down."), "{}", theatre.last_prompt());
+    assert!(!theatre.last_prompt().contains("Are you there"), "{}", theatre.last_prompt());
+    let over = theatre.uses(theatre.alice, "stop", &[]).await;
+    assert_eq!(over.content(), Text::from(Staging::Stopped("The greenhouse".to_owned())).to_string());
+    theatre.murmurs(theatre.alice, "Hello?");
+    theatre.stage.script.then_say("You keep herons.");
+    theatre.murmurs(theatre.alice, &format!("{mention} what do I keep?"));
+    theatre.shown("You keep herons.").await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("I keep herons") && !prompt.contains("I sit down"), "{prompt}");
+    let listed = theatre.uses(theatre.bob, "list", &[]).await;
+    assert_eq!(listed.content(), format!("**The greenhouse** in <#{}> is over.", theatre.general));
+    let theatre = theatre.restarted().await;
+    theatre.uses(theatre.alice, "resume", &[("scene", json!("the greenhouse"))]).await;
+    theatre.says(theatre.alice, "Once more.", "Gladly.").await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("Alice: I am back.") && !prompt.contains("herons"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_many_say_at_once_is_answered_once() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.uses(theatre.bob, "join", &[]).await;
+    let gate = Arc::new(Semaphore::new(0));
+    theatre.stage.script.then([Step::Hold(Arc::clone(&gate)), Step::Say("First.".to_owned())]);
+    theatre.stage.script.then_say("Second.");
+    theatre.murmurs(theatre.alice, "I open the door.");
+    theatre.stage.running(1).await;
+    theatre.murmurs(theatre.bob, "I come in.");
+    theatre.murmurs(theatre.alice, "I close it.");
+    theatre.murmurs(theatre.bob, "I sit down.");
+    theatre.stage.running(4).await;
+    gate.add_permits(1);
+    theatre.shown("Second.").await;
+    let lines = Theatre::lines(&theatre.on_disk().await);
+    let said: Vec<&str> = lines[1..].iter().map(|(_, _, text)| text.as_str()).collect();
+    assert_eq!(said, ["I open the door.", "First.", "I come in.", "I close it.", "I sit down.", "Second."]);
+    assert_eq!(theatre.stage.script.prompts().len(), 2);
+    // The same where the pause is what gathers them.
+    let theatre = Theatre::with(true, Duration::from_millis(400)).await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.stage.script.then_say("All at once.");
+    for text in ["One.", "Two.", "Three."] {
+        theatre.murmurs(theatre.alice, text);
+    }
+    theatre.shown("All at once.").await;
+    let lines = Theatre::lines(&theatre.on_disk().await);
+    let said: Vec<&str> = lines[1..].iter().map(|(_, _, text)| text.as_str()).collect();
+    assert_eq!(said, ["One.", "Two.", "Three.", "All at once."]);
+}
+
+#[tokio::test]
+async fn without_the_intent_whoever_mentions_the_bot_plays() {
+    let theatre = Theatre::with(false, Duration::ZERO).await;
+    theatre.opened("mizzle", &[("as", json!("Mira"))]).await;
+    theatre.murmurs(theatre.alice, "Nobody hears this.");
+    theatre.says(theatre.alice, "I sit down.", "Do.").await;
+    theatre.says(theatre.bob, "So do I.", "There is room.").await;
+    theatre.stage.script.then_say("It was.");
+    let discord = &theatre.stage.discord;
+    let said = discord.use_command(
+        theatre.general,
+        theatre.alice,
+        "say",
+        &[("text", json!("Was that thunder? ((joking))"))],
+    );
+    assert!(discord.answer_to(said).await.content().starts_with("**Mira:** Was that"));
+    theatre.shown("It was.").await;
+    let prompt = theatre.last_prompt();
+    for line in ["Mira: I sit down.", "Bob: So do I.", "Mira: Was that thunder?\n"] {
+        assert!(prompt.contains(line), "{line:?} is not in {prompt}");
+    }
+    assert!(!prompt.contains("Nobody hears") && !prompt.contains("joking"), "{prompt}");
+}
+
+#[tokio::test]
+async fn a_persona_that_goes_is_said_once_and_the_scene_goes_on() {
+    let theatre = Theatre::new().await;
+    let (discord, general) = (&theatre.stage.discord, theatre.general);
+    discord.empower(theatre.alice, Permissions::MANAGE_GUILD);
+    let ours = mummer::chat::ServerId(discord.guild_id().0);
+    // A persona of the server is made and enters the scene.
+    let made = discord.use_command(general, theatre.alice, "personas create", &[]);
+    let form = discord.form(made).await;
+    let filled = form.with("name", "Ada").with("description", "An engineer.");
+    discord
+        .answer_such_that(discord.submit(general, theatre.alice, &filled), |it| !it.content().is_empty())
+        .await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.uses(theatre.alice, "cast add", &[("persona", json!("ada"))]).await;
+    let said = theatre.says(theatre.alice, "Ada, look!", "I look.").await;
+    assert_eq!(Theatre::seen_as(&said), "Ada");
+    let asked = discord.use_command(general, theatre.alice, "personas delete", &[("persona", json!("ada"))]);
+    let asked = discord.answer_to(asked).await;
+    let press = discord.press(asked.id, theatre.alice, "Delete it");
+    discord.answer_such_that(press, |it| it.content() != Text::Working.to_string()).await;
+    assert!(theatre.stage.assistant.troupe(ours).is_empty());
+    let said = theatre.says(theatre.alice, "Ada, are you there?", "She is gone.").await;
+    assert_eq!(Theatre::seen_as(&said), "Mizzle");
+    theatre.says(theatre.alice, "Ada?", "Still gone.").await;
+    let notices =
+        discord.shown(general).into_iter().filter(|it| it.content().contains("Ada can play here no more"));
+    assert_eq!(notices.count(), 1);
+    let conversation = theatre.on_disk().await;
+    assert!(Theatre::lines(&conversation).iter().any(|(_, name, text)| name == "Ada" && text == "I look."));
+}
+
+#[tokio::test]
+async fn whoever_is_forgotten_leaves_the_scene_and_the_others_are_told() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.uses(theatre.bob, "as", &[("name", json!("Bertram"))]).await;
+    theatre.says(theatre.bob, "I keep bees.", "How loud.").await;
+    let discord = &theatre.stage.discord;
+    let asked = discord.use_command(theatre.general, theatre.bob, "privacy opt-out", &[]);
+    let asked = discord.answer_to(asked).await;
+    let press = discord.press(asked.id, theatre.bob, "Do not read me");
+    discord.answer_such_that(press, |it| it.content() == Text::OptedOut.to_string()).await;
+    theatre.murmurs(theatre.bob, "I still keep bees.");
+    theatre.says(theatre.alice, "Where is he?", "Who?").await;
+    let prompt = theatre.last_prompt();
+    assert!(!prompt.contains("bees") && !prompt.contains("Bertram"), "{prompt}");
+    theatre.says(theatre.alice, "Never mind.", "I never do.").await;
+    let departed = Notice::Departed.to_string();
+    let told = discord.shown(theatre.general).into_iter().filter(|it| it.content() == departed);
+    assert_eq!(told.count(), 1);
+    let conversation = theatre.on_disk().await;
+    assert_eq!(conversation.scene().expect("it is one").players.len(), 1);
+    let joined = theatre.uses(theatre.bob, "join", &[]).await;
+    assert_eq!(joined.content(), Text::NotRead.to_string());
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_said_and_changes_nothing() {
+    let theatre = Theatre::new().await;
+    for command in ["join", "leave", "pause", "stop", "turn", "scene"] {
+        let said = theatre.uses(theatre.alice, command, &[]).await;
+        assert_eq!(said.content(), Text::from(Staging::NoScene).to_string(), "{command}");
+    }
+    let resumed = theatre.uses(theatre.alice, "resume", &[]).await;
+    assert_eq!(resumed.content(), Text::from(Staging::NothingToResume).to_string());
+    let nobody = theatre.uses(theatre.alice, "start", &[("persona", json!("nobody"))]).await;
+    assert_eq!(nobody.content(), Text::NoPersona.to_string());
+    theatre.opened("mizzle", &[("as", json!("Mira"))]).await;
+    let taken = Text::from(Staging::Refused(Refused::NameTaken)).to_string();
+    for name in ["Mira", "ＭＩＲＡ", "mizzle"] {
+        let said = theatre.uses(theatre.bob, "as", &[("name", json!(name))]).await;
+        assert_eq!(said.content(), taken, "{name}");
+    }
+    let nameless = theatre.uses(theatre.bob, "as", &[("name", json!("###"))]).await;
+    assert_eq!(nameless.content(), Text::from(Staging::Nameless).to_string());
+    for (command, option) in [("scene", "text"), ("note", "text"), ("cast add", "persona")] {
+        let said = theatre.uses(theatre.bob, command, &[(option, json!("tallow"))]).await;
+        assert_eq!(said.content(), Text::from(Staging::Refused(Refused::NotTheirs)).to_string(), "{command}");
+    }
+    let unknown = theatre.uses(theatre.alice, "turn", &[("persona", json!("nobody"))]).await;
+    assert_eq!(unknown.content(), Text::from(Staging::Refused(Refused::NotThere)).to_string());
+    let scene = theatre.on_disk().await.scene().expect("it is one").clone();
+    assert_eq!((scene.state, scene.players.len(), scene.cast.len()), (SceneState::Running, 1, 1));
+    assert!(scene.note.is_none() && scene.scenario.is_none());
+}
+
+#[tokio::test]
+async fn a_narrator_tells_what_happens_and_the_others_go_on() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.stage.script.then_say("*The door creaks.*");
+    theatre.uses(theatre.alice, "narrate", &[]).await;
+    let told = theatre.shown("*The door creaks.*").await;
+    assert_eq!(Theatre::seen_as(&told), "Narrator");
+    let said = theatre.says(theatre.alice, "Who is it?", "The wind.").await;
+    assert_eq!(Theatre::seen_as(&said), "Mizzle");
+    assert!(theatre.last_prompt().contains("Narrator: *The door creaks.*"), "{}", theatre.last_prompt());
+}
