@@ -16,6 +16,7 @@ pub mod sanitize;
 pub mod settings;
 pub mod slots;
 pub mod split;
+pub mod tavern;
 pub mod template;
 pub mod text;
 
