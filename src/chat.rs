@@ -17,6 +17,7 @@ pub mod scene;
 pub mod settings;
 pub mod slots;
 pub mod split;
+pub mod tavern;
 pub mod template;
 pub mod text;
 

@@ -1,5 +1,6 @@
 //! Who the bot can be: the persona type and how it is read. Pure but for the library's directory reader.
 
+pub mod archive;
 mod card;
 pub mod dice;
 mod fields;

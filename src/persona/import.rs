@@ -1,7 +1,7 @@
 //! Personas from files of other programs, and back: whatever form a card has is told from its content, never from the
 //! name of its file. Nothing is fetched, and nothing is taken in that is larger than it may be.
 
-use std::io::{Cursor, Read as _};
+use std::io::Cursor;
 
 use serde_json::{Map, Value};
 
@@ -10,7 +10,7 @@ use super::card::json as card_json;
 pub use super::card::json::Spec;
 use super::fields::FieldError;
 use super::lorebook::Lorebook;
-use super::{is_hidden, picture};
+use super::{archive, is_hidden, picture};
 
 /// Largest file, in bytes.
 pub const LARGEST_FILE: usize = 32 << 20;
@@ -196,14 +196,8 @@ fn read_entry(
         Err(zip::result::ZipError::FileNotFound) => return Ok(None),
         Err(error) => return Err(ImportError::Archive(error.to_string())),
     };
-    // What the archive says of its sizes need not be true.
-    let mut bytes = Vec::new();
-    let read = entry.take(limit as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| ImportError::Archive(error.to_string()))?;
-    if bytes.len() > limit {
-        return Err(ImportError::TooLarge { what, limit });
-    }
-    Ok(Some(bytes))
+    let read = archive::bounded(entry, limit).map_err(|error| ImportError::Archive(error.to_string()))?;
+    read.map(Some).ok_or(ImportError::TooLarge { what, limit })
 }
 
 fn from_toml(text: &str) -> Result<Imported, ImportError> {

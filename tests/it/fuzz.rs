@@ -6,7 +6,9 @@ use std::io::{Cursor, Write as _};
 
 use base64::Engine as _;
 use image::{ImageFormat, RgbImage};
+use mummer::chat::tavern::Chat;
 use mummer::persona::Persona;
+use mummer::persona::archive::{Scene, pack};
 use mummer::persona::import::{Imported, Spec, import, to_json, to_png, to_toml};
 use mummer::persona::lorebook::{Entry, Logic, Lore, Lorebook, Position, Recursion, Scan, Timed, Timing};
 use mummer::persona::macros::{self, Chance, Context};
@@ -118,6 +120,22 @@ fn check(bytes: &[u8]) {
     if let Ok(toml) = to_toml(&card) {
         assert!(Persona::from_toml("id", &toml).is_ok(), "what was written cannot be read: {toml}");
     }
+}
+
+/// A chat as another program writes it.
+fn chat() -> String {
+    let lines = [
+        json!({"user_name": "Bob", "character_name": "Ada", "create_date": "2024-1-5@12h30m15s123ms",
+               "chat_metadata": {"note_prompt": "It rains.", "note_depth": 2, "note_interval": 1, "integrity": "a"}}),
+        json!({"name": "Ada", "is_user": false, "is_system": false, "send_date": "January 5, 2024 12:30pm", "mes": "Yes?",
+               "swipes": ["Hello.", "Yes?"], "swipe_id": 1, "swipe_info": [{"extra": {}}, {}],
+               "extra": {"mummer": {"persona": "ada"}, "api": "x"}}),
+        json!({"name": "Bob", "is_user": true, "is_system": false, "send_date": 1_704_457_900_123_u64, "mes": "Hi."}),
+        json!({"name": "System", "send_date": "2024-01-05T12:32:00+02:00", "mes": "It gets dark.",
+               "extra": {"type": "narrator"}}),
+        json!({"name": "Note", "is_system": true, "mes": "Bob rolled 17.", "extra": {"mummer": {"kind": "note"}}}),
+    ];
+    lines.map(|line| line.to_string()).join("\n")
 }
 
 /// A chunk of a picture, whose checksum is right.
@@ -246,6 +264,33 @@ proptest! {
         }
         let bytes = archive.finish().expect("an archive").into_inner();
         check(&spoilt(bytes, &whole.unwrap_or_default()));
+    }
+
+    #[test]
+    fn chats(harms in harms()) {
+        if let Ok((chat, _)) = Chat::parse(&spoilt(chat().into_bytes(), &harms)) {
+            let again = Chat::parse(chat.to_jsonl().as_bytes()).expect("what was written can be read");
+            prop_assert_eq!(again, (chat, Vec::new()));
+        }
+    }
+
+    #[test]
+    fn scenes(
+        names in prop::collection::vec("(chats/|characters/|worlds/|\\.\\./|\\.){0,2}[a-b]{0,2}(\\.jsonl|\\.png|\\.json)", 1..4),
+        content in prop::option::weighted(0.5, harms()),
+        whole in prop::option::weighted(0.5, harms()),
+    ) {
+        let bytes = spoilt(chat().into_bytes(), &content.unwrap_or_default());
+        let files: Vec<(String, Vec<u8>)> = names.into_iter().map(|name| (name, bytes.clone())).collect();
+        // Two of one name are refused.
+        let Ok(packed) = pack(&files) else { return Ok(()) };
+        if let Ok(scene) = Scene::unpack(&spoilt(packed, &whole.unwrap_or_default())) {
+            let _ = Chat::parse(&scene.chat);
+            for (name, file) in scene.cards.iter().chain(&scene.worlds) {
+                prop_assert!(!name.contains(['/', '\\']) && !name.starts_with('.'), "{name}");
+                let _ = import(file);
+            }
+        }
     }
 
     #[test]

@@ -78,17 +78,9 @@ impl Lorebook {
             }
         };
         let entries: Vec<Value> = self.entries.iter().enumerate().map(entry).collect();
-        let whole = |book: &Self| {
-            json!({
-                "name": book.name,
-                "recursive_scanning": book.recursive,
-                "scan_depth": book.scan_depth,
-                "token_budget": book.token_budget,
-            })
-        };
         let mut book = match &came {
-            Some((read, book)) => changed(&json!(book), &whole(read), whole(self)),
-            None => whole(self),
+            Some((read, book)) => changed(&json!(book), &json!(read.head()), json!(self.head())),
+            None => json!(self.head()),
         };
         if let Some(book) = book.as_object_mut() {
             book.entry("extensions").or_insert_with(|| json!({}));
@@ -97,6 +89,27 @@ impl Lorebook {
             book.retain(|key, value| !is_none(value) || came_with.is_some_and(|book| book.contains_key(key)));
         }
         book.as_object().cloned().unwrap_or_default()
+    }
+
+    /// The book as a world file of `SillyTavern`. What that has no field for stands under the names that cards have for it.
+    #[must_use]
+    pub fn to_world(&self) -> Map<String, Value> {
+        let entry = |(id, entry): (usize, &Entry)| (id.to_string(), world_json(id, entry));
+        let entries: Map<String, Value> = self.entries.iter().enumerate().map(entry).collect();
+        let mut world = self.head();
+        world.insert("entries".to_owned(), Value::Object(entries));
+        world.retain(|_, value| !value.is_null());
+        world
+    }
+
+    /// What it says of all of it.
+    fn head(&self) -> Map<String, Value> {
+        let mut head = Map::new();
+        head.insert("name".to_owned(), json!(self.name));
+        head.insert("recursive_scanning".to_owned(), json!(self.recursive));
+        head.insert("scan_depth".to_owned(), json!(self.scan_depth));
+        head.insert("token_budget".to_owned(), json!(self.token_budget));
+        head
     }
 }
 
@@ -164,6 +177,7 @@ fn world_entry(entry: &Map<String, Value>, path: &str) -> Result<Entry, FieldErr
         constant: fields.flag("constant")?.unwrap_or(false),
         case_sensitive: fields.flag("caseSensitive")?.unwrap_or(false),
         order: fields.whole("order")?.unwrap_or(100),
+        priority: fields.whole("priority")?.unwrap_or(0),
         position: place(fields.count("position")?.unwrap_or(0), fields.count("depth")?),
         ..shared.read()?
     })
@@ -271,8 +285,9 @@ impl Shared<'_> {
     }
 }
 
-fn entry_json(id: usize, entry: &Entry) -> Value {
-    let (position, depth) = match entry.position {
+/// SillyTavern's number of a position, and before how many messages it is.
+fn number_of_place(position: Position) -> (usize, usize) {
+    match position {
         Position::BeforePersona => (0, USUAL_DEPTH),
         Position::AfterPersona => (1, USUAL_DEPTH),
         Position::NoteTop => (2, USUAL_DEPTH),
@@ -280,13 +295,21 @@ fn entry_json(id: usize, entry: &Entry) -> Value {
         Position::AtDepth(depth) => (4, depth),
         Position::ExamplesTop => (5, USUAL_DEPTH),
         Position::ExamplesBottom => (6, USUAL_DEPTH),
-    };
-    let logic = match entry.logic {
+    }
+}
+
+/// SillyTavern's number of a logic.
+fn number_of_logic(logic: Logic) -> usize {
+    match logic {
         Logic::AndAny => 0,
         Logic::NotAll => 1,
         Logic::NotAny => 2,
         Logic::AndAll => 3,
-    };
+    }
+}
+
+fn entry_json(id: usize, entry: &Entry) -> Value {
+    let (position, depth) = number_of_place(entry.position);
     json!({
         "id": id,
         "name": entry.name,
@@ -306,7 +329,7 @@ fn entry_json(id: usize, entry: &Entry) -> Value {
         "extensions": {
             "position": position,
             "depth": depth,
-            "selectiveLogic": logic,
+            "selectiveLogic": number_of_logic(entry.logic),
             "match_whole_words": entry.whole_words,
             "case_sensitive": entry.case_sensitive,
             "probability": entry.probability,
@@ -325,8 +348,47 @@ fn entry_json(id: usize, entry: &Entry) -> Value {
     })
 }
 
+fn world_json(id: usize, entry: &Entry) -> Value {
+    let (position, depth) = number_of_place(entry.position);
+    json!({
+        "uid": id,
+        "displayIndex": id,
+        "comment": entry.name,
+        // Whether the comment is shown.
+        "addMemo": !entry.name.is_empty(),
+        "key": entry.keys,
+        "keysecondary": entry.secondary_keys,
+        "selective": entry.selective,
+        "selectiveLogic": number_of_logic(entry.logic),
+        "content": entry.content,
+        "disable": !entry.enabled,
+        "constant": entry.constant,
+        "caseSensitive": entry.case_sensitive,
+        "matchWholeWords": entry.whole_words,
+        "order": entry.order,
+        "priority": entry.priority,
+        "position": position,
+        "depth": depth,
+        "probability": entry.probability,
+        "useProbability": true,
+        "group": entry.groups.join(","),
+        "groupOverride": entry.group_override,
+        "groupWeight": entry.group_weight,
+        "scanDepth": entry.scan_depth,
+        "excludeRecursion": entry.recursion.exclude,
+        "preventRecursion": entry.recursion.prevent,
+        "delayUntilRecursion": entry.recursion.delay_until,
+        "sticky": entry.timing.sticky,
+        "cooldown": entry.timing.cooldown,
+        "delay": entry.timing.delay,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     fn read(book: Value) -> Lorebook {
@@ -420,5 +482,83 @@ mod tests {
         assert_eq!(refused(json!({"entries": [entry]})), "book.entries[0].extensions.sticky is no number");
         let many: Vec<Value> = (0..=MOST_ENTRIES).map(|_| json!({})).collect();
         assert!(refused(json!({"entries": many})).contains("more than 20000"));
+    }
+
+    #[test]
+    fn a_world_file_goes_back_as_it_came() {
+        let entry = json!({
+            "uid": 0, "displayIndex": 0, "comment": "The moon", "addMemo": true, "key": ["moon", "/m[ao]+n/i"],
+            "keysecondary": ["tide"], "selective": true, "selectiveLogic": 3, "content": "It is full.",
+            "disable": false, "constant": false, "caseSensitive": false, "matchWholeWords": true, "order": 50,
+            "priority": 0, "position": 4, "depth": 2, "probability": 30.0, "useProbability": true, "group": "g,h",
+            "groupOverride": true, "groupWeight": 7, "scanDepth": 9, "excludeRecursion": true,
+            "preventRecursion": false, "delayUntilRecursion": 2, "sticky": 3, "cooldown": 4, "delay": 5,
+        });
+        let world = json!({"entries": {"0": entry}, "name": "Sea", "recursive_scanning": true});
+        assert_eq!(Value::Object(read(world.clone()).to_world()), world);
+    }
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        let keys = || prop::collection::vec("[a-c,/ ]{0,4}", 0..3);
+        let position = prop_oneof![
+            select(
+                &[
+                    Position::BeforePersona,
+                    Position::AfterPersona,
+                    Position::NoteTop,
+                    Position::NoteBottom,
+                    Position::ExamplesTop,
+                    Position::ExamplesBottom,
+                ][..]
+            ),
+            (0..9usize).prop_map(Position::AtDepth),
+        ];
+        let logic = select(&[Logic::AndAny, Logic::NotAll, Logic::NotAny, Logic::AndAll][..]);
+        let numbers = (-1_000..1_000i64, -1_000..1_000i64, 0..=100u8, any::<u32>());
+        let more = (prop::option::of(0..9usize), 0..4u64, 0..4u64, 0..4u64, 0..4usize);
+        let flags = prop::collection::vec(any::<bool>(), 8);
+        let texts = ("[a-z ]{0,5}", "\\PC{0,9}", prop::collection::vec("[gh]{1,2}", 0..3));
+        (keys(), keys(), texts, position, logic, numbers, more, flags).prop_map(
+            |(keys, secondary_keys, (name, content, groups), position, logic, numbers, more, flags)| {
+                let (order, priority, probability, group_weight) = numbers;
+                let (scan_depth, sticky, cooldown, delay, delay_until) = more;
+                Entry {
+                    name,
+                    keys,
+                    secondary_keys,
+                    selective: flags[0],
+                    logic,
+                    content,
+                    enabled: flags[1],
+                    constant: flags[2],
+                    case_sensitive: flags[3],
+                    whole_words: flags[4],
+                    order,
+                    priority,
+                    position,
+                    probability: f64::from(probability),
+                    groups,
+                    group_override: flags[5],
+                    group_weight,
+                    scan_depth,
+                    recursion: Recursion { exclude: flags[6], prevent: flags[7], delay_until },
+                    timing: Timing { sticky, cooldown, delay },
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read(
+            entries in prop::collection::vec(entry(), 0..13),
+            name in "[a-z ]{0,5}",
+            (scan_depth, token_budget) in (prop::option::of(0..9usize), prop::option::of(1..9usize)),
+            recursive in any::<bool>(),
+        ) {
+            let book = Lorebook { name, scan_depth, token_budget, recursive, entries };
+            prop_assert_eq!(&Lorebook::from_json(&book.to_world(), ""), &Ok(book.clone()));
+            prop_assert_eq!(&Lorebook::from_json(&book.to_json(None), ""), &Ok(book.clone()));
+        }
     }
 }
