@@ -19,10 +19,12 @@ mod message;
 mod payloads;
 mod people;
 mod rest;
+mod rights;
 mod routes;
 mod socket;
 mod spec;
 mod state;
+mod threads;
 mod trouble;
 mod webhooks;
 mod wire;
@@ -42,9 +44,10 @@ use tokio::time::{Instant, timeout};
 use self::wire::{CuttableListener, Scissors, TestCertificate};
 
 pub(crate) use self::faults::Failure;
-pub(crate) use self::ids::{ChannelId, GuildId, MessageId, UserId};
+pub(crate) use self::ids::{ChannelId, GuildId, InteractionId, MessageId, UserId};
 pub(crate) use self::interactions::Form;
 pub(crate) use self::message::{Message, Post, Reply};
+pub(crate) use self::rights::Whom;
 pub(crate) use self::routes::Call;
 pub(crate) use self::state::{LoggedRequest, Outcome, State};
 
