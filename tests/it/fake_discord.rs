@@ -842,7 +842,7 @@ async fn a_private_thread_is_seen_by_those_in_it() {
     let bot = Bot::start(&discord, EVERYTHING).await;
     // Private is what it becomes where nothing is said.
     let branch = bot.begins(general, CreateThread::new("Branch")).await.expect("a thread");
-    assert!(discord.thread_as_it_is(branch).is_private);
+    assert!(discord.thread_as_it_is(branch).is_private());
     assert!(discord.shown(general).is_empty(), "nobody else is told");
     bot.invites(branch, alice).await.expect("she is there");
     let seen = |channel| [alice, bob, judge].map(|member| discord.sees(member, channel));

@@ -109,7 +109,8 @@ impl World {
         let overwrites = places.filter_map(|place| self.overwrites.get(&place));
         overwrites.fold(self.everyone_may() | powers, |rights, overwrites| {
             let of = [Whom::Everyone, Whom::Member(member)].into_iter();
-            of.filter_map(|whom| overwrites.get(&whom)).fold(rights, |rights, it| rights - it.deny | it.allow)
+            of.filter_map(|whom| overwrites.get(&whom))
+                .fold(rights, |rights, it| (rights - it.deny) | it.allow)
         })
     }
 
@@ -121,7 +122,7 @@ impl World {
         let is_there = if member == self.bot { self.bot_is_member } else { !self.gone.contains(&member) };
         let rights = self.rights(member, channel);
         let is_let_in = self.threads.get(&channel.id).is_none_or(|thread| {
-            !thread.is_private
+            !thread.is_private()
                 || thread.members.contains(&member)
                 || rights.contains(Permissions::MANAGE_THREADS)
         });

@@ -25,14 +25,27 @@ const NAME_MAX: usize = 100;
 /// After so many minutes without a message a thread is archived, unless somebody says otherwise.
 const ARCHIVED_AFTER: u64 = 1440;
 
+/// Who sees a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Whoever sees the channel that it is in.
+    Everybody,
+    /// Only those who are in it, who may perhaps add others.
+    Members { invitable: bool },
+}
+
+impl Audience {
+    /// That of a new thread.
+    fn of(is_private: bool) -> Self {
+        if is_private { Self::Members { invitable: true } } else { Self::Everybody }
+    }
+}
+
 /// What a thread is beside a channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Thread {
     pub(crate) owner: UserId,
-    /// Only those who are in it see it.
-    pub(crate) is_private: bool,
-    /// Whether those in it may add others.
-    pub(crate) invitable: bool,
+    pub(crate) audience: Audience,
     /// It wakes up when somebody writes.
     pub(crate) archived: bool,
     /// Only moderators may wake it up, or write.
@@ -46,8 +59,7 @@ impl Thread {
     fn of(owner: UserId, is_private: bool) -> Self {
         Self {
             owner,
-            is_private,
-            invitable: true,
+            audience: Audience::of(is_private),
             archived: false,
             locked: false,
             archived_after: ARCHIVED_AFTER,
@@ -57,7 +69,11 @@ impl Thread {
 
     /// Discord's number for what it is.
     pub(super) fn number(&self) -> u64 {
-        if self.is_private { PRIVATE } else { PUBLIC }
+        if self.is_private() { PRIVATE } else { PUBLIC }
+    }
+
+    pub(crate) fn is_private(&self) -> bool {
+        self.audience != Audience::Everybody
     }
 
     pub(super) fn metadata(&self, id: ChannelId) -> Value {
@@ -68,8 +84,8 @@ impl Thread {
             "locked": self.locked,
             "create_timestamp": created_at(id.0),
         });
-        if self.is_private {
-            metadata["invitable"] = json!(self.invitable);
+        if let Audience::Members { invitable } = self.audience {
+            metadata["invitable"] = json!(invitable);
         }
         metadata
     }
@@ -291,8 +307,9 @@ pub(super) fn add_member(state: &mut State, id: ChannelId, user: UserId) -> Outc
     if is_other && !world.members().any(|member| member.id == user) {
         return Err(Answer::unknown_member());
     }
-    let may_invite =
-        thread.invitable || thread.owner == world.bot || world.bot_may(channel, Permissions::MANAGE_THREADS);
+    let may_invite = thread.audience != (Audience::Members { invitable: false })
+        || thread.owner == world.bot
+        || world.bot_may(channel, Permissions::MANAGE_THREADS);
     if is_other && !(may_invite && world.bot_may(channel, Permissions::SEND_MESSAGES_IN_THREADS)) {
         return Err(Answer::missing_permissions());
     }
@@ -310,7 +327,7 @@ pub(super) fn remove_member(state: &mut State, id: ChannelId, user: UserId) -> O
     if thread.archived {
         return Err(Answer::archived(400));
     }
-    let owns = thread.is_private && thread.owner == state.world.bot;
+    let owns = thread.is_private() && thread.owner == state.world.bot;
     if user != state.world.bot && !owns {
         check_may(state, id, Permissions::MANAGE_THREADS)?;
     }
@@ -394,8 +411,12 @@ fn take(state: &mut State, id: ChannelId, user: UserId) {
 /// The body's wishes about a thread.
 fn as_wished(thread: Thread, body: &Value) -> Thread {
     let wish = |name: &str, now: bool| body[name].as_bool().unwrap_or(now);
+    let audience = match thread.audience {
+        Audience::Members { invitable } => Audience::Members { invitable: wish("invitable", invitable) },
+        Audience::Everybody => Audience::Everybody,
+    };
     Thread {
-        invitable: wish("invitable", thread.invitable),
+        audience,
         archived: wish("archived", thread.archived),
         locked: wish("locked", thread.locked),
         archived_after: body["auto_archive_duration"].as_u64().unwrap_or(thread.archived_after),
