@@ -282,6 +282,7 @@ fn thousandths(letter: char, marks: &BTreeSet<Mark>) -> u32 {
     if marks.contains(&Mark::Bold) { plain * 107 / 100 } else { plain }
 }
 
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

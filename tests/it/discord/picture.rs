@@ -497,6 +497,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

@@ -203,7 +203,7 @@ pub(super) fn start_from(state: &mut State, channel: ChannelId, from: MessageId,
     let mut first = Post::new(id, bot, "").of_kind(KIND_THREAD_STARTER);
     first.reply = Some(Reply { to: message, fail_if_not_exists: true });
     tell(state, first);
-    created(state, id)
+    Ok(created(state, id))
 }
 
 /// Begins a thread, or a post of a forum with its first message.
@@ -248,7 +248,7 @@ pub(super) fn start(state: &mut State, channel: ChannelId, body: &Value) -> Outc
             return Err(Answer::wrong_kind_of_channel());
         }
     }
-    created(state, id)
+    Ok(created(state, id))
 }
 
 /// Changes a thread.
@@ -453,7 +453,7 @@ fn check_may(state: &State, channel: ChannelId, what: Permissions) -> Result<(),
     if may { Ok(()) } else { Err(Answer::missing_permissions()) }
 }
 
-fn created(state: &State, id: ChannelId) -> Outcome {
+fn created(state: &State, id: ChannelId) -> Answer {
     let world = &state.world;
-    Ok(Answer::created(payloads::channel(world, &world.channels[&id])))
+    Answer::created(payloads::channel(world, &world.channels[&id]))
 }
