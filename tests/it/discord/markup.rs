@@ -1,5 +1,5 @@
 //! What Discord makes of the marks in a message, as far as the bot and its members use them, and how wide text is. For the
-//! pictures alone: widths are those of a common sans-serif font, rounded up, so that lines do not run out of the picture.
+//! pictures alone: widths are those of a wide sans-serif font, so that lines do not run out of the picture.
 
 use std::collections::BTreeSet;
 
@@ -267,19 +267,19 @@ fn thousandths(letter: char, marks: &BTreeSet<Mark>) -> u32 {
     }
     let plain = match letter {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 280,
-        ' ' | 'f' | 't' | 'I' | '(' | ')' | '[' | ']' | '/' | '\\' | '"' => 330,
-        'r' | '-' | '`' | '*' => 400,
-        'm' | 'w' => 860,
-        'M' | 'W' | '@' | '%' => 950,
-        'A'..='Z' | '&' => 700,
+        ' ' | 'I' | '/' | '\\' => 330,
+        'f' | 't' | 'r' | '-' | '(' | ')' | '[' | ']' | '`' | '*' | '"' => 410,
+        'm' | 'w' => 930,
+        'M' | 'W' | '@' | '%' => 990,
+        'A'..='Z' | '&' => 720,
         '\u{0300}'..='\u{036f}' | '\u{200b}'..='\u{200f}' | '\u{fe0f}' => 0,
         '\u{1100}'.. => match letter {
-            '\u{2000}'..='\u{206f}' => 600,
+            '\u{2000}'..='\u{206f}' => 620,
             _ => 1_000,
         },
-        _ => 570,
+        _ => 615,
     };
-    if marks.contains(&Mark::Bold) { plain * 107 / 100 } else { plain }
+    if marks.contains(&Mark::Bold) { plain * 11 / 10 } else { plain }
 }
 
 #[cfg(test)]

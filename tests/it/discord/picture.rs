@@ -242,7 +242,7 @@ impl Sheet {
     fn name(&mut self, state: &State, message: &Message) {
         let name = name_over(state, message);
         // It is given its width, so that what stands behind it is in its place in every font.
-        let width = markup::width(name, SIZE) * 11 / 10;
+        let width = markup::width(name, SIZE);
         let _ = writeln!(
             self.body,
             r#"<text x="{LEFT}" y="{}" font-size="{SIZE}" fill="{NAME}" font-weight="600" textLength="{width}" lengthAdjust="spacingAndGlyphs">{}</text>"#,
