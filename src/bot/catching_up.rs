@@ -112,7 +112,7 @@ impl Handler {
         if !self.assistant.asks_for_roles(place) {
             return;
         }
-        let (answers, since) = (self.assistant.answers_in(place), self.assistant.answers_since());
+        let (answers, since) = (self.assistant.hears_in(place), self.assistant.answers_since());
         let matters = |incoming: &&mut Incoming| {
             incoming.posted > since && addressing::may_be_addressed(incoming, answers)
         };

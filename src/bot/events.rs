@@ -87,7 +87,7 @@ impl EventHandler for Handler {
         if by_program && message.webhook_id.is_some() && !is_own {
             return self.proxies.reposted(incoming, message.content);
         }
-        let may_be_addressed = addressing::may_be_addressed(&incoming, self.assistant.answers_in(place));
+        let may_be_addressed = addressing::may_be_addressed(&incoming, self.assistant.hears_in(place));
         let is_overheard = !incoming.author.automated && self.assistant.listens_in(place);
         if !may_be_addressed && !is_overheard {
             return;

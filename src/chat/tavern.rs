@@ -7,7 +7,7 @@ mod dates;
 
 use serde_json::{Map, Value, json};
 
-use super::history::{Conversation, Speaker, TURNS_MAX, TurnKind};
+use super::history::{Conversation, TURNS_MAX, TurnKind};
 use super::sanitize;
 use crate::persona::lorebook::USUAL_DEPTH;
 use crate::persona::{Note, PersonaId};
@@ -149,10 +149,7 @@ impl Chat {
                 Line {
                     name: turn.name.clone(),
                     who: turn.kind.into(),
-                    persona: match &turn.speaker {
-                        Speaker::Persona { id, .. } => Some(id.clone()),
-                        Speaker::Member(_) => None,
-                    },
+                    persona: turn.speaker.persona().cloned(),
                     said: turn.said.min(LATEST),
                     selected: ways.iter().position(|(place, _)| *place == turn.selected).unwrap_or(0),
                     ways: ways.into_iter().map(|(_, text)| text.to_owned()).collect(),

@@ -78,21 +78,18 @@ impl Theatre {
     pub(crate) async fn opened(&self, persona: &str, options: &[(&str, Value)]) -> Message {
         let mut all = vec![("persona", json!(persona))];
         all.extend_from_slice(options);
-        self.uses(self.alice, "start", &all).await;
+        let announced = self.uses(self.alice, "start", &all).await;
+        let (general, bot) = (self.general, self.stage.discord.bot_id());
+        let greeting = self.stage.discord.wait_for("a greeting", |state| {
+            let is_persona = |message: &&Message| {
+                message.seen_as.is_some() || (message.author == bot && message.content().starts_with("**"))
+            };
+            let mut later = state.world.shown(general).filter(|message| message.id > announced.id);
+            later.find(is_persona).cloned()
+        });
+        let greeting = greeting.await.id;
         self.stage.idle().await;
-        let greeting = self.personas().last().cloned();
-        greeting.expect("the persona greets")
-    }
-
-    /// What personas have said in the channel.
-    pub(crate) fn personas(&self) -> Vec<Message> {
-        let bot = self.stage.discord.bot_id();
-        let is_notice = |message: &Message| message.content().starts_with("-# ");
-        let own = |message: &Message| {
-            message.seen_as.is_some() || (message.author == bot && message.content().starts_with("**"))
-        };
-        let shown = self.stage.discord.shown(self.general).into_iter();
-        shown.filter(|message| own(message) && !is_notice(message)).collect()
+        self.stage.discord.message(greeting)
     }
 
     /// As whom somebody was seen in a message.
