@@ -3,6 +3,7 @@
 
 mod accepted;
 mod answer;
+mod bundling;
 mod conversations;
 mod delivering;
 mod dressing;
@@ -44,6 +45,7 @@ use crate::store::{ChosenAlone, Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
+pub use bundling::Unbundled;
 pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
@@ -52,6 +54,7 @@ pub use retelling::{Unwilling, Wish};
 use settling::Undone;
 pub use settling::{Page, Shown};
 use steering::Progress;
+pub use steering::Told;
 use troupe::Troupe;
 pub use troupe::{Found, Own};
 

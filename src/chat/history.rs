@@ -1,6 +1,7 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
 mod changes;
+mod past;
 mod weight;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use crate::persona::lorebook::Timed;
 use crate::persona::{PersonaId, SamplingWish};
 
 pub use changes::{Changes, Head};
+pub use past::{Begun, Making};
 
 /// Most turns that a conversation keeps; older ones are dropped.
 pub const TURNS_MAX: usize = 1_000;
@@ -207,6 +209,9 @@ pub struct Origin {
     pub took: Took,
     /// What went into the prompt.
     pub explanation: Explanation,
+    /// What else decides whether it would be made once more as it is; absent for what an older Mummer has made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub making: Option<Making>,
 }
 
 /// How long the parts of a generation took, in milliseconds.

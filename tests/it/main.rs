@@ -25,6 +25,7 @@ mod main_job;
 mod memory;
 mod personas;
 mod privacy;
+mod replay;
 mod server_personas;
 mod settings;
 mod stage;

@@ -172,6 +172,11 @@ impl FakeDiscord {
         self.inner.change(|state| state.world.empower(user, permissions.bits()));
     }
 
+    /// Takes permissions from a member that everybody has, and gives others back.
+    pub(crate) fn deprive(&self, user: UserId, permissions: serenity::model::Permissions) {
+        self.inner.change(|state| state.world.deprive(user, permissions.bits()));
+    }
+
     fn interact(
         &self,
         kind: u8,
@@ -301,9 +306,9 @@ fn payload(
     } else {
         payload["guild_id"] = json!(world.guild);
         payload["guild_locale"] = json!("en-US");
-        payload["channel"]["permissions"] = json!((EVERYONE_MAY | world.powers_of(user)).to_string());
+        payload["channel"]["permissions"] = json!(world.may(user, EVERYONE_MAY).to_string());
         payload["member"] = payloads::member(&world.users[&user]);
-        payload["member"]["permissions"] = json!((EVERYONE_MAY | world.powers_of(user)).to_string());
+        payload["member"]["permissions"] = json!(world.may(user, EVERYONE_MAY).to_string());
     }
     if let Some(under) = under {
         let reader = Reader { over_gateway: false, reads_everything: true };

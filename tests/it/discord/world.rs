@@ -39,6 +39,8 @@ pub(crate) struct World {
     nonces: BTreeMap<String, MessageId>,
     /// What members may do beside what everybody may, in Discord's bits.
     powers: BTreeMap<UserId, u64>,
+    /// What members may not do of what everybody may.
+    lacks: BTreeMap<UserId, u64>,
     /// Where the files lie that can be fetched, without a slash at the end.
     pub(super) files_at: String,
     /// What can be fetched there, by the number of the attachment.
@@ -111,6 +113,7 @@ impl World {
             replies: BTreeMap::new(),
             nonces: BTreeMap::new(),
             powers: BTreeMap::new(),
+            lacks: BTreeMap::new(),
             files_at: String::new(),
             files: BTreeMap::new(),
             fetched: 0,
@@ -140,6 +143,16 @@ impl World {
     /// What a member may do beside what everybody may.
     pub(super) fn powers_of(&self, user: UserId) -> u64 {
         if user == self.owner { u64::MAX >> 11 } else { self.powers.get(&user).copied().unwrap_or_default() }
+    }
+
+    /// Takes these permissions from a member, and gives others back.
+    pub(super) fn deprive(&mut self, user: UserId, permissions: u64) {
+        self.lacks.insert(user, permissions);
+    }
+
+    /// What a member may do of what everybody may, and beside that.
+    pub(super) fn may(&self, user: UserId, everybody: u64) -> u64 {
+        (everybody | self.powers_of(user)) & !self.lacks.get(&user).copied().unwrap_or_default()
     }
 
     pub(super) fn add_role(&mut self, name: &str) -> RoleId {
