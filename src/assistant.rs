@@ -3,6 +3,7 @@
 
 mod accepted;
 mod answer;
+mod bundling;
 mod conversations;
 mod delivering;
 mod dressing;
@@ -17,6 +18,7 @@ mod ruling;
 mod settling;
 mod staging;
 mod steering;
+mod taking_home;
 mod troupe;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +48,7 @@ use crate::store::{ChosenAlone, Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
+pub use bundling::Unbundled;
 pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
@@ -56,6 +59,7 @@ pub use settling::{Page, Shown};
 use staging::Part;
 pub use staging::{NARRATOR, Unstaged};
 use steering::Progress;
+pub use steering::Told;
 use troupe::Troupe;
 pub use troupe::{Found, Own};
 

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod attachments;
+mod bundles;
 mod catching_up;
 mod commands;
 mod components;

@@ -9,6 +9,7 @@ mod chat;
 mod complete;
 mod loading;
 mod persona;
+mod replay;
 mod run;
 mod tokenize;
 
@@ -63,6 +64,10 @@ enum Command {
     Complete(complete::Arguments),
     /// Measure how fast the model runs on this machine
     Bench(bench::Arguments),
+    /// Make a recorded reply once more, and say whether the same tokens would be chosen
+    ///
+    /// Exit codes: 0 the same would be chosen, 1 another one would be, 2 it cannot be replayed.
+    Replay(replay::Arguments),
     /// Print the token ids of standard input as JSON
     Tokenize,
     /// Look at personas
@@ -82,17 +87,12 @@ pub fn main() -> ExitCode {
             let is_mistake = error.chain().any(|cause| {
                 cause.is::<ConfigError>() || cause.is::<Mistake>() || cause.is::<LibraryError>()
             });
-            // Whoever read standard output has gone, and wants to hear no more.
-            let is_unread = |cause: &(dyn std::error::Error + 'static)| {
-                cause
-                    .downcast_ref::<std::io::Error>()
-                    .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-            };
-            if !error.chain().any(is_unread) {
+            if !is_unread(&error) {
                 report(&error);
             }
             ExitCode::from(match error {
                 _ if is_mistake => 2,
+                error if error.is::<replay::Unreplayable>() => 2,
                 error if error.is::<Broken>() => 70,
                 _ => 1,
             })
@@ -116,11 +116,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => run::run(&config, dry_run),
         Command::Chat(arguments) => chat::run(&config, dry_run, &arguments),
-        Command::Complete(_) | Command::Tokenize | Command::Bench(_) if dry_run => {
+        Command::Complete(_) | Command::Tokenize | Command::Bench(_) | Command::Replay(_) if dry_run => {
             Err(Mistake("--dry-run is for run and chat; this command needs a model".to_owned()).into())
         }
         Command::Bench(arguments) => bench::run(&config, &arguments),
         Command::Complete(arguments) => complete::run(&config, &arguments),
+        Command::Replay(arguments) => replay::run(&config, &arguments),
         Command::Tokenize => tokenize::run(&config),
         Command::Persona(command) => persona::run(&config, &command),
     }
@@ -130,15 +131,22 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 fn report(error: &anyhow::Error) {
     let mut stderr = std::io::stderr();
     let label = if stderr.is_terminal() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
-    // Many errors name their cause themselves.
-    let mut sentence = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !sentence.contains(&cause) {
-            sentence = format!("{sentence}: {cause}");
-        }
-    }
     // Nobody is left to be told when standard error is gone.
-    let _ = writeln!(stderr, "{label} {}", visible(&sentence));
+    let _ = writeln!(stderr, "{label} {}", visible(&sentence(error)));
+}
+
+/// An error and its causes as one sentence. Many name their cause themselves.
+fn sentence(error: &anyhow::Error) -> String {
+    let causes = error.chain().skip(1).map(ToString::to_string);
+    causes.fold(error.to_string(), |sentence, cause| {
+        if sentence.contains(&cause) { sentence } else { format!("{sentence}: {cause}") }
+    })
+}
+
+/// Whether whoever read standard output has gone, and wants to hear no more.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.into_iter().any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Says something beside a conversation or a result, where the log would be out of place.

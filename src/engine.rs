@@ -18,6 +18,7 @@ mod pages;
 mod prefix;
 mod queue;
 pub mod random_model;
+mod replay;
 mod sampling;
 mod scheduler;
 mod sequence;
@@ -43,12 +44,14 @@ use pages::pages_for;
 use scheduler::Scheduler;
 use tokenizer::{Tokenizer, masked_rows};
 use vocabulary::Vocabulary;
+use weights::Hyperparameters;
 use worker::Worker;
 
 pub use error::LoadError;
 #[cfg(debug_assertions)]
 pub use llama::PANIC_VARIABLE;
 pub use origin::{Origin, UNDERSTUDY};
+pub use replay::{NOISE, Otherwise, Replay, ReplayError, Replayed};
 pub use threads::prepare_threads;
 pub use worker::Meter;
 
@@ -130,64 +133,27 @@ impl Engine {
         options: EngineOptions,
         mut progress: impl FnMut(LoadProgress) + Send,
     ) -> Result<Self, LoadError> {
-        let header = Header::read(origin.into())?;
-        weights::check_architecture(&header)?;
-        let (tokenizer, json) = load_tokenizer(&header, &options)?;
-        let id = weights::model_id(&header, json.as_deref())?;
-        let tokenizer = if options.control_tokens { tokenizer.with_control_tokens() } else { tokenizer };
-        let model = weights::check(&header)?;
-        if tokenizer.len() > model.vocabulary {
-            let problem = format!("it has {} pieces for {} rows", tokenizer.len(), model.vocabulary);
-            let origin = options.tokenizer.map_or(header.origin, Origin::File);
-            return Err(LoadError::Tokenizer { origin, problem });
-        }
-        let trained = model.context_length;
-        let context_length = options.context_length.unwrap_or(USUAL_CONTEXT).min(trained);
-        if context_length < 2 {
-            return Err(LoadError::ContextLength { asked: context_length });
-        }
-        let text = |key: &str| match header.metadata.get(key) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-            _ => None,
-        };
-        let origin = header.origin.clone();
-        let info = ModelInfo {
-            id,
-            name: text("general.name").unwrap_or_else(|| origin.name()),
-            context_length,
-            template: text("tokenizer.chat_template"),
-            vocabulary: model.vocabulary,
-            eos: tokenizer.eos(),
-        };
-        let total = weights::total_bytes(&header);
-        let footprint = Footprint {
-            weight_bytes: weights::step_bytes(&header),
-            kv_bytes_per_token: 2
-                * (size_of::<u16>() * model.layers * model.kv_heads * model.head_dim()) as u64,
-        };
-        let usual = usize::try_from(USUAL_CACHE_BYTES / footprint.kv_bytes_per_token).unwrap_or(usize::MAX);
+        let EngineOptions { queue_capacity, batch, cache_tokens, .. } = options;
+        let known = Known::read(origin.into(), options)?;
+        let Footprint { kv_bytes_per_token, .. } = known.footprint;
+        let context_length = known.info.context_length;
+        let usual = usize::try_from(USUAL_CACHE_BYTES / kv_bytes_per_token).unwrap_or(usize::MAX);
         let usual =
             usual.clamp(CACHED_CONTEXTS.start() * context_length, CACHED_CONTEXTS.end() * context_length);
-        let limit = device::memory(&model, context_length);
-        let resident = weights::resident_bytes(&header, device::processor());
         // What nobody asked for is not what the model fails for.
-        let beside =
-            limit.map_or(u64::MAX, |limit| limit.saturating_sub(resident) / footprint.kv_bytes_per_token);
-        let usual = usual.min(usize::try_from(beside).unwrap_or(usize::MAX));
-        let cached = options.cache_tokens.unwrap_or(usual).max(context_length);
-        let pages = pages_for(cached);
-        let cache_bytes = footprint.kv_bytes_per_token.saturating_mul(cached as u64);
-        let needed = cache_bytes.saturating_add(resident);
-        if let Some(has) = limit.filter(|has| needed > *has) {
-            return Err(LoadError::Memory { tokens: cached, needed, has });
-        }
+        let usual = usual.min(known.most_cached());
+        let cached = cache_tokens.unwrap_or(usual).max(context_length);
+        let cache_bytes = known.cache_bytes(cached)?;
         tracing::info!(tokens = cached, megabytes = cache_bytes >> 20, "the cache has room for so much");
+        let pages = pages_for(cached);
+        let Known { header, tokenizer, shape, info, footprint } = known;
+        let (origin, total) = (header.origin.clone(), weights::total_bytes(&header));
         let load = move |report: &mut dyn FnMut(u64)| {
             // A graphics card's memory belongs to the thread that computes.
-            Llama::load(&header, &model, device::open()?, context_length, pages, report)
+            Llama::load(&header, &shape, device::open()?, context_length, pages, report)
         };
         let progress = move |done| progress(LoadProgress { done, total });
-        let room = Room { waiting: options.queue_capacity, batch: options.batch, pages };
+        let room = Room { waiting: queue_capacity, batch, pages };
         Self::start(load, tokenizer, info, footprint, room, origin, progress)
     }
 
@@ -307,6 +273,77 @@ impl Engine {
                 Err(_) => return Err(LoadError::Fault { origin }),
             }
         }
+    }
+}
+
+/// What a model's header tells, before anything large is read.
+struct Known {
+    header: Header,
+    tokenizer: Tokenizer,
+    shape: Hyperparameters,
+    info: ModelInfo,
+    footprint: Footprint,
+}
+
+impl Known {
+    fn read(origin: Origin, options: EngineOptions) -> Result<Self, LoadError> {
+        let header = Header::read(origin)?;
+        weights::check_architecture(&header)?;
+        let (tokenizer, json) = load_tokenizer(&header, &options)?;
+        let id = weights::model_id(&header, json.as_deref())?;
+        let tokenizer = if options.control_tokens { tokenizer.with_control_tokens() } else { tokenizer };
+        let shape = weights::check(&header)?;
+        if tokenizer.len() > shape.vocabulary {
+            let problem = format!("it has {} pieces for {} rows", tokenizer.len(), shape.vocabulary);
+            let origin = options.tokenizer.map_or(header.origin, Origin::File);
+            return Err(LoadError::Tokenizer { origin, problem });
+        }
+        let context_length = options.context_length.unwrap_or(USUAL_CONTEXT).min(shape.context_length);
+        if context_length < 2 {
+            return Err(LoadError::ContextLength { asked: context_length });
+        }
+        let text = |key: &str| match header.metadata.get(key) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+            _ => None,
+        };
+        let info = ModelInfo {
+            id,
+            name: text("general.name").unwrap_or_else(|| header.origin.name()),
+            device: device::name(),
+            context_length,
+            template: text("tokenizer.chat_template"),
+            vocabulary: shape.vocabulary,
+            eos: tokenizer.eos(),
+        };
+        let footprint = Footprint {
+            weight_bytes: weights::step_bytes(&header),
+            kv_bytes_per_token: 2
+                * (size_of::<u16>() * shape.layers * shape.kv_heads * shape.head_dim()) as u64,
+        };
+        Ok(Self { header, tokenizer, shape, info, footprint })
+    }
+
+    /// For how many tokens there is memory beside the weights.
+    fn most_cached(&self) -> usize {
+        let limit = device::memory(&self.shape, self.info.context_length);
+        let beside = limit.map_or(u64::MAX, |limit| {
+            limit.saturating_sub(self.resident_bytes()) / self.footprint.kv_bytes_per_token
+        });
+        usize::try_from(beside).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes of keys and values for so many tokens, if there is memory for them.
+    fn cache_bytes(&self, tokens: usize) -> Result<u64, LoadError> {
+        let bytes = self.footprint.kv_bytes_per_token.saturating_mul(tokens as u64);
+        let needed = bytes.saturating_add(self.resident_bytes());
+        match device::memory(&self.shape, self.info.context_length) {
+            Some(has) if needed > has => Err(LoadError::Memory { tokens, needed, has }),
+            _ => Ok(bytes),
+        }
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        weights::resident_bytes(&self.header, device::processor())
     }
 }
 

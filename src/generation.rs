@@ -4,12 +4,15 @@
 //! come; the prompt is built then, so that it is never stale, and [`Ticket::start`] hands it over; the
 //! [`Generation`] is a stream of [`Event`]s. Dropping a ticket or a generation cancels it: there is no other way.
 
+pub mod bundle;
 pub mod fairness;
 mod mailbox;
 pub mod scripted;
 mod ticket;
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 pub use crate::chat::prompt::{Marks, Prompt, Segment};
 pub use mailbox::{Generation, Mailbox, mailbox};
@@ -44,6 +47,8 @@ pub struct ModelInfo {
     pub id: String,
     /// Name for people.
     pub name: String,
+    /// What it computes on, for people.
+    pub device: String,
     /// Most tokens that prompt and reply may have together.
     pub context_length: usize,
     /// The chat template that the model's file carries, in its own language (Jinja), if any.
@@ -139,7 +144,8 @@ pub struct Request {
 }
 
 /// How the next token is chosen: penalties → temperature → top-k → top-p and min-p → draw.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sampling {
     /// Divides the logits; 0 takes the likeliest token always.
     pub temperature: f32,

@@ -17,12 +17,13 @@ use super::{Assistant, Outlet};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, Room, TooLong};
 use crate::chat::history::{
-    Conversation, ConversationId, Origin, Part, Took, Turn, TurnId, TurnState, Variant,
+    Conversation, ConversationId, Making, Origin, Part, Took, Turn, TurnId, TurnState, Variant,
 };
 use crate::chat::notice::{self, Notice};
 use crate::chat::reply;
 use crate::chat::request::Outcome;
 use crate::chat::{MemberId, MessageId, ServerId, sanitize, slots};
+use crate::generation::bundle::{ENDED_BY_MODEL, machine};
 use crate::generation::{Class, Event, Finish, Finished, Full, Meta, Request, Sampling, Ticket};
 use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Chance, Context};
@@ -32,6 +33,9 @@ const NEXT_MESSAGE_SHARE: usize = 8;
 
 /// Whoever writes without a pause is answered after so many.
 const PAUSES_MAX: u32 = 3;
+
+/// A reply has at least so many tokens before it may end.
+pub(super) const LEAST_TOKENS: usize = 1;
 
 /// Most other greetings that are kept with the one that is shown, and the longest of them, in bytes.
 const MOST_GREETINGS: usize = 50;
@@ -358,10 +362,17 @@ impl<O: Outlet> Delivering<'_, O> {
             new_tokens: 0,
             took: Took::default(),
             explanation: fitted.explanation,
+            making: Some(Making {
+                machine: machine(assistant.generator.info()),
+                prompt: fitted.prompt.fingerprint(),
+                finish: None,
+                begun: None,
+            }),
         };
         let variant = Variant { lore: fitted.lore, origin: Some(origin), ..Variant::default() };
         let sampling = sampling(wish, seed);
-        (Request { prompt: fitted.prompt, min_tokens: 1, max_tokens: most, sampling, stop }, variant)
+        let min_tokens = LEAST_TOKENS;
+        (Request { prompt: fitted.prompt, min_tokens, max_tokens: most, sampling, stop }, variant)
     }
 
     /// Gets the next prompt ready, or sees to it that nothing is left of what is forgotten.
@@ -556,9 +567,9 @@ fn refused(Full { place, wait }: Full) -> Unanswered {
 }
 
 /// The reason without the stop string, which may be a member's name.
-fn finish_name(reason: &Finish) -> &'static str {
+pub(super) fn finish_name(reason: &Finish) -> &'static str {
     match reason {
-        Finish::Eos => "eos",
+        Finish::Eos => ENDED_BY_MODEL,
         Finish::Stop(_) => "stop",
         Finish::Length => "length",
         Finish::ContextFull => "context full",
@@ -568,7 +579,7 @@ fn finish_name(reason: &Finish) -> &'static str {
 }
 
 /// The wish as the generator wants it.
-fn sampling(wish: SamplingWish, seed: u64) -> Sampling {
+pub(super) fn sampling(wish: SamplingWish, seed: u64) -> Sampling {
     let default = Sampling::default();
     Sampling {
         temperature: wish.temperature.unwrap_or(default.temperature),

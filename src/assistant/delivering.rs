@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::finish_name;
 use super::following::Change;
 use super::live::{Live, speaker};
 use super::steering::Progress;
@@ -585,6 +586,9 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let Timings { queued, prefill, decode, .. } = finished.timings;
             origin.took = Took { queued: ms(queued), prefill: ms(prefill), decode: ms(decode) };
+            if let Some(making) = &mut origin.making {
+                making.finish = Some(finish_name(&finished.reason).to_owned());
+            }
             // The ids stand for the text only as long as it is exactly what the model wrote.
             let verbatim =
                 reply.verbatim().filter(|_| variant.text == reply.text() && !finished.ids.is_empty());

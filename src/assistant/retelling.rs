@@ -15,7 +15,7 @@ use super::live::{Live, now};
 use super::{Assistant, Delivery, Outlet};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::buttons::{Row, Steer};
-use crate::chat::history::{Part, Speaker, Tokens, Turn, TurnId, TurnKind, Variant};
+use crate::chat::history::{Begun, Part, Speaker, Tokens, Turn, TurnId, TurnKind, Variant};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Reply, ReplyAction};
 use crate::chat::request::{Asked, Outcome};
@@ -403,10 +403,14 @@ impl<O: Outlet> Delivering<'_, O> {
         let is_its =
             |tokens: &Tokens| variant.origin.as_ref().is_some_and(|origin| origin.model == tokens.model);
         self.goes_on = Some(Before { tokens: said.shown().tokens.clone().filter(is_its) });
+        let ids = self.goes_on.as_ref().and_then(|before| Some(before.tokens.as_ref()?.ids.len()));
         let mut conversation = self.live.lock();
         if let Some(turn) = conversation.turn_mut(said.id) {
             let shown = turn.shown_mut();
             shown.origin = variant.origin;
+            if let Some(making) = shown.origin.as_mut().and_then(|origin| origin.making.as_mut()) {
+                making.begun = Some(Begun { text: text.len(), ids });
+            }
             shown.lore = variant.lore;
         }
     }

@@ -120,14 +120,29 @@ impl Assistant {
         persona: &Arc<Persona>,
         mut scene: Scene,
     ) -> Result<(), Unstaged> {
+        scene.cast = vec![Actor::of(persona)];
+        self.open_scene_with(place, persona, scene, |_| ()).await
+    }
+
+    /// The same with what was said in it before, which `prepare` writes down.
+    pub(super) async fn open_scene_with(
+        &self,
+        place: Place,
+        persona: &Arc<Persona>,
+        scene: Scene,
+        prepare: impl FnOnce(&mut Conversation) + Send,
+    ) -> Result<(), Unstaged> {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
         self.leave_stage(place).await?;
-        scene.cast = vec![Actor::of(persona)];
         let live =
             self.begin(self.new_conversation(), Arc::clone(persona), place, self.memory(place.channel));
-        live.lock().stage(scene);
-        let changes = live.lock().take_changes();
+        let changes = {
+            let mut conversation = live.lock();
+            conversation.stage(scene);
+            prepare(&mut conversation);
+            conversation.take_changes()
+        };
         store.begin_scene(place, &changes).await?;
         self.enter(place.channel, Some(live));
         Ok(())

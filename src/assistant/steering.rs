@@ -10,6 +10,19 @@ use crate::generation::Queued;
 use crate::persona::PersonaId;
 use crate::store::StoreError;
 
+/// How a reply was made.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// As whom it was said.
+    pub name: String,
+    /// By which persona.
+    pub persona: PersonaId,
+    /// How.
+    pub origin: Origin,
+    /// The last of the messages that show it, if any do.
+    pub shown_in: Option<MessageId>,
+}
+
 /// How far an answer is.
 #[derive(Debug, Default)]
 pub(super) struct Progress(Mutex<State>);
@@ -115,13 +128,9 @@ impl Assistant {
         standings.into_iter().map(|(_, channel, standing)| (channel, standing)).collect()
     }
 
-    /// As whom a reply was said that is shown in a message, or the last one in the channel, by which persona, and how it was
-    /// made. `None` when it is no reply, or was not generated.
-    pub async fn origin_of(
-        &self,
-        place: Place,
-        message: Option<MessageId>,
-    ) -> Option<(String, PersonaId, Origin)> {
+    /// How a reply was made that is shown in a message, or the last one in the channel. `None` when it is no reply, or was not
+    /// generated.
+    pub async fn origin_of(&self, place: Place, message: Option<MessageId>) -> Option<Told> {
         let live = self.bring(place).await?;
         let conversation = live.lock();
         let generated = |turn: &&Turn| turn.shown().origin.is_some();
@@ -131,7 +140,12 @@ impl Assistant {
         };
         let turn = turn?;
         let Speaker::Persona { id, .. } = &turn.speaker else { return None };
-        Some((turn.name.clone(), id.clone(), turn.shown().origin.clone()?))
+        Some(Told {
+            name: turn.name.clone(),
+            persona: id.clone(),
+            origin: turn.shown().origin.clone()?,
+            shown_in: turn.parts.last().map(|part| part.message),
+        })
     }
 
     /// Whether nobody but this member has spoken in the conversation of a channel, or waits to be answered there. What cannot

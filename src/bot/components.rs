@@ -27,6 +27,8 @@ pub(super) enum Press {
     Of(What, MemberId),
     /// Under a reply: what, of which turn, and of which way to say it.
     Under(Steer, TurnId, usize),
+    /// Under an explanation: the bug bundle of the reply in this message.
+    Bundle(MessageId),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,9 @@ pub(super) enum What {
 /// How it is written.
 const WORDS: [(What, &str); 4] =
     [(What::Reset, "reset"), (What::Forget, "forget"), (What::OptOut, "opt-out"), (What::Cancel, "cancel")];
+
+/// Before the message of a reply whose bug bundle is wanted.
+const BUNDLE: &str = "bundle";
 
 /// Before the number of days that something is kept.
 const KEEP: &str = "keep-";
@@ -72,6 +77,9 @@ impl Press {
         if let Some(what) = known.or_else(keep) {
             return Some(Self::Of(what, MemberId(rest.parse().ok()?)));
         }
+        if word == BUNDLE {
+            return Some(Self::Bundle(MessageId(rest.parse().ok()?)));
+        }
         let steer = Steer::ALL.into_iter().find(|steer| steer.word() == word)?;
         let (turn, selected) = rest.split_once(':')?;
         Some(Self::Under(steer, TurnId(turn.parse().ok()?), selected.parse().ok()?))
@@ -89,6 +97,7 @@ impl std::fmt::Display for Press {
             Self::Under(steer, TurnId(turn), selected) => {
                 write!(formatter, "{}:{turn}:{selected}", steer.word())
             }
+            Self::Bundle(message) => write!(formatter, "{BUNDLE}:{message}"),
         }
     }
 }
@@ -102,7 +111,7 @@ impl Handler {
         let asker = match press {
             Some(Press::Of(_, asker)) => Some(asker),
             // Whose a reply is the assistant knows.
-            Some(Press::Under(..)) => None,
+            Some(Press::Under(..) | Press::Bundle(_)) => None,
             None => errand.as_ref().map(|errand| errand.asker),
         };
         let answered = match press {
@@ -116,6 +125,7 @@ impl Handler {
             Some(Press::Under(steer, turn, selected)) => {
                 self.steer(context, interaction, (steer, turn, selected)).await
             }
+            Some(Press::Bundle(message)) => Box::pin(self.give_bundle(context, interaction, message)).await,
         };
         if let Err(problem) = answered {
             warn!("a button could not be answered: {problem}");
@@ -237,7 +247,7 @@ async fn replace(context: &Context, interaction: &ComponentInteraction, text: &T
     respond(context, interaction, CreateInteractionResponse::UpdateMessage(message)).await
 }
 
-async fn respond(
+pub(super) async fn respond(
     context: &Context,
     interaction: &ComponentInteraction,
     response: CreateInteractionResponse,
@@ -266,6 +276,7 @@ mod tests {
                 TurnId(turn),
                 way
             )),
+            any::<u64>().prop_map(|message| Press::Bundle(MessageId(message))),
         ]
     }
 
@@ -297,6 +308,8 @@ mod tests {
             "keep-:1",
             "keep-x:1",
             "keep:1",
+            "bundle:x",
+            "bundle:1:2",
         ];
         for id in forged {
             assert_eq!(Press::parse(id), None, "{id}");

@@ -115,6 +115,12 @@ impl<'a> User<'a> {
         self.server.is_none() || self.may(Permissions::MANAGE_MESSAGES)
     }
 
+    /// Whether they see this channel, and may read what was said in it before.
+    pub(super) fn reads_here(self) -> bool {
+        self.server.is_none()
+            || self.may(Permissions::VIEW_CHANNEL) && self.may(Permissions::READ_MESSAGE_HISTORY)
+    }
+
     fn may(self, what: Permissions) -> bool {
         let permissions = self.member.and_then(|member| member.permissions).unwrap_or_default();
         permissions.intersects(what | Permissions::ADMINISTRATOR)

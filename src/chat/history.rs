@@ -1,6 +1,7 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
 mod changes;
+mod past;
 mod weight;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use crate::persona::lorebook::Timed;
 use crate::persona::{PersonaId, SamplingWish};
 
 pub use changes::{Changes, Head};
+pub use past::{Begun, Making};
 
 /// Most turns that a conversation keeps; older ones are dropped.
 pub const TURNS_MAX: usize = 1_000;
@@ -241,6 +243,9 @@ pub struct Origin {
     pub took: Took,
     /// What went into the prompt.
     pub explanation: Explanation,
+    /// What else decides whether it would be made once more as it is; absent for what an older Mummer has made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub making: Option<Making>,
 }
 
 /// How long the parts of a generation took, in milliseconds.
@@ -552,8 +557,8 @@ impl Conversation {
         self.names.retain(|(speaker, _)| matches!(speaker, Speaker::Persona { .. }) || speaks(speaker));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "private; the two callers give every field of a turn")]
-    fn push(
+    #[expect(clippy::too_many_arguments, reason = "the few callers give every field of a turn")]
+    pub(super) fn push(
         &mut self,
         kind: TurnKind,
         speaker: Speaker,

@@ -1,7 +1,10 @@
 //! The prompt as data: which piece of text was written by whom. It knows nothing of tokens but their ids.
 
+use serde::{Deserialize, Serialize};
+
 /// One piece of a prompt. Who wrote it decides how it may be tokenised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Segment {
     /// Structure written by the template. The only place where special tokens are parsed.
     Template(String),
@@ -63,6 +66,23 @@ impl Prompt {
             .is_none_or(|text| text.ends_with('\n'))
     }
 
+    /// A number that tells this prompt from others: every piece counts, with whoever wrote it. It is FNV-1a, which every
+    /// version computes alike, and no secret.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let bytes = self.segments.iter().flat_map(|segment| {
+            let (writer, ids): (u8, &[u32]) = match segment {
+                Segment::Template(_) => (0, &[]),
+                Segment::Text(_) => (1, &[]),
+                Segment::Generated { ids, .. } => (2, ids),
+            };
+            let text = segment.text().bytes().chain([0xff, writer]);
+            text.chain(ids.iter().flat_map(|id| id.to_le_bytes()))
+        });
+        bytes
+            .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
     /// Appends structure. Empty pieces are left out; structure after structure becomes one piece.
     pub fn template(&mut self, text: &str) {
         // A mark after the last piece would come to lie inside of it, were it to grow.
@@ -96,5 +116,30 @@ impl Prompt {
     /// Marks the end of the transcript here.
     pub fn mark_history_end(&mut self) {
         self.marks.history_end = self.segments.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_who_wrote_what() {
+        let prompt =
+            |segments: &[Segment]| Prompt { segments: segments.to_vec(), ..Prompt::default() }.fingerprint();
+        let (template, text) = (Segment::Template("a".to_owned()), Segment::Text("a".to_owned()));
+        let generated = |ids: &[u32]| Segment::Generated { text: "a".to_owned(), ids: ids.to_vec() };
+        let mut all = [
+            prompt(&[]),
+            prompt(std::slice::from_ref(&template)),
+            prompt(std::slice::from_ref(&text)),
+            prompt(&[text.clone(), text]),
+            prompt(&[generated(&[1])]),
+            prompt(&[generated(&[2])]),
+            prompt(&[generated(&[])]),
+        ];
+        assert_eq!(all[1], prompt(&[template]));
+        all.sort_unstable();
+        assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "{all:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! Sources: `SillyTavern`'s chats as it writes them, and its own readers of older ones.
 
 mod dates;
+mod taking_in;
 
 use serde_json::{Map, Value, json};
 

@@ -1,11 +1,13 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
+mod bundles;
 mod lists;
 mod personas;
 mod scenes;
 
 use std::fmt::{Display, Formatter, Result};
 
+pub use self::bundles::{Bundling, Remark};
 use self::lists::counted;
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
 pub use self::scenes::Staging;
@@ -162,6 +164,10 @@ pub enum Text {
     },
     /// Nothing is known of how it was made.
     NoWhy,
+    /// Something about a bug bundle.
+    Bundling(Bundling),
+    /// It takes somebody who may read what was said in the channel.
+    NotReader,
     /// It takes a server.
     ServersOnly,
     /// It takes an admin.
@@ -231,6 +237,8 @@ pub enum Label {
     Save,
     /// Delete a persona.
     Delete,
+    /// Give a bug bundle.
+    Bundle,
     /// Do nothing.
     Cancel,
 }
@@ -246,6 +254,7 @@ impl Label {
             Self::ForgetOlder => "Forget what is older",
             Self::Save => "Save",
             Self::Delete => "Delete it",
+            Self::Bundle => "Bug bundle",
             Self::Cancel => "Cancel",
         }
     }
@@ -288,11 +297,13 @@ impl Display for Text {
             }
             Self::Editing(editing) => return editing.fmt(formatter),
             Self::Staging(staging) => return staging.fmt(formatter),
+            Self::Bundling(bundling) => bundling.words(),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }
             Self::Why { name, origin, in_full } => return lists::why(formatter, name, origin, *in_full),
             Self::NoWhy => "That is no reply that I have generated, or I do not remember it any more.",
+            Self::NotReader => "You may not read what was said here before. Ask an admin of this server.",
             Self::NoPersona => "There is no such persona. `/persona list` tells whom I can play.",
             Self::ServersOnly => "That is for servers. Use it in one.",
             Self::NotAdmin => {

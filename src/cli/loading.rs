@@ -36,10 +36,7 @@ pub(super) fn engine(
     tell: impl FnOnce(&str),
 ) -> anyhow::Result<Engine> {
     let origin = origin(config, tell);
-    // Drawn on standard error, and only where that is a terminal.
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("Loading {wide_bar} {bytes}/{total_bytes}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = bar("Loading {wide_bar} {bytes}/{total_bytes}, {eta} left");
     let loaded = Engine::load(origin, options, |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
@@ -49,6 +46,12 @@ pub(super) fn engine(
     let model = engine.info();
     info!(model = model.name, id = model.id, context_length = model.context_length, "model loaded");
     Ok(engine)
+}
+
+/// How far something has come. It is drawn on standard error, and only where that is a terminal.
+pub(super) fn bar(template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// The model that the settings name, or else the understudy. Whoever did not choose that one is told, in one line, so

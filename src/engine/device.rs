@@ -10,6 +10,15 @@ pub(crate) fn open() -> Result<Device, LoadError> {
     Device::cuda_if_available(0).map_err(|error| LoadError::Device { detail: error.to_string() })
 }
 
+/// What it is, for people.
+pub(crate) fn name() -> String {
+    #[cfg(feature = "cuda")]
+    if let Ok(Device::Cuda(card)) = open() {
+        return card.cuda_stream().context().name().unwrap_or_else(|_| "a graphics card".to_owned());
+    }
+    format!("a processor{}", Processor::here())
+}
+
 /// Bytes that weights and cache may take there, if that is known. On a graphics card a step has room beside them for what it
 /// computes on the way.
 pub(crate) fn memory(model: &Hyperparameters, context_length: usize) -> Option<u64> {

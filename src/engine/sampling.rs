@@ -13,6 +13,10 @@ use crate::generation::Sampling;
 /// How many likeliest tokens top-p looks at first; four times as many each time they are not enough.
 const NUCLEUS_FIRST: usize = 64;
 
+/// Logits that are off by more than this are not thought of, and how often the distance to it is halved.
+const FARTHEST: f32 = 32.0;
+const HALVINGS: usize = 24;
+
 /// The choices of one request.
 #[derive(Debug)]
 pub(crate) struct Sampler {
@@ -48,13 +52,49 @@ impl Sampler {
         index: u64,
         forbidden: Option<u32>,
     ) -> Option<u32> {
+        self.prepare(logits, history, forbidden);
+        self.choose(logits, index)
+    }
+
+    /// Leaves the logits as a token is chosen from them: those that are penalised lower, those that may not be chosen lowest.
+    pub(crate) fn prepare(&self, logits: &mut [f32], history: &[u32], forbidden: Option<u32>) {
         self.penalise(logits, history);
         for &id in self.masked.iter().chain(&self.settings.banned).chain(&forbidden) {
             if let Some(logit) = logits.get_mut(id as usize) {
                 *logit = f32::NEG_INFINITY;
             }
         }
+    }
+
+    /// Chooses the token with this index from logits that are prepared.
+    pub(crate) fn choose(&mut self, logits: &[f32], index: u64) -> Option<u32> {
         if self.settings.temperature == 0.0 { greedy(logits) } else { self.draw(logits, index) }
+    }
+
+    /// By how much prepared logits would have to be off, each of them at most, for another token to be chosen. `None` when
+    /// it would not be chosen even then.
+    pub(crate) fn reach(&mut self, logits: &[f32], index: u64, wanted: u32) -> Option<f32> {
+        // It may be likelier itself; and where lots are drawn in the order of the ids, what stands before it or behind it
+        // may be, which moves the lot to it.
+        let alone = |id: u32| id == wanted;
+        let upwards = |id: u32| id <= wanted;
+        let downwards = |id: u32| id >= wanted;
+        let ways: [&dyn Fn(u32) -> bool; 3] = [&alone, &upwards, &downwards];
+        let reaches = ways.map(|gains| {
+            let mut choice = |off: f32| {
+                let moved =
+                    (0u32..).zip(logits).map(|(id, logit)| if gains(id) { logit + off } else { logit - off });
+                let moved: Vec<f32> = moved.collect();
+                self.choose(&moved, index)
+            };
+            let (mut short, mut enough) = (0.0, FARTHEST);
+            for _ in 0..HALVINGS {
+                let middle = f32::midpoint(short, enough);
+                if choice(middle).is_some_and(gains) { enough = middle } else { short = middle }
+            }
+            (choice(enough) == Some(wanted)).then_some(enough)
+        });
+        reaches.into_iter().flatten().min_by(f32::total_cmp)
     }
 
     fn penalise(&self, logits: &mut [f32], history: &[u32]) {
@@ -266,6 +306,37 @@ mod tests {
         assert!((uniform(1, 5) - uniform(1, 5)).abs() < f64::EPSILON);
         assert!((uniform(1, 5) - uniform(1, 6)).abs() > f64::EPSILON);
         assert!((uniform(1, 5) - uniform(2, 5)).abs() > f64::EPSILON);
+    }
+
+    #[test]
+    fn what_leads_by_little_is_reached_by_half_of_that() {
+        let mut greedy = sampler(Sampling::default());
+        let reach = greedy.reach(&[1.0, 1.5, f32::NEG_INFINITY], 0, 0).expect("it can be reached");
+        assert!((reach - 0.25).abs() < 1e-4, "{reach}");
+        assert_eq!(greedy.reach(&[1.0, 1.5, f32::NEG_INFINITY], 0, 2), None);
+    }
+
+    #[test]
+    fn a_lot_that_falls_close_by_is_reached_by_little() {
+        let logits = [0.0f32; 8];
+        let mut sampler = sampler(warm());
+        for index in 0..50 {
+            let chosen = sampler.choose(&logits, index).expect("a token is chosen");
+            assert!(sampler.reach(&logits, index, chosen).expect("it is chosen") < 1e-4);
+            let [near, far] = [(chosen + 1) % 8, (chosen + 4) % 8];
+            let reach =
+                |sampler: &mut Sampler, id| sampler.reach(&logits, index, id).expect("it can be reached");
+            if near > chosen && far > chosen {
+                assert!(reach(&mut sampler, near) <= reach(&mut sampler, far), "{chosen} at {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_top_k_cuts_is_reached_when_it_would_come_in() {
+        let mut sampler = sampler(Sampling { top_k: 1, ..warm() });
+        let reach = sampler.reach(&[2.0, 1.0, 0.0], 0, 1).expect("it can be reached");
+        assert!((reach - 0.5).abs() < 1e-4, "{reach}");
     }
 
     #[test]

@@ -85,6 +85,7 @@ fn engine_in(
     let info = ModelInfo {
         id: "fake".to_owned(),
         name: "fake".to_owned(),
+        device: String::new(),
         context_length: 1000,
         template: None,
         vocabulary: ROWS,
@@ -643,6 +644,7 @@ fn a_panic_while_loading_is_an_error() {
     let info = ModelInfo {
         id: String::new(),
         name: String::new(),
+        device: String::new(),
         context_length: 10,
         template: None,
         vocabulary: ROWS,

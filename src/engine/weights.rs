@@ -158,6 +158,15 @@ impl Processor {
     }
 }
 
+/// What of it decides how numbers are added up, as the end of a sentence.
+impl std::fmt::Display for Processor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [(self.avx2, "AVX2"), (self.vnni, "VNNI"), (self.amx, "AMX")];
+        let parts: Vec<&str> = parts.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect();
+        if parts.is_empty() { Ok(()) } else { write!(formatter, " with {}", parts.join(", ")) }
+    }
+}
+
 /// The candle type of a ggml type number, if it runs.
 pub(crate) fn dtype(number: u32) -> Option<GgmlDType> {
     Some(match number {

@@ -61,6 +61,7 @@ impl Scripted {
         let info = ModelInfo {
             id: "scripted".to_owned(),
             name: "a script".to_owned(),
+            device: "nothing".to_owned(),
             context_length: 4_096,
             template: None,
             vocabulary: 0,

@@ -74,6 +74,12 @@ async fn a_conversation_is_what_it_was() {
         new_tokens: 3,
         took: Took { queued: 1, prefill: 2, decode: u64::MAX },
         explanation: crate::chat::explanation::Explanation { tokens: 9, ..Default::default() },
+        making: Some(crate::chat::history::Making {
+            machine: "here".to_owned(),
+            prompt: u64::MAX,
+            finish: Some("eos".to_owned()),
+            begun: Some(crate::chat::history::Begun { text: 2, ids: None }),
+        }),
     };
     let tokens = Tokens { model: "m".to_owned(), ids: vec![0, 1, u32::MAX], leading_space: true };
     let other = Variant { text: "Hm.".to_owned(), ..Variant::default() };

@@ -41,7 +41,7 @@ pub(crate) fn stdout(output: &Output) -> String {
 }
 
 /// The one line on standard error of a run that fails with this exit code and prints no result.
-fn complaint(output: &Output, code: i32) -> String {
+pub(crate) fn complaint(output: &Output, code: i32) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -187,7 +187,7 @@ fn every_mistake_is_one_clear_sentence() {
 #[test]
 fn the_command_line_explains_itself() {
     let help = stdout(&run(&["--help"], b""));
-    for command in ["run", "chat", "complete", "tokenize", "persona"] {
+    for command in ["run", "chat", "complete", "replay", "tokenize", "persona"] {
         assert!(help.contains(command), "{help}");
     }
     assert_eq!(run(&["dance"], b"").status.code(), Some(2));

@@ -7,6 +7,7 @@ use std::io::{Cursor, Write as _};
 use base64::Engine as _;
 use image::{ImageFormat, RgbImage};
 use mummer::chat::tavern::Chat;
+use mummer::generation::bundle::Bundle;
 use mummer::persona::Persona;
 use mummer::persona::archive::{Scene, pack};
 use mummer::persona::import::{Imported, Spec, import, to_json, to_png, to_toml};
@@ -209,6 +210,31 @@ proptest! {
         if let Ok(kept) = portrait(&spoilt(picture, &harms)) {
             prop_assert!(kept.len() <= 256 << 10);
             prop_assert_eq!(portrait(&kept).expect("it is one of ours"), kept);
+        }
+    }
+
+    #[test]
+    fn bug_bundles(harms in harms()) {
+        let bundle = json!({
+            "format": 1, "machine": "Mummer", "model": "m", "context_length": 64, "remarks": [], "explanation": "",
+            "text": "Aye.", "ids": [5, 6], "finish": "eos", "stop": ["\nBob:"], "min_tokens": 1, "max_tokens": 9,
+            "sampling": {
+                "temperature": 0.5, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0, "repetition_window": 64,
+                "frequency_penalty": 0.0, "presence_penalty": 0.0, "banned": [], "seed": 7,
+            },
+            "is_exact": true, "prompt_tokens": 3,
+            "prompt": [{"template": "###"}, {"text": "hi"}, {"generated": {"text": " Hm.", "ids": [7, 8]}}],
+        });
+        let bytes = bundle.to_string().into_bytes();
+        prop_assert!(Bundle::read(&bytes).is_ok());
+        match Bundle::read(&spoilt(bytes, &harms)) {
+            // What overflows is written as nothing, and what is nothing is no number.
+            Ok(read) if read.sampling.temperature.is_finite() => {
+                let _ = read.request();
+                let _ = read.chosen(2);
+            }
+            Ok(_) => {}
+            Err(unreadable) => prop_assert_eq!(unreadable.to_string().lines().count(), 1),
         }
     }
 

@@ -26,6 +26,7 @@ mod main_job;
 mod memory;
 mod personas;
 mod privacy;
+mod replay;
 mod roleplay;
 mod server_personas;
 mod settings;

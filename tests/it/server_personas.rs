@@ -925,6 +925,7 @@ async fn whoever_made_a_persona_learns_why_it_said_something() {
     for (user, in_full) in [(alice, true), (bob, false), (admin, true)] {
         let why = used(&stage, general, user, "why", &[]).await;
         assert_eq!(why.content().contains("```"), in_full, "{}", why.content());
+        assert_eq!(why.components.is_empty(), !in_full, "the button to its bug bundle");
     }
 }
 

@@ -332,7 +332,11 @@ fn question(text: &Text, errand: &Errand, label: Label, style: ButtonStyle) -> C
     question.components(vec![CreateActionRow::Buttons(buttons)])
 }
 
-async fn fetched(context: Context<'_>, file: &Attachment, most: usize) -> Result<Fetched, Problem> {
+pub(super) async fn fetched(
+    context: Context<'_>,
+    file: &Attachment,
+    most: usize,
+) -> Result<Fetched, Problem> {
     let fetched = context.data().attachments.fetch(file, most).await;
     fetched.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))
 }

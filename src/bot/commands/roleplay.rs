@@ -3,6 +3,7 @@
 mod cast;
 mod scene;
 mod start;
+mod taking_home;
 
 use std::sync::Arc;
 
@@ -34,7 +35,9 @@ use crate::persona::Persona;
         "scene::pause",
         "scene::resume",
         "scene::stop",
-        "scene::list"
+        "scene::list",
+        "taking_home::export",
+        "taking_home::import"
     ),
     subcommand_required
 )]

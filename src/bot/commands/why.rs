@@ -1,11 +1,14 @@
 //! `/why` and *Why this reply?*: how a reply was made.
 
-use serenity::all::Message;
+use poise::CreateReply;
+use serenity::all::{ButtonStyle, CreateActionRow, CreateButton, Message};
 
+use super::super::components::Press;
 use super::super::user::User;
-use super::{Context, Problem, defer, whisper};
+use super::{Context, Problem, defer, reply};
+use crate::assistant::Told;
 use crate::chat::MessageId;
-use crate::chat::text::Text;
+use crate::chat::text::{Label, Text};
 
 /// Tell how my last reply here was made.
 #[poise::command(slash_command)]
@@ -21,15 +24,24 @@ pub(super) async fn why_this_reply(context: Context<'_>, message: Message) -> Re
 async fn tell(context: Context<'_>, message: Option<MessageId>) -> Result<(), Problem> {
     defer(context).await?;
     let user = User::of_command(context.interaction);
+    if !user.reads_here() {
+        return Err(Problem::Told(Text::NotReader));
+    }
     let handler = context.data();
     let place = user.place(context.serenity_context());
     let known = handler.assistant.origin_of(place, message).await;
-    let (name, persona, origin) = known.ok_or(Problem::Told(Text::NoWhy))?;
-    // What stands in a lorebook is for those who may change it.
-    let is_admin = match user.actor() {
-        Some(actor) => handler.admin.rules(&actor).await.is_ok(),
-        None => false,
+    let Told { name, persona, origin, shown_in } = known.ok_or(Problem::Told(Text::NoWhy))?;
+    let in_full = handler.knows_all(user, place, &persona).await;
+    let text = Text::Why { name, origin: Box::new(origin), in_full };
+    let answer = CreateReply::default().content(text.to_string()).ephemeral(true);
+    let answer = match shown_in.filter(|_| in_full) {
+        Some(message) => answer.components(vec![bundle_row(message)]),
+        None => answer,
     };
-    let in_full = is_admin || handler.assistant.is_by(place, &persona, user.id());
-    whisper(context, &Text::Why { name, origin: Box::new(origin), in_full }).await
+    reply(context, answer).await
+}
+
+fn bundle_row(message: MessageId) -> CreateActionRow {
+    let button = CreateButton::new(Press::Bundle(message).to_string()).label(Label::Bundle.words());
+    CreateActionRow::Buttons(vec![button.style(ButtonStyle::Secondary)])
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
+use crate::chat::history::Speaker;
 use crate::chat::history::{ConversationId, TurnState, Variant};
 use crate::chat::{MemberId, MessageId};
 

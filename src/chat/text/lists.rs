@@ -235,7 +235,7 @@ pub(super) fn persona(
 }
 
 pub(super) fn why(formatter: &mut Formatter<'_>, name: &str, origin: &Origin, in_full: bool) -> Result {
-    let Origin { model, seed, sampling, prompt_tokens, cached_tokens, new_tokens, took, explanation } =
+    let Origin { model, seed, sampling, prompt_tokens, cached_tokens, new_tokens, took, explanation, .. } =
         origin;
     let model: String = model.chars().take(60).collect();
     let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);

@@ -57,6 +57,8 @@ pub enum Editing {
     Unsound(String),
     /// The file is no persona, for this reason.
     NoCard(String),
+    /// The file is no chat, for this reason.
+    NoChat(String),
     /// The file is a lorebook, and no persona.
     OnlyLore,
     /// The file is no picture that can be kept, for this reason.
@@ -245,6 +247,11 @@ impl Editing {
                 formatter.write_str(&as_many_as_fit(intro, findings.iter().map(finding)))
             }
             Self::Unsound(why) => write!(formatter, "It is not saved: {}.", line(why)),
+            Self::NoChat(why) => write!(
+                formatter,
+                "I cannot make a scene of that file: {}. Attach a chat of SillyTavern (JSON Lines), or an archive of `/roleplay export`.",
+                line(why)
+            ),
             Self::NoCard(why) => write!(
                 formatter,
                 "I cannot make a persona of that file: {}. Attach a character card (JSON, PNG or CHARX) or a persona file \

@@ -77,6 +77,35 @@ pub enum Staging {
     Nameless,
     /// No persona can tell what happens.
     NoNarrator,
+    /// What was said is in the file.
+    TakenHome {
+        /// The title of the scene; empty where it is none.
+        title: String,
+        /// Personas whose cards are not in it.
+        kept_back: usize,
+    },
+    /// A scene from elsewhere goes on here.
+    TakenIn {
+        /// How many lines it has.
+        lines: usize,
+        /// Characters whom nobody plays.
+        guests: Vec<String>,
+        /// What of it was not kept.
+        remarks: Vec<String>,
+    },
+    /// The same for all to see.
+    BroughtAlong {
+        /// Who has brought it.
+        who: String,
+        /// Its title.
+        title: String,
+        /// Who plays in it.
+        cast: Vec<String>,
+    },
+    /// Nobody can play any of the characters.
+    NobodyKnown(Vec<String>),
+    /// Nothing was said where the command is used.
+    NothingHere,
     /// The thread of a scene is gone.
     ThreadLost(String),
 }
@@ -179,6 +208,46 @@ impl Display for Staging {
             Self::NoNarrator => {
                 "I have no persona that could tell what happens. Write it yourself: `/roleplay narrate` takes a text."
             }
+            Self::TakenHome { title, kept_back } => {
+                match title.as_str() {
+                    "" => formatter.write_str("This is what was said here, as far as I remember it.")?,
+                    title => write!(formatter, "This is **{}**.", escaped(title))?,
+                }
+                return match kept_back {
+                    0 => Ok(()),
+                    count => write!(
+                        formatter,
+                        " {} not in it: only admins, and whoever has made a persona, get its card.",
+                        if *count == 1 { "One card is".to_owned() } else { format!("{count} cards are") }
+                    ),
+                };
+            }
+            Self::TakenIn { lines, guests, remarks } => {
+                let text = format!("The scene goes on here with {}.", counted(*lines, "line", "lines"));
+                let guests = guests.iter().map(|name| {
+                    format!("I know nobody who plays {}; what they have said stays.", escaped(name))
+                });
+                let remarks = remarks.iter().map(|remark| format!("- {remark}"));
+                return formatter.write_str(&as_many_as_fit(text, guests.chain(remarks)));
+            }
+            Self::BroughtAlong { who, title, cast } => {
+                let cast: Vec<String> = cast.iter().map(|name| escaped(name)).collect();
+                return write!(
+                    formatter,
+                    "**{}**\n{who} brings a scene along, with {}. It goes on here.",
+                    escaped(title),
+                    cast.join(", ")
+                );
+            }
+            Self::NobodyKnown(guests) => {
+                let guests: Vec<String> = guests.iter().map(|name| escaped(name)).collect();
+                let names = if guests.is_empty() { "anybody in it".to_owned() } else { guests.join(", ") };
+                return write!(
+                    formatter,
+                    "I have no persona that could play {names}. Name one with `persona`, or make one with `/personas import`."
+                );
+            }
+            Self::NothingHere => "Nothing was said here yet that I remember.",
             Self::ThreadLost(title) => {
                 return write!(
                     formatter,

@@ -8,6 +8,7 @@ use super::super::{Context, Problem, announce, defer, speak, whisper};
 use super::start::named;
 use super::{direct, place, written};
 use crate::assistant::{NARRATOR, Unstaged};
+use crate::chat::Place;
 use crate::chat::history::{ConversationId, TurnKind};
 use crate::chat::scene::{Direction, Refused, SceneState};
 use crate::chat::text::{Staging, Text};
@@ -136,15 +137,7 @@ pub(super) async fn resume(
     let here = place(context)?;
     let user = User::of_command(context.interaction);
     let assistant = &context.data().assistant;
-    let known = assistant.scenes_of(here).await.map_err(Problem::broken)?;
-    let mut known = known.into_iter().filter(|staged| staged.place.channel == here.channel);
-    let which = match scene.as_deref().map(str::trim) {
-        Some(wanted) => known.find(|staged| {
-            staged.conversation.0.to_string() == wanted || staged.title.eq_ignore_ascii_case(wanted)
-        }),
-        None => known.min_by_key(|staged| staged.state != SceneState::Paused),
-    };
-    let which = which.ok_or(Problem::Told(Staging::NothingToResume.into()))?.conversation;
+    let which = chosen(context, here, scene.as_deref()).await?;
     let scene = assistant.resume_scene(here, &user.author(), user.moderates(), which).await?;
     announce(context, &Staging::Resumed(scene.title).into()).await
 }
@@ -167,12 +160,29 @@ pub(super) async fn list(context: Context<'_>) -> Result<(), Problem> {
     whisper(context, &Text::from(Staging::Scenes(scenes.collect()))).await
 }
 
+/// A scene of the channel with this number or title; without one the one that waits, or the last one.
+pub(super) async fn chosen(
+    context: Context<'_>,
+    here: Place,
+    wanted: Option<&str>,
+) -> Result<ConversationId, Problem> {
+    let known = context.data().assistant.scenes_of(here).await.map_err(Problem::broken)?;
+    let mut known = known.into_iter().filter(|staged| staged.place.channel == here.channel);
+    let which = match wanted.map(|wanted| wanted.trim().to_lowercase()) {
+        Some(wanted) => known.find(|staged| {
+            staged.conversation.0.to_string() == wanted || staged.title.to_lowercase() == wanted
+        }),
+        None => known.min_by_key(|staged| staged.state != SceneState::Paused),
+    };
+    which.map(|staged| staged.conversation).ok_or(Problem::Told(Staging::NothingToResume.into()))
+}
+
 fn or_none(text: &str) -> String {
     if text.eq_ignore_ascii_case(NONE) { String::new() } else { text.to_owned() }
 }
 
 /// The scenes of the channel that are named somehow like that.
-async fn scenes(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
+pub(super) async fn scenes(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     let here = User::of_command(context.interaction).place(context.serenity_context());
     let wanted = partial.trim().to_lowercase();
     let known = context.data().assistant.scenes_of(here).await.unwrap_or_default();

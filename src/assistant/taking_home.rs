@@ -1,0 +1,89 @@
+//! What a channel remembers, to be taken elsewhere, and a chat from elsewhere as a scene.
+
+use std::sync::Arc;
+
+use super::live::{now, speaker};
+use super::{Assistant, Unstaged};
+use crate::chat::addressing::Author;
+use crate::chat::history::{Conversation, ConversationId};
+use crate::chat::scene::{Actor, Player, Scene, Written};
+use crate::chat::tavern::{Chat, Line};
+use crate::chat::{Place, sanitize};
+use crate::persona::Persona;
+
+impl Assistant {
+    /// A conversation of a place: the one to which the channel points, or another one of its own.
+    ///
+    /// # Errors
+    /// [`Unstaged`] when there is none, or it cannot be read.
+    pub async fn remembered(
+        &self,
+        place: Place,
+        which: Option<ConversationId>,
+    ) -> Result<Conversation, Unstaged> {
+        let live = self.bring(place).await;
+        let current = live.map(|live| live.lock().clone());
+        let is_meant = |known: &Conversation| which.is_none_or(|which| which == known.id);
+        if let Some(current) = current.filter(is_meant) {
+            return Ok(current);
+        }
+        let (Some(store), Some(which)) = (&self.store, which) else { return Err(Unstaged::NoScene) };
+        let known = store.conversation(which).await?.filter(|(there, _)| there.channel == place.channel);
+        known.map(|(_, conversation)| conversation).ok_or(Unstaged::NoScene)
+    }
+
+    /// The personas that have spoken in a conversation of a place, or play in it, as far as they can be played there.
+    #[must_use]
+    pub fn personas_of(&self, place: Place, conversation: &Conversation) -> Vec<Arc<Persona>> {
+        let scene = conversation.scene();
+        let host = scene.and_then(|scene| scene.host);
+        let cast = scene.into_iter().flat_map(|scene| &scene.cast).map(|actor| &actor.persona);
+        let spoken = conversation.turns().iter().filter_map(|turn| turn.speaker.persona());
+        let mut personas: Vec<Arc<Persona>> = Vec::new();
+        for id in cast.chain(spoken) {
+            let is_new = personas.iter().all(|known| known.id != *id);
+            personas.extend(self.actor(place, host, id).filter(|_| is_new));
+        }
+        personas
+    }
+
+    /// Opens a scene in a place that begins with what was said in a chat from elsewhere, with these personas for its characters.
+    ///
+    /// # Errors
+    /// [`Unstaged`], and the channel points to what it did.
+    pub async fn take_in_scene(
+        &self,
+        place: Place,
+        who: &Author,
+        chat: &Chat,
+        cast: &[(&Line, Arc<Persona>)],
+        title: &str,
+    ) -> Result<(), Unstaged> {
+        let lead = cast.first().map_or_else(|| self.persona_of(place), |(_, persona)| Arc::clone(persona));
+        let mut scene = Scene::new(title, who.id);
+        let written = |text: &str| {
+            let text = text.trim();
+            (!text.is_empty()).then(|| Written { text: text.to_owned(), by: who.id })
+        };
+        scene.scenario = written(&chat.scenario);
+        scene.note = chat.note.as_ref().and_then(|note| written(&note.text));
+        let name = sanitize::name(&chat.user);
+        scene.players = vec![Player { member: who.id, name: Some(name), description: String::new() }];
+        for (_, persona) in cast {
+            if !scene.has(&persona.id) {
+                scene.cast.push(Actor::of(persona));
+            }
+        }
+        let is_new = self.retention_days(place.server).is_some();
+        self.open_scene_with(place, &lead, scene, |conversation| {
+            let known = |line: &Line| {
+                let is_it = |known: &&Line| known.name == line.name && known.persona == line.persona;
+                let persona = cast.iter().find(|(known, _)| is_it(known));
+                persona.map(|(_, persona)| (speaker(persona), persona.char_name().to_owned()))
+            };
+            // Where what is old goes by itself, all of it would go at once.
+            chat.take_in(conversation, who.id, known, (now(), is_new));
+        })
+        .await
+    }
+}
