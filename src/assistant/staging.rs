@@ -227,6 +227,36 @@ impl Assistant {
         Ok(scene)
     }
 
+    /// Deletes a scene of a place that is over, for good, because whoever has opened it, or a moderator, wants it. Returns its title.
+    ///
+    /// # Errors
+    /// [`Unstaged`], and nothing has changed.
+    pub async fn drop_scene(
+        &self,
+        place: Place,
+        who: MemberId,
+        moderates: bool,
+        which: ConversationId,
+    ) -> Result<String, Unstaged> {
+        let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
+        let _one_at_a_time = self.stagehand(place.channel).lock().await;
+        if self.live_in(place.channel).is_some_and(|live| live.lock().id == which) {
+            return Err(Unstaged::Occupied);
+        }
+        let known = store.scenes_in(place.channel).await?.into_iter();
+        let scene = known.filter(|staged| staged.place.channel == place.channel);
+        let scene = scene.into_iter().find(|staged| staged.conversation == which).ok_or(Unstaged::NoScene)?;
+        if scene.state != SceneState::Ended {
+            return Err(Unstaged::Occupied);
+        }
+        if !moderates && scene.host != Some(who) {
+            return Err(Refused::NotTheirs.into());
+        }
+        store.forget_conversation(which).await?;
+        self.generator.forget(which.0);
+        Ok(scene.title)
+    }
+
     /// The scenes of a channel and of its threads, newest first.
     ///
     /// # Errors
@@ -236,6 +266,39 @@ impl Assistant {
             Some(store) => store.scenes_in(place.channel).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    /// A thread is gone, which everybody could see who sees its parent: its scenes are kept there. Returns the titles of those that
+    /// were not over. To be called before everything else of the thread is forgotten.
+    pub async fn keep_scenes_of(&self, thread: Place) -> Vec<String> {
+        let (Some(store), Some(parent)) = (&self.store, thread.parent) else { return Vec::new() };
+        let _one_at_a_time = self.stagehand(thread.channel).lock().await;
+        if let Some(live) = self.live_in(thread.channel) {
+            self.still(&live).await;
+            live.save().await;
+        }
+        let home = Place { channel: parent, parent: None, server: thread.server };
+        let mut titles = Vec::new();
+        let moved = async {
+            for staged in store.scenes_in(thread.channel).await? {
+                let Some((_, mut conversation)) = store.conversation(staged.conversation).await? else {
+                    continue;
+                };
+                conversation.leave_place();
+                if let Some(scene) = conversation.scene_mut() {
+                    scene.state = SceneState::Ended;
+                }
+                store.keep_beside(home, &conversation.take_changes()).await?;
+                if staged.state != SceneState::Ended {
+                    titles.push(staged.title);
+                }
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = moved.await {
+            tracing::error!("a scene of a thread that is gone could not be kept: {error}");
+        }
+        titles
     }
 
     /// A persona is to speak in the scene of a place, because a member who plays there, or moderates, wants it; `id` is a number that

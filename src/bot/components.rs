@@ -16,8 +16,8 @@ use super::sender::no_mentions;
 use super::user::User;
 use crate::assistant::{Unwilling, Wish};
 use crate::chat::buttons::Steer;
-use crate::chat::history::TurnId;
-use crate::chat::text::{Label, Text};
+use crate::chat::history::{ConversationId, TurnId};
+use crate::chat::text::{Label, Staging, Text};
 use crate::chat::{MemberId, MessageId};
 
 /// What a button does.
@@ -38,6 +38,8 @@ pub(super) enum What {
     OptOut,
     /// Keep what was said for so many days only.
     Keep(u64),
+    /// Delete this scene.
+    Drop(ConversationId),
     Cancel,
 }
 
@@ -51,6 +53,9 @@ const BUNDLE: &str = "bundle";
 /// Before the number of days that something is kept.
 const KEEP: &str = "keep-";
 
+/// Before the number of a scene that is deleted.
+const DROP: &str = "drop-";
+
 impl What {
     /// What stands on it.
     pub(super) fn label(self) -> Label {
@@ -59,6 +64,7 @@ impl What {
             Self::Forget => Label::Forget,
             Self::OptOut => Label::OptOut,
             Self::Keep(_) => Label::ForgetOlder,
+            Self::Drop(_) => Label::Delete,
             Self::Cancel => Label::Cancel,
         }
     }
@@ -74,7 +80,8 @@ impl Press {
         let (word, rest) = id.split_once(':')?;
         let known = WORDS.into_iter().find(|(_, known)| *known == word).map(|(what, _)| what);
         let keep = || Some(What::Keep(word.strip_prefix(KEEP)?.parse().ok()?));
-        if let Some(what) = known.or_else(keep) {
+        let drop = || Some(What::Drop(ConversationId(word.strip_prefix(DROP)?.parse().ok()?)));
+        if let Some(what) = known.or_else(keep).or_else(drop) {
             return Some(Self::Of(what, MemberId(rest.parse().ok()?)));
         }
         if word == BUNDLE {
@@ -90,6 +97,7 @@ impl std::fmt::Display for Press {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Of(What::Keep(days), asker) => write!(formatter, "{KEEP}{days}:{asker}"),
+            Self::Of(What::Drop(ConversationId(id)), asker) => write!(formatter, "{DROP}{id}:{asker}"),
             Self::Of(what, asker) => {
                 let word = WORDS.iter().find(|(known, _)| known == what).map_or("", |(_, word)| word);
                 write!(formatter, "{word}:{asker}")
@@ -208,6 +216,12 @@ impl Handler {
                 Ok(Text::OptedOut)
             }
             What::Keep(days) => self.keep_for(user, days).await,
+            What::Drop(which) => {
+                let place = user.place(context);
+                let (who, moderates) = (user.id(), user.moderates());
+                let title = assistant.drop_scene(place, who, moderates, which).await?;
+                Ok(Staging::Dropped(title).into())
+            }
             What::Cancel => Ok(Text::Cancelled),
         }
     }
@@ -271,6 +285,8 @@ mod tests {
         prop_oneof![
             (0..WORDS.len(), any::<u64>()).prop_map(|(word, id)| Press::Of(WORDS[word].0, MemberId(id))),
             (any::<u64>(), any::<u64>()).prop_map(|(days, id)| Press::Of(What::Keep(days), MemberId(id))),
+            (any::<u64>(), any::<u64>())
+                .prop_map(|(scene, id)| Press::Of(What::Drop(ConversationId(scene)), MemberId(id))),
             (0..Steer::ALL.len(), any::<u64>(), any::<usize>()).prop_map(|(steer, turn, way)| Press::Under(
                 Steer::ALL[steer],
                 TurnId(turn),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use serenity::all::{
-    ChannelId, Context, EventHandler, Guild, GuildChannel, GuildId, Interaction, Member, Message, MessageId,
-    MessageUpdateEvent, PartialGuildChannel, Ready, ResumedEvent, Role, ShardStageUpdateEvent,
-    UnavailableGuild,
+    ChannelId, ChannelType, Context, EventHandler, Guild, GuildChannel, GuildId, Interaction, Member,
+    Message, MessageId, MessageUpdateEvent, PartialGuildChannel, Ready, ResumedEvent, Role,
+    ShardStageUpdateEvent, UnavailableGuild,
 };
 use serenity::async_trait;
 use tokio::sync::Semaphore;
@@ -21,6 +21,7 @@ use super::reading;
 use crate::admin::Admin;
 use crate::assistant::Assistant;
 use crate::chat::addressing::{self, Incoming};
+use crate::chat::text::Staging;
 use crate::chat::{self, MemberId, Place, ServerId};
 
 /// How many channels are read at a time.
@@ -195,8 +196,21 @@ impl EventHandler for Handler {
         self.channel_gone(channel.id);
     }
 
-    async fn thread_delete(&self, _: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
+    async fn thread_delete(&self, context: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
+        // What was said in a private one is not for those who see its parent.
+        let is_public = matches!(thread.kind, ChannelType::PublicThread | ChannelType::NewsThread);
+        let parent = thread.parent_id.get();
+        let place = Place {
+            channel: chat::ChannelId(thread.id.get()),
+            parent: Some(chat::ChannelId(parent)),
+            server: Some(ServerId(thread.guild_id.get())),
+        };
+        let titles = if is_public { self.assistant.keep_scenes_of(place).await } else { Vec::new() };
         self.channel_gone(thread.id);
+        let home = Place { channel: chat::ChannelId(parent), parent: None, ..place };
+        for title in titles {
+            Ground::new(&context, &self.faces, home).say(&Staging::ThreadLost(title).into()).await;
+        }
     }
 
     async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {

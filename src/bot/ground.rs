@@ -1,8 +1,8 @@
 //! The messages that are there already: they are changed and deleted, and get the buttons under them.
 
 use serenity::all::{
-    ButtonStyle, ChannelId, Context, CreateActionRow, CreateButton, EditMessage, EditWebhookMessage, GuildId,
-    MessageId, Webhook, WebhookId,
+    ButtonStyle, ChannelId, Context, CreateActionRow, CreateButton, CreateMessage, EditMessage,
+    EditWebhookMessage, GuildId, MessageFlags, MessageId, Webhook, WebhookId,
 };
 use tracing::debug;
 
@@ -12,6 +12,7 @@ use super::rest::{self, Finality, Trouble};
 use super::sender::no_mentions;
 use crate::assistant::Delivery;
 use crate::chat::buttons::{Button, Row, Steer};
+use crate::chat::text::Text;
 use crate::chat::{self, Place};
 
 /// A message that the bot has posted, as itself or by webhook.
@@ -53,6 +54,17 @@ impl<'a> Ground<'a> {
     pub(super) async fn undress(&self, message: chat::MessageId, webhook: Option<u64>) {
         if let Err(trouble) = self.change(Posted::new(message, webhook), None, None).await {
             debug!(channel = self.channel.get(), %trouble, "buttons could not be taken away");
+        }
+    }
+
+    /// Says something as the bot itself. That may fail: nobody waits for it.
+    pub(super) async fn say(&self, text: &Text) {
+        let message = CreateMessage::new().content(text.to_string()).allowed_mentions(no_mentions());
+        let message = message.flags(MessageFlags::SUPPRESS_EMBEDS);
+        let http = &self.context.http;
+        let sent = rest::retry("create message", || self.channel.send_message(http, message.clone())).await;
+        if let Err(trouble) = sent {
+            debug!(channel = self.channel.get(), %trouble, "something could not be said");
         }
     }
 

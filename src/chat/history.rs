@@ -410,6 +410,15 @@ impl Conversation {
         self.turns.iter().rev().find(|turn| turn.parts.iter().any(|part| part.message == message))
     }
 
+    /// What shows it is gone, and it is kept all the same.
+    pub fn leave_place(&mut self) {
+        for turn in &mut self.turns {
+            turn.parts.clear();
+            self.changed.insert(turn.id);
+        }
+        self.row = None;
+    }
+
     /// Takes a turn out of the history.
     pub fn forget(&mut self, id: TurnId) {
         let before = self.turns.len();

@@ -51,6 +51,22 @@ impl Store {
         writing.await.map_err(|error| self.failed(&error))
     }
 
+    /// Writes a conversation down in a channel that does not point to it, whatever it points to.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then nothing is written.
+    pub async fn keep_beside(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            write_changes(&mut writing, place, changes).await?;
+            let update = "UPDATE channels SET is_current = 0 WHERE channel = $1 AND conversation = $2";
+            let update = sqlx::query(update).bind(place.channel.0.cast_signed());
+            update.bind(changes.head.id.0.cast_signed()).execute(&mut *writing).await?;
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
     /// Lets a channel point to one of its conversations; with none to the one that is no scene, if there is one.
     ///
     /// # Errors
@@ -72,6 +88,15 @@ impl Store {
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))
+    }
+
+    /// Forgets a conversation.
+    ///
+    /// # Errors
+    /// A [`StoreError`].
+    pub async fn forget_conversation(&self, id: ConversationId) -> Result<(), StoreError> {
+        let delete = sqlx::query("DELETE FROM conversations WHERE id = $1").bind(id.0.cast_signed());
+        delete.execute(&self.writer).await.map(drop).map_err(|error| self.failed(&error))
     }
 
     /// The channels that point to a scene, and whether that is played.

@@ -445,3 +445,108 @@ async fn a_narrator_tells_what_happens_and_the_others_go_on() {
     assert_eq!(Theatre::seen_as(&said), "Mizzle");
     assert!(theatre.last_prompt().contains("Narrator: *The door creaks.*"), "{}", theatre.last_prompt());
 }
+
+#[tokio::test]
+async fn a_scene_may_have_a_thread_of_its_own_and_outlives_it() {
+    let theatre = Theatre::new().await;
+    let discord = &theatre.stage.discord;
+    let about = json!("A storm is coming.");
+    let options =
+        [("persona", json!("mizzle")), ("thread", json!(true)), ("scene", about), ("title", json!("Storm"))];
+    let announced = theatre.uses(theatre.alice, "start", &options).await;
+    let thread = ChannelId(announced.id.0);
+    assert_eq!(discord.thread_in(theatre.general, "Storm").await, thread);
+    discord.webhook_message_such_that(thread, |message| Theatre::seen_as(message) == "Mizzle").await;
+    theatre.stage.idle().await;
+    // What is said beside it is no part of it.
+    theatre.murmurs(theatre.alice, "Not in here.");
+    theatre.stage.script.then_say("It drizzles.");
+    discord.post(thread, theatre.alice, "I look up.");
+    discord.webhook_message_such_that(thread, |message| message.content() == "It drizzles.").await;
+    theatre.stage.idle().await;
+    assert!(!theatre.last_prompt().contains("Not in here"), "{}", theatre.last_prompt());
+    let inside = theatre.uses_in(thread, theatre.alice, "start", &options).await;
+    assert_eq!(inside.content(), Text::from(Staging::NoThreads).to_string());
+    // The thread is lost, and the scene is not.
+    discord.delete_channel(thread);
+    let lost = Text::from(Staging::ThreadLost("Storm".to_owned())).to_string();
+    theatre.shown(&lost).await;
+    theatre.uses(theatre.alice, "resume", &[("scene", json!("storm"))]).await;
+    theatre.says(theatre.alice, "Where were we?", "In the rain.").await;
+    assert!(theatre.last_prompt().contains("Alice: I look up."), "{}", theatre.last_prompt());
+    let theatre = theatre.restarted().await;
+    theatre.says(theatre.alice, "And now?", "Still in the rain.").await;
+    assert!(theatre.last_prompt().contains("Alice: I look up."), "{}", theatre.last_prompt());
+}
+
+#[tokio::test]
+async fn a_scene_is_taken_home_and_brought_back() {
+    let theatre = Theatre::new().await;
+    theatre.stage.discord.empower(theatre.alice, Permissions::MANAGE_GUILD);
+    theatre
+        .opened(
+            "mizzle",
+            &[("as", json!("Mira")), ("scene", json!("A storm is coming.")), ("title", json!("Storm"))],
+        )
+        .await;
+    theatre.uses(theatre.alice, "cast add", &[("persona", json!("tallow"))]).await;
+    theatre.says(theatre.alice, "I look up.", "It drizzles.").await;
+    theatre.uses(theatre.alice, "narrate", &[("text", json!("Thunder."))]).await;
+    theatre.says(theatre.alice, "Tallow?", "Hm.").await;
+    let before = theatre.on_disk().await;
+    let text = theatre.uses(theatre.alice, "export", &[]).await;
+    let text = String::from_utf8(text.files[0].bytes.clone()).expect("it is text");
+    assert!(text.contains("Mira: I look up.\n") && text.contains("Thunder."), "{text}");
+    let exported = theatre.uses(theatre.alice, "export", &[("form", json!(2))]).await;
+    let archive = exported.files.first().expect("a file").bytes.clone();
+    assert_eq!(exported.content(), "This is **Storm**.");
+    let others = theatre.uses(theatre.bob, "export", &[("form", json!(2))]).await;
+    assert!(others.content().contains("2 cards are not in it"), "{}", others.content());
+    let occupied = theatre
+        .uses(theatre.alice, "import", &[("file", theatre.stage.discord.upload("s.zip", &archive))])
+        .await;
+    assert_eq!(occupied.content(), Text::from(Staging::Occupied).to_string());
+    theatre.uses(theatre.alice, "stop", &[]).await;
+    theatre
+        .uses(
+            theatre.alice,
+            "import",
+            &[("file", theatre.stage.discord.upload("s.zip", &archive)), ("title", json!("Again"))],
+        )
+        .await;
+    let after = theatre.on_disk().await;
+    assert_ne!(before.id, after.id);
+    assert_eq!(Theatre::lines(&before), Theatre::lines(&after));
+    let scene = after.scene().expect("it is one");
+    assert_eq!(scene.scenario.as_ref().map(|it| it.text.as_str()), Some("A storm is coming."));
+    let said = theatre.says(theatre.alice, "Mizzle, are you there?", "I am.").await;
+    assert_eq!(Theatre::seen_as(&said), "Mizzle");
+    assert!(theatre.last_prompt().contains("Mira: I look up."), "{}", theatre.last_prompt());
+    // What is no chat is refused, and so is a chat that nobody can play.
+    theatre.uses(theatre.alice, "stop", &[]).await;
+    for (file, words) in [
+        ("nonsense", "I cannot make a scene of that file"),
+        (r#"{"name":"Zed","is_user":false,"mes":"Hi"}"#, "Zed"),
+    ] {
+        let said = theatre
+            .uses(
+                theatre.bob,
+                "import",
+                &[("file", theatre.stage.discord.upload("c.jsonl", file.as_bytes()))],
+            )
+            .await;
+        assert!(said.content().contains(words), "{}", said.content());
+    }
+    // The old one is deleted, by whoever may.
+    let refused = theatre.uses(theatre.bob, "delete", &[("scene", json!("Storm"))]).await;
+    let press = theatre.stage.discord.press(refused.id, theatre.bob, "Delete it");
+    let refused =
+        theatre.stage.discord.answer_such_that(press, |it| it.content() != Text::Working.to_string()).await;
+    assert_eq!(refused.content(), Text::from(Staging::Refused(Refused::NotTheirs)).to_string());
+    let asked = theatre.uses(theatre.alice, "delete", &[("scene", json!("Storm"))]).await;
+    let press = theatre.stage.discord.press(asked.id, theatre.alice, "Delete it");
+    let dropped =
+        theatre.stage.discord.answer_such_that(press, |it| it.content() != Text::Working.to_string()).await;
+    assert_eq!(dropped.content(), Text::from(Staging::Dropped("Storm".to_owned())).to_string());
+    assert!(theatre.store.conversation(before.id).await.expect("it is read").is_none());
+}

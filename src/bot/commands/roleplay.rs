@@ -36,6 +36,7 @@ use crate::persona::Persona;
         "scene::resume",
         "scene::stop",
         "scene::list",
+        "scene::delete",
         "taking_home::export",
         "taking_home::import"
     ),

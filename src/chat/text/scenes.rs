@@ -77,6 +77,10 @@ pub enum Staging {
     Nameless,
     /// No persona can tell what happens.
     NoNarrator,
+    /// Whether a scene is really to be deleted.
+    MayDrop(String),
+    /// A scene is deleted.
+    Dropped(String),
     /// What was said is in the file.
     TakenHome {
         /// The title of the scene; empty where it is none.
@@ -208,6 +212,14 @@ impl Display for Staging {
             Self::NoNarrator => {
                 "I have no persona that could tell what happens. Write it yourself: `/roleplay narrate` takes a text."
             }
+            Self::MayDrop(title) => {
+                return write!(
+                    formatter,
+                    "I would forget **{}** for good; what stands in Discord stays. Shall I?",
+                    escaped(title)
+                );
+            }
+            Self::Dropped(title) => return write!(formatter, "I have forgotten **{}**.", escaped(title)),
             Self::TakenHome { title, kept_back } => {
                 match title.as_str() {
                     "" => formatter.write_str("This is what was said here, as far as I remember it.")?,

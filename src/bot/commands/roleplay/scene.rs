@@ -2,9 +2,10 @@
 
 use serenity::all::{AutocompleteChoice, CreateAutocompleteResponse};
 
+use super::super::super::components::What;
 use super::super::super::user::User;
 use super::super::persona::{CHOICES, cut};
-use super::super::{Context, Problem, announce, defer, speak, whisper};
+use super::super::{Context, Problem, announce, confirm, defer, speak, whisper};
 use super::start::named;
 use super::{direct, place, written};
 use crate::assistant::{NARRATOR, Unstaged};
@@ -147,6 +148,22 @@ pub(super) async fn resume(
 pub(super) async fn stop(context: Context<'_>) -> Result<(), Problem> {
     let scene = direct(context, Direction::Stop).await?;
     announce(context, &Staging::Stopped(scene.title).into()).await
+}
+
+/// Forget a scene that is over, for good, after you have confirmed it.
+#[poise::command(slash_command)]
+pub(super) async fn delete(
+    context: Context<'_>,
+    #[description = "Which"]
+    #[autocomplete = "scenes"]
+    #[max_length = 100]
+    scene: String,
+) -> Result<(), Problem> {
+    let here = User::of_command(context.interaction).place(context.serenity_context());
+    let which = chosen(context, here, Some(&scene)).await?;
+    let title = context.data().assistant.remembered(here, Some(which)).await?;
+    let title = title.scene().map_or_else(String::new, |scene| scene.title.clone());
+    confirm(context, &Staging::MayDrop(title).into(), What::Drop(which)).await
 }
 
 /// Tell which scenes there are here and in the threads of this channel.
