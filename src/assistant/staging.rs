@@ -276,6 +276,7 @@ impl Assistant {
         if let Some(live) = self.live_in(thread.channel) {
             self.still(&live).await;
             live.save().await;
+            live.cease().await;
         }
         let home = Place { channel: parent, parent: None, server: thread.server };
         let mut titles = Vec::new();

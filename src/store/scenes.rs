@@ -51,7 +51,7 @@ impl Store {
         writing.await.map_err(|error| self.failed(&error))
     }
 
-    /// Writes a conversation down in a channel that does not point to it, whatever it points to.
+    /// Writes a conversation down that belongs to this channel from then on, which does not point to it.
     ///
     /// # Errors
     /// A [`StoreError`]; then nothing is written.
@@ -62,6 +62,10 @@ impl Store {
             let update = "UPDATE channels SET is_current = 0 WHERE channel = $1 AND conversation = $2";
             let update = sqlx::query(update).bind(place.channel.0.cast_signed());
             update.bind(changes.head.id.0.cast_signed()).execute(&mut *writing).await?;
+            // It belongs to one channel.
+            let delete = "DELETE FROM channels WHERE conversation = $1 AND channel <> $2";
+            let delete = sqlx::query(delete).bind(changes.head.id.0.cast_signed());
+            delete.bind(place.channel.0.cast_signed()).execute(&mut *writing).await?;
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))

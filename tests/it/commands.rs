@@ -87,7 +87,11 @@ async fn the_documentation_has_every_command_that_is_registered_and_help_too() {
     let help = answer(&stage, general, alice, "help").await;
     assert!(is_whispered(&help));
     for name in registered {
-        assert!(help.content().contains(&format!("`/{name}` ")), "{name} in {}", help.content());
+        let (first, rest) = name.split_once(' ').unwrap_or((&name, ""));
+        let line = help.content().lines().find(|line| line.starts_with(&format!("`/{first}")));
+        let listed = line.and_then(|line| line.trim_start_matches('`').split('`').next()).unwrap_or_default();
+        let mut under = listed.strip_prefix(&format!("/{first}")).unwrap_or_default().trim().split(" | ");
+        assert!(under.any(|under| under == rest), "{name} in {}", help.content());
     }
 }
 
@@ -410,6 +414,23 @@ async fn everybody_may_do_what_is_theirs() {
         ("privacy opt-in", &[]),
         ("queue", &[]),
         ("reset", &[]),
+        ("roleplay start", &[("persona", json!("mizzle"))]),
+        ("roleplay join", &[]),
+        ("roleplay leave", &[]),
+        ("roleplay as", &[("name", json!("Mira"))]),
+        ("roleplay scene", &[]),
+        ("roleplay narrate", &[("text", json!("It rains."))]),
+        ("roleplay cast add", &[("persona", json!("tallow"))]),
+        ("roleplay cast remove", &[("persona", json!("tallow"))]),
+        ("roleplay turn", &[]),
+        ("roleplay note", &[("text", json!("Be brief."))]),
+        ("roleplay pause", &[]),
+        ("roleplay resume", &[]),
+        ("roleplay stop", &[]),
+        ("roleplay list", &[]),
+        ("roleplay delete", &[("scene", json!("Mizzle"))]),
+        ("roleplay export", &[]),
+        ("roleplay import", &[("file", discord.upload("chat.jsonl", b"{}"))]),
         ("roll", &[("dice", json!("d6"))]),
         ("say", &[("text", json!("hello"))]),
         ("settings show", &[]),
@@ -453,7 +474,20 @@ async fn everybody_may_do_what_is_theirs() {
             ];
             let refused = refusals.into_iter().find(|text| answer.content() == text.to_string());
             assert_eq!(refused, expected, "{who:?} {command}: {}", answer.content());
-            let for_all = ["ask", "roll", "say"].contains(command);
+            let of_scenes = [
+                "start",
+                "join",
+                "leave",
+                "as",
+                "narrate",
+                "cast add",
+                "cast remove",
+                "pause",
+                "resume",
+                "stop",
+            ];
+            let of_scene = command.strip_prefix("roleplay ").is_some_and(|name| of_scenes.contains(&name));
+            let for_all = of_scene || ["ask", "roll", "say"].contains(command);
             assert_eq!(is_whispered(&answer), !for_all, "{who:?} {command}: {}", answer.content());
             stage.idle().await;
         }

@@ -11,15 +11,28 @@ pub(super) async fn help(context: Context<'_>) -> Result<(), Problem> {
     whisper(context, &Text::Help(commands)).await
 }
 
-/// The commands that can be used: those that have others under them cannot.
+/// The commands that can be used; those that have others under them with all of these.
 fn list(commands: &[Command], listed: &mut Vec<(String, String)>) {
     // What stands in menus is found there.
     for command in commands.iter().filter(|command| command.slash_action.is_some()) {
-        if command.subcommands.is_empty() {
-            let what = command.description.as_deref().unwrap_or_default().to_owned();
-            listed.push((command.qualified_name.to_string(), what));
-        } else {
-            list(&command.subcommands, listed);
+        let what = command.description.as_deref().unwrap_or_default().to_owned();
+        let mut name = command.name.clone();
+        if !command.subcommands.is_empty() {
+            name = format!("{name} {}", under(command).join(" | "));
         }
+        listed.push((name, what));
     }
+}
+
+/// The names of what stands under a command.
+fn under(command: &Command) -> Vec<String> {
+    let named = |command: &Command| {
+        let names = under(command);
+        if names.is_empty() {
+            vec![command.name.clone()]
+        } else {
+            names.into_iter().map(|name| format!("{} {name}", command.name)).collect()
+        }
+    };
+    command.subcommands.iter().flat_map(named).collect()
 }
