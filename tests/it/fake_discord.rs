@@ -8,16 +8,20 @@ use std::time::Duration;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::{Value, json};
 use serenity::all::{
-    ChannelId as SerenityChannel, ClientBuilder, Context, CreateAllowedMentions, CreateMessage, EditMessage,
-    Event, GatewayError, GatewayIntents, GetMessages, GuildId, Http, HttpBuilder,
-    MessageId as SerenityMessage, MessageReference, MessageReferenceKind, RawEventHandler, WebhookId,
+    ChannelId as SerenityChannel, ChannelType, ClientBuilder, Context, CreateAllowedMentions,
+    CreateForumPost, CreateMessage, CreateThread, EditMessage, EditThread, Event, GatewayError,
+    GatewayIntents, GetMessages, GuildChannel, GuildId, Http, HttpBuilder, MessageId as SerenityMessage,
+    MessageReference, MessageReferenceKind, Permissions, RawEventHandler, UserId as SerenityUser, WebhookId,
 };
 use serenity::async_trait;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId, Outcome, Post, Reply};
+use crate::discord::{
+    Call, ChannelId, Failure, FakeDiscord, InteractionId, Message, MessageId, Outcome, Post, Reply, UserId,
+    Whom,
+};
 
 const EVERYTHING: GatewayIntents = GatewayIntents::all();
 
@@ -98,6 +102,41 @@ impl Bot {
             .await
             .map(drop)
             .map_err(Refusal::from)
+    }
+}
+
+/// What it does with threads.
+impl Bot {
+    async fn begins(&self, channel: ChannelId, thread: CreateThread<'_>) -> Result<ChannelId, Refusal> {
+        let begun = SerenityChannel::new(channel.0).create_thread(&self.http, thread).await;
+        begun.map(|thread| ChannelId(thread.id.get())).map_err(Refusal::from)
+    }
+
+    async fn begins_from(&self, message: &Message, name: &str) -> Result<GuildChannel, Refusal> {
+        let thread = CreateThread::new(name);
+        SerenityChannel::new(message.channel.0)
+            .create_thread_from_message(&self.http, message.id.0, thread)
+            .await
+            .map_err(Refusal::from)
+    }
+
+    async fn changes(&self, thread: ChannelId, edit: EditThread<'_>) -> Result<(), Refusal> {
+        let changed = SerenityChannel::new(thread.0).edit_thread(&self.http, edit).await;
+        changed.map(drop).map_err(Refusal::from)
+    }
+
+    async fn deletes(&self, channel: ChannelId) -> Result<(), Refusal> {
+        SerenityChannel::new(channel.0).delete(&self.http).await.map(drop).map_err(Refusal::from)
+    }
+
+    async fn invites(&self, thread: ChannelId, user: UserId) -> Result<(), Refusal> {
+        let (thread, user) = (SerenityChannel::new(thread.0), SerenityUser::new(user.0));
+        thread.add_thread_member(&self.http, user).await.map_err(Refusal::from)
+    }
+
+    async fn finds(&self, thread: ChannelId, user: UserId) -> Result<(), Refusal> {
+        let (thread, user) = (SerenityChannel::new(thread.0), SerenityUser::new(user.0));
+        thread.get_thread_member(&self.http, user, false).await.map(drop).map_err(Refusal::from)
     }
 }
 
@@ -754,4 +793,249 @@ async fn what_the_bot_cannot_see_it_does_not_hear() {
     discord.post(open, alice, "it is gone");
     discord.post(discord.direct(alice), alice, "in private");
     assert_eq!(bot.hears_message().await.content, "in private");
+}
+
+#[tokio::test]
+async fn a_thread_begins_from_a_message_and_has_its_number() {
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("alice"));
+    let mut bot = Bot::start(&discord, EVERYTHING).await;
+    discord.connected().await;
+    let from = discord.message(discord.post(general, alice, "and then?"));
+    let thread = bot.begins_from(&from, "A branch").await.expect("a thread");
+    assert_eq!((thread.id.get(), thread.kind), (from.id.0, ChannelType::PublicThread));
+    assert_eq!(thread.owner_id.map(SerenityUser::get), Some(discord.bot_id().0));
+    assert!(thread.member.is_some(), "whoever begins it is in it");
+    let place = ChannelId(thread.id.get());
+    assert_eq!(discord.thread_in(general, "A branch").await, place);
+    assert_eq!(discord.threads_of(general), [place]);
+    // The message is told anew, as it was but for the thread.
+    let told = bot.hears("the message", |event| match event {
+        Event::MessageUpdate(event) => Some(event),
+        _ => None,
+    });
+    let told = told.await;
+    assert_eq!((told.content.as_deref(), told.edited_timestamp), (Some("and then?"), None));
+    let shown = SerenityChannel::new(general.0).message(&bot.http, from.id.0).await.expect("it is there");
+    assert_eq!(shown.thread.map(|thread| thread.id.get()), Some(place.0));
+    // What stands in it first is a notice that points to the message.
+    let first = discord.shown(place).remove(0);
+    assert_eq!((first.kind, first.content()), (21, ""));
+    assert!(discord.replies_to(from.id).is_empty());
+    assert_eq!(bot.begins_from(&from, "Again").await.map(drop), Err(Refusal::Answered(400, 160_004)));
+    let inside = discord.message(discord.post(place, alice, "inside"));
+    assert_eq!(bot.begins_from(&inside, "Deeper").await.map(drop), Err(Refusal::Answered(400, 50_024)));
+    // The thread outlives its message.
+    discord.delete(from.id);
+    bot.says(place, text("still here")).await.expect("sent");
+    discord.delete_channel(place);
+    assert!(discord.threads_of(general).is_empty());
+    assert_eq!(bot.says(place, text("gone")).await, Err(Refusal::Answered(404, 10_003)));
+}
+
+#[tokio::test]
+async fn a_private_thread_is_seen_by_those_in_it() {
+    let discord = FakeDiscord::start().await;
+    let general = discord.channel("general");
+    let [alice, bob, judge] = ["alice", "bob", "judge"].map(|name| discord.member(name));
+    discord.empower(judge, Permissions::MANAGE_THREADS);
+    let bot = Bot::start(&discord, EVERYTHING).await;
+    // Private is what it becomes where nothing is said.
+    let branch = bot.begins(general, CreateThread::new("Branch")).await.expect("a thread");
+    assert!(discord.thread_as_it_is(branch).is_private());
+    assert!(discord.shown(general).is_empty(), "nobody else is told");
+    bot.invites(branch, alice).await.expect("she is there");
+    let seen = |channel| [alice, bob, judge].map(|member| discord.sees(member, channel));
+    assert_eq!(seen(branch), [true, false, true]);
+    assert_eq!(bot.finds(branch, alice).await, Ok(()));
+    assert_eq!(bot.finds(branch, bob).await, Err(Refusal::Answered(404, 10_007)));
+    // Whoever is mentioned is let in, unless nobody is pinged.
+    bot.says(branch, text(&format!("<@{bob}>"))).await.expect("sent");
+    assert!(!discord.sees(bob, branch));
+    discord.post(branch, alice, format!("<@{bob}>"));
+    assert!(discord.sees(bob, branch));
+    // Nobody sees a thread of what they do not see.
+    discord.deny(general, Whom::Member(alice), Permissions::VIEW_CHANNEL);
+    assert_eq!(seen(branch), [false, true, true]);
+    discord.take_from_thread(branch, alice);
+    assert_eq!(bot.invites(branch, alice).await, Err(Refusal::Answered(403, 50_001)));
+    discord.leave(bob);
+    assert_eq!(bot.invites(branch, bob).await, Err(Refusal::Answered(404, 10_007)));
+    assert!(!discord.sees(bob, branch));
+
+    let everybodys = CreateThread::new("Open").kind(ChannelType::PublicThread);
+    let everybodys = bot.begins(general, everybodys).await.expect("a thread");
+    let notice = discord.shown(general).pop().expect("a notice");
+    assert_eq!((notice.kind, notice.content()), (18, "Open"));
+    assert_eq!(seen(everybodys), [false, false, true], "one does not see the channel, one has left");
+}
+
+#[tokio::test]
+async fn the_bot_hears_of_threads_that_it_sees() {
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("alice"));
+    let secret = discord.private_thread(general, "secret", (alice, &[]));
+    let mut bot = Bot::start(&discord, EVERYTHING).await;
+    let guild = bot.hears("GUILD_CREATE", |event| match event {
+        Event::GuildCreate(event) => Some(event.guild),
+        _ => None,
+    });
+    assert!(guild.await.threads.is_empty(), "it is not in it");
+    discord.connected().await;
+    assert_eq!(bot.says(secret, text("hello")).await, Err(Refusal::Answered(403, 50_001)));
+    discord.post(secret, alice, "unheard");
+    discord.add_to_thread(secret, discord.bot_id());
+    let added = bot.hears("the thread", |event| match event {
+        Event::ThreadCreate(event) => Some(event.thread),
+        _ => None,
+    });
+    let added = added.await;
+    assert_eq!((added.id.get(), added.kind), (secret.0, ChannelType::PrivateThread));
+    bot.says(secret, text("hello")).await.expect("sent");
+    assert_eq!(bot.hears_message().await.content, "hello");
+    discord.take_from_thread(secret, discord.bot_id());
+    let left = bot.hears("the end of that", |event| match event {
+        Event::ThreadMembersUpdate(event) => Some(event),
+        _ => None,
+    });
+    assert_eq!(left.await.removed_member_ids[0].get(), discord.bot_id().0);
+    assert_eq!(bot.says(secret, text("hello")).await, Err(Refusal::Answered(403, 50_001)));
+
+    discord.let_bot_view(general, false);
+    let thread = discord.thread(general, "unheard of");
+    discord.let_bot_view(general, true);
+    let synced = bot.hears("the threads of the channel", |event| match event {
+        Event::ThreadListSync(event) => Some(event),
+        _ => None,
+    });
+    let synced = synced.await;
+    assert_eq!(synced.threads.iter().map(|thread| thread.id.get()).collect::<Vec<_>>(), [thread.0]);
+    assert!(synced.members.is_empty());
+}
+
+#[tokio::test]
+async fn an_archived_thread_wakes_up_and_a_locked_one_does_not() {
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("alice"));
+    let bot = Bot::start(&discord, EVERYTHING).await;
+    let thread = CreateThread::new("Thread").kind(ChannelType::PublicThread);
+    let thread = bot.begins(general, thread).await.expect("a thread");
+    let said = bot.says(thread, text("one")).await.expect("sent");
+    let said = discord.message(said);
+    let archived = || discord.thread_as_it_is(thread).archived;
+
+    discord.archive(thread);
+    assert_eq!(bot.edits(&said, "changed").await, Err(Refusal::Answered(400, 50_083)));
+    assert_eq!(bot.changes(thread, EditThread::new().name("x")).await, Err(Refusal::Answered(400, 50_083)));
+    assert_eq!(bot.invites(thread, alice).await, Err(Refusal::Answered(400, 50_083)));
+    bot.says(thread, text("two")).await.expect("it wakes up");
+    assert!(!archived());
+    discord.archive(thread);
+    discord.post(thread, alice, "three");
+    assert!(!archived());
+    assert_eq!(bot.changes(thread, EditThread::new().name("Renamed").archived(true)).await, Ok(()));
+    assert_eq!((discord.thread_in(general, "Renamed").await, archived()), (thread, true));
+
+    discord.lock(thread);
+    assert_eq!(bot.says(thread, text("four")).await, Err(Refusal::Answered(400, 50_083)));
+    let wakes = || EditThread::new().archived(false);
+    assert_eq!(bot.changes(thread, wakes()).await, Err(Refusal::Answered(403, 50_013)));
+    assert_eq!(bot.deletes(thread).await, Err(Refusal::Answered(403, 50_013)));
+    discord.empower(discord.bot_id(), Permissions::MANAGE_THREADS);
+    bot.says(thread, text("five")).await.expect("moderators write everywhere");
+    assert_eq!(bot.changes(thread, wakes().locked(false)).await, Ok(()));
+    assert_eq!(bot.deletes(thread).await, Ok(()));
+}
+
+#[tokio::test]
+async fn threads_can_be_taken_from_the_bot() {
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("alice"));
+    let bot = Bot::start(&discord, EVERYTHING).await;
+    let from = discord.message(discord.post(general, alice, "from here"));
+    let own = Whom::Member(discord.bot_id());
+    let public = || CreateThread::new("Public").kind(ChannelType::PublicThread);
+    let thread = bot.begins(general, public()).await.expect("a thread");
+    let forbidden = Err(Refusal::Answered(403, 50_013));
+
+    discord.deny(general, own, Permissions::CREATE_PUBLIC_THREADS);
+    assert_eq!(bot.begins_from(&from, "Branch").await.map(drop), Err(Refusal::Answered(403, 50_013)));
+    assert_eq!(bot.begins(general, public()).await, forbidden);
+    bot.begins(general, CreateThread::new("Private")).await.expect("it may");
+    discord.deny(general, Whom::Everyone, Permissions::CREATE_PRIVATE_THREADS);
+    assert_eq!(bot.begins(general, CreateThread::new("Private")).await, forbidden);
+    // What is said of one goes before what is said of all.
+    discord.allow(general, own, Permissions::CREATE_PRIVATE_THREADS);
+    bot.begins(general, CreateThread::new("Private")).await.expect("it may");
+    discord.deny(general, own, Permissions::SEND_MESSAGES_IN_THREADS);
+    assert_eq!(bot.says(thread, text("x")).await, Err(Refusal::Answered(403, 50_013)));
+    bot.says(general, text("not here")).await.expect("sent");
+}
+
+#[tokio::test]
+async fn a_forum_has_posts() {
+    let discord = FakeDiscord::start().await;
+    let forum = discord.forum("stories");
+    let bot = Bot::start(&discord, EVERYTHING).await;
+    let channel = SerenityChannel::new(forum.0);
+    let post = || CreateForumPost::new("A story", text("Once upon a time").allowed_mentions(nobody()));
+    let begun = channel.create_forum_post(&bot.http, post()).await.expect("a post");
+    let first = discord.message(MessageId(begun.id.get()));
+    assert_eq!((first.channel.0, first.content()), (begun.id.get(), "Once upon a time"));
+    assert_eq!(discord.threads_of(forum), [first.channel]);
+    assert_eq!(bot.says(forum, text("x")).await, Err(Refusal::Answered(400, 50_024)));
+    discord.let_bot_send(forum, false);
+    let refused = channel.create_forum_post(&bot.http, post()).await.map(drop).map_err(Refusal::from);
+    assert_eq!(refused, Err(Refusal::Answered(403, 50_013)));
+}
+
+#[tokio::test]
+async fn interactions_say_what_a_member_may_where_they_are() {
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("alice"));
+    let thread = discord.thread(general, "thread");
+    let mut bot = Bot::start(&discord, EVERYTHING).await;
+    discord.connected().await;
+    discord.empower(alice, Permissions::MANAGE_MESSAGES);
+    discord.deny(general, Whom::Member(alice), Permissions::READ_MESSAGE_HISTORY);
+    let said = discord.send(Post::new(thread, discord.bot_id(), "one").with_attachment("story.txt"));
+    discord.use_on_message(said, alice, "Why this reply?");
+    let heard = bot.hears("the command", |event| match event {
+        Event::InteractionCreate(event) => event.interaction.command(),
+        _ => None,
+    });
+    let heard = heard.await;
+    let may = heard.member.as_ref().and_then(|member| member.permissions).expect("what she may");
+    assert!(may.contains(Permissions::MANAGE_MESSAGES | Permissions::VIEW_CHANNEL));
+    assert!(!may.contains(Permissions::READ_MESSAGE_HISTORY));
+    assert!(heard.app_permissions.is_some_and(|own| own.contains(Permissions::READ_MESSAGE_HISTORY)));
+    let target = heard.data.resolved.messages.values().next().expect("the message");
+    assert_eq!(target.attachments[0].filename, "story.txt");
+    // A form that it opens is sent from where it was opened.
+    let field = json!({"type": 4, "custom_id": "text", "style": 2, "label": "Text", "value": "one"});
+    let form = json!({"type": 9, "data": {
+        "custom_id": "edit", "title": "Edit", "components": [{"type": 1, "components": [field]}],
+    }});
+    let callback = format!("/interactions/{}/{}/callback", heard.id, heard.token);
+    let (status, _) = request(&discord, Method::POST, &callback, form).await;
+    assert_eq!(status.as_u16(), 204);
+    let form = discord.form(InteractionId(heard.id.get())).await;
+    discord.submit(thread, alice, &form.with("text", "two"));
+    let sent = bot.hears("the form", |event| match event {
+        Event::InteractionCreate(event) => event.interaction.modal_submit(),
+        _ => None,
+    });
+    let sent = sent.await;
+    assert_eq!((sent.data.custom_id.as_str(), sent.channel_id.get()), ("edit", thread.0));
+    discord.lock(thread);
+    let callback = format!("/interactions/{}/{}/callback", sent.id, sent.token);
+    let answer = |flags: u64| json!({"type": 4, "data": {"content": "x", "flags": flags, "allowed_mentions": {"parse": []}}});
+    let (status, refusal) = request(&discord, Method::POST, &callback, answer(0)).await;
+    assert_eq!((status.as_u16(), &refusal["code"]), (403, &json!(50_083)));
+    let (status, _) = request(&discord, Method::POST, &callback, answer(64)).await;
+    assert_eq!(status.as_u16(), 204, "what only she sees disturbs nobody");
+    // Whoever has left uses nothing.
+    discord.leave(alice);
+    let stopped = catch_unwind(AssertUnwindSafe(|| discord.use_command(thread, alice, "help", &[])));
+    assert!(stopped.is_err());
 }

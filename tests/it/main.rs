@@ -21,6 +21,7 @@ mod faces;
 mod fake_discord;
 mod faults;
 mod fuzz;
+mod guide;
 mod main_job;
 mod memory;
 mod personas;

@@ -2,6 +2,7 @@
 //! published description of the API can express.
 
 use serde_json::{Value, json};
+use serenity::model::Permissions;
 use serenity::model::gateway::GatewayIntents;
 use tokio::time::Instant;
 
@@ -14,8 +15,9 @@ use super::message::{Edit, Message, Pingable, Pings, Post, Reply};
 use super::payloads::{self, Reader};
 use super::routes::Route;
 use super::state::State;
+use super::threads;
 use super::webhooks;
-use super::world::UserKind;
+use super::world::{ChannelKind, UserKind};
 
 /// Unicode scalar values in a message.
 const CONTENT_MAX: usize = 2000;
@@ -43,6 +45,13 @@ pub(super) fn carry_out(state: &mut State, route: Route, input: &Input) -> Answe
         Route::CurrentApplication => Ok(Answer::ok(payloads::application(&state.world, &state.gateway))),
         Route::OpenDirect => open_direct(state, &input.body),
         Route::Channel(channel) => show_channel(state, channel),
+        Route::EditChannel(channel) => threads::edit(state, channel, &input.body),
+        Route::DeleteChannel(channel) => threads::delete(state, channel),
+        Route::StartThread(channel) => threads::start(state, channel, &input.body),
+        Route::StartThreadFrom(channel, message) => threads::start_from(state, channel, message, &input.body),
+        Route::ThreadMember(channel, user) => threads::show_member(state, channel, user),
+        Route::AddThreadMember(channel, user) => threads::add_member(state, channel, user),
+        Route::RemoveThreadMember(channel, user) => threads::remove_member(state, channel, user),
         Route::Typing(channel) => type_in(state, channel),
         Route::ListMessages(channel) => list_messages(state, channel, &input.query),
         Route::SendMessage(channel) => send_message(state, channel, &input.body),
@@ -89,6 +98,9 @@ fn gateway_for_bot(state: &State) -> Answer {
 }
 
 fn show_member(state: &State, guild: GuildId, user: UserId) -> Outcome {
+    if state.world.gone.contains(&user) {
+        return Err(Answer::unknown_member());
+    }
     let mut members = state.world.members().filter(|_| state.world.guild == guild);
     let member = members.find(|member| member.id == user).ok_or_else(Answer::unknown_user)?;
     Ok(Answer::ok(payloads::member(member)))
@@ -134,7 +146,7 @@ fn open_direct(state: &mut State, body: &Value) -> Outcome {
     show_channel(state, channel)
 }
 
-fn show_channel(state: &State, channel: ChannelId) -> Outcome {
+pub(super) fn show_channel(state: &State, channel: ChannelId) -> Outcome {
     check_visible(state, channel)?;
     let channel = &state.world.channels[&channel];
     Ok(Answer::ok(payloads::channel(&state.world, channel)))
@@ -213,6 +225,7 @@ fn send_message(state: &mut State, channel: ChannelId, body: &Value) -> Outcome 
         return Err(Answer::empty_message());
     }
 
+    threads::wake(state, channel)?;
     let id = state.world.add_message(post);
     let event = Event::message("MESSAGE_CREATE", &state.world, id);
     state.announce(&event);
@@ -224,6 +237,7 @@ fn edit_message(state: &mut State, channel: ChannelId, id: MessageId, body: &Val
     if find_message(state, channel, id)?.author != state.world.bot {
         return Err(Answer::not_the_author());
     }
+    threads::check_awake(state, channel)?;
     check_form(state, body)?;
 
     apply(state, id, body)?;
@@ -280,18 +294,21 @@ fn delete_message(state: &mut State, channel: ChannelId, id: MessageId) -> Outco
     Ok(Answer::no_content())
 }
 
-fn check_visible(state: &State, channel: ChannelId) -> Result<(), Answer> {
+pub(super) fn check_visible(state: &State, channel: ChannelId) -> Result<(), Answer> {
     let channel = state.world.channel(channel).ok_or_else(Answer::unknown_channel)?;
     if state.world.bot_may_view(channel) { Ok(()) } else { Err(Answer::missing_access()) }
 }
 
 fn check_may_send(state: &State, channel: ChannelId) -> Result<(), Answer> {
     check_visible(state, channel)?;
-    if state.world.bot_may_send(&state.world.channels[&channel]) {
-        Ok(())
-    } else {
-        Err(Answer::missing_permissions())
-    }
+    let channel = &state.world.channels[&channel];
+    let needed = match channel.kind {
+        // Nothing is said in a forum but in its posts.
+        ChannelKind::Forum => return Err(Answer::wrong_kind_of_channel()),
+        ChannelKind::Thread { .. } => Permissions::SEND_MESSAGES_IN_THREADS,
+        ChannelKind::Text | ChannelKind::Direct { .. } => Permissions::SEND_MESSAGES,
+    };
+    if state.world.bot_may(channel, needed) { Ok(()) } else { Err(Answer::missing_permissions()) }
 }
 
 /// What holds for every text that the bot shows, sent or edited. A bot that breaks a limit has a
@@ -345,7 +362,7 @@ fn find_reply(state: &State, channel: ChannelId, reference: &Value) -> Result<Op
     }
 }
 
-fn find_message(state: &State, channel: ChannelId, id: MessageId) -> Result<&Message, Answer> {
+pub(super) fn find_message(state: &State, channel: ChannelId, id: MessageId) -> Result<&Message, Answer> {
     state.world.standing(id).filter(|message| message.channel == channel).ok_or_else(Answer::unknown_message)
 }
 

@@ -19,6 +19,10 @@ impl Answer {
         Self::new(200, body)
     }
 
+    pub(super) fn created(body: Value) -> Self {
+        Self::new(201, body)
+    }
+
     pub(super) fn no_content() -> Self {
         Self::new(204, Value::Null)
     }
@@ -59,6 +63,10 @@ impl Answer {
         Self::error(404, 10_013, "Unknown User")
     }
 
+    pub(super) fn unknown_member() -> Self {
+        Self::error(404, 10_007, "Unknown Member")
+    }
+
     pub(super) fn missing_access() -> Self {
         Self::error(403, 50_001, "Missing Access")
     }
@@ -73,6 +81,15 @@ impl Answer {
 
     pub(super) fn missing_permissions() -> Self {
         Self::error(403, 50_013, "Missing Permissions")
+    }
+
+    pub(super) fn wrong_kind_of_channel() -> Self {
+        Self::error(400, 50_024, "Cannot execute action on this channel type")
+    }
+
+    /// REST says so with 400, the answer to an interaction with 403.
+    pub(super) fn archived(status: u16) -> Self {
+        Self::error(status, 50_083, "Thread is archived")
     }
 
     /// A field of the body that Discord does not take.

@@ -5,6 +5,7 @@ use serenity::model::gateway::GatewayIntents;
 
 use super::ids::{ChannelId, MessageId, RoleId, UserId};
 use super::payloads::{self, Reader};
+use super::threads;
 use super::world::{Channel, ChannelKind, World};
 
 /// An event, before it is numbered for a session.
@@ -58,21 +59,23 @@ impl Event {
     /// A channel or thread was made. Direct channels appear without an event.
     pub(super) fn channel_create(world: &World, channel: &Channel) -> Option<Self> {
         let name = match channel.kind {
-            ChannelKind::Text => "CHANNEL_CREATE",
+            ChannelKind::Text | ChannelKind::Forum => "CHANNEL_CREATE",
             ChannelKind::Thread { .. } => "THREAD_CREATE",
             ChannelKind::Direct { .. } => return None,
         };
-        let data = payloads::channel(world, channel);
-        Some(Self::new(name, GatewayIntents::GUILDS, data))
+        let mut data = payloads::channel(world, channel);
+        if name == "THREAD_CREATE" {
+            data["newly_created"] = json!(true);
+        }
+        Some(Self::about_channel(name, channel, data))
     }
 
     pub(super) fn channel_update(world: &World, channel: &Channel) -> Self {
         let name = match channel.kind {
             ChannelKind::Thread { .. } => "THREAD_UPDATE",
-            ChannelKind::Text | ChannelKind::Direct { .. } => "CHANNEL_UPDATE",
+            ChannelKind::Text | ChannelKind::Forum | ChannelKind::Direct { .. } => "CHANNEL_UPDATE",
         };
-        let data = payloads::channel(world, channel);
-        Self::new(name, GatewayIntents::GUILDS, data)
+        Self::about_channel(name, channel, payloads::channel(world, channel))
     }
 
     pub(super) fn channel_delete(world: &World, channel: &Channel) -> Self {
@@ -83,20 +86,62 @@ impl Event {
                     "id": channel.id,
                     "guild_id": world.guild,
                     "parent_id": parent,
-                    "type": 11,
+                    "type": world.threads[&channel.id].number(),
                 }),
             ),
-            ChannelKind::Text | ChannelKind::Direct { .. } => {
+            ChannelKind::Text | ChannelKind::Forum | ChannelKind::Direct { .. } => {
                 ("CHANNEL_DELETE", payloads::channel(world, channel))
             }
         };
-        Self::new(name, GatewayIntents::GUILDS, data)
+        Self::about_channel(name, channel, data)
+    }
+
+    /// The bot is in a thread now, which it may not have seen before.
+    pub(super) fn thread_joined(world: &World, thread: ChannelId) -> Self {
+        let thread = &world.channels[&thread];
+        Self::about_channel("THREAD_CREATE", thread, payloads::channel(world, thread))
+    }
+
+    /// The bot is in a thread no more, which it may not see any more.
+    pub(super) fn thread_left(world: &World, thread: ChannelId) -> Self {
+        let data = json!({
+            "id": thread,
+            "guild_id": world.guild,
+            "member_count": world.threads[&thread].members.len(),
+            "removed_member_ids": [world.bot],
+        });
+        Self::new("THREAD_MEMBERS_UPDATE", GatewayIntents::GUILDS, data)
+    }
+
+    /// The bot sees a channel now, and the threads that are in it.
+    pub(super) fn thread_list_sync(world: &World, channel: ChannelId) -> Self {
+        let threads = || world.threads_of(channel).filter(|thread| world.bot_may_view(thread));
+        let joined = threads().filter(|thread| world.threads[&thread.id].members.contains(&world.bot));
+        let data = json!({
+            "guild_id": world.guild,
+            "channel_ids": [channel],
+            "threads": threads().map(|thread| payloads::channel(world, thread)).collect::<Vec<Value>>(),
+            "members": joined.map(|thread| threads::member(thread.id, world.bot)).collect::<Vec<Value>>(),
+        });
+        Self { within: Some(channel), ..Self::new("THREAD_LIST_SYNC", GatewayIntents::GUILDS, data) }
+    }
+
+    /// Bots are told of channels that they may not view, but not of threads.
+    fn about_channel(name: &'static str, channel: &Channel, data: Value) -> Self {
+        let within = matches!(channel.kind, ChannelKind::Thread { .. }).then_some(channel.id);
+        Self { within, ..Self::new(name, GatewayIntents::GUILDS, data) }
     }
 
     pub(super) fn member(name: &'static str, world: &World, user: UserId) -> Self {
         let mut data = payloads::member(&world.users[&user]);
         data["guild_id"] = json!(world.guild);
         Self::new(name, GatewayIntents::GUILD_MEMBERS, data)
+    }
+
+    /// A member has left the server.
+    pub(super) fn member_remove(world: &World, user: UserId) -> Self {
+        let data = json!({"guild_id": world.guild, "user": payloads::user(&world.users[&user])});
+        Self::new("GUILD_MEMBER_REMOVE", GatewayIntents::GUILD_MEMBERS, data)
     }
 
     pub(super) fn role_create(world: &World, role: RoleId) -> Self {

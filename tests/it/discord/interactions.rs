@@ -13,8 +13,9 @@ use super::answers::Answer;
 use super::events::Event;
 use super::ids::{ChannelId, InteractionId, MessageId, UserId};
 use super::message::{Message, Post};
-use super::payloads::{self, EVERYONE_MAY, Reader};
+use super::payloads::{self, Reader};
 use super::state::State;
+use super::threads;
 
 /// How long Discord waits for the first answer.
 const DEADLINE: Duration = Duration::from_secs(3);
@@ -43,6 +44,8 @@ const FIELDS_MAX: usize = 5;
 pub(crate) struct Interaction {
     pub(crate) channel: ChannelId,
     pub(crate) user: UserId,
+    /// The command that was used, as it is written.
+    used: Option<String>,
     began: Instant,
     /// The flags of the message that was promised.
     promised: Option<u64>,
@@ -56,7 +59,14 @@ pub(crate) struct Interaction {
     /// What was offered for the option that is being written.
     offered: Option<Vec<String>>,
     /// The form that was opened.
-    form: Option<Form>,
+    pub(super) form: Option<Form>,
+}
+
+impl Interaction {
+    /// The command that was used, if this message is the first to answer it.
+    pub(super) fn used_for(&self, message: MessageId) -> Option<&str> {
+        self.used.as_deref().filter(|_| self.original == Some(message))
+    }
 }
 
 /// A form, with what stands in its fields.
@@ -65,6 +75,11 @@ pub(crate) struct Form {
     pub(crate) custom_id: String,
     /// The fields by their ids.
     pub(crate) fields: Vec<(String, String)>,
+    /// The message that the button stands under that opened it.
+    pub(crate) under: Option<MessageId>,
+    pub(crate) title: String,
+    /// What stands above the fields.
+    pub(crate) labels: Vec<String>,
 }
 
 impl Form {
@@ -93,7 +108,7 @@ impl FakeDiscord {
         command_name: &str,
         options: &[(&str, Value)],
     ) -> InteractionId {
-        let data = self.inner.look(|state| command(state, command_name, options, None));
+        let data = self.inner.look(|state| command(state, user, command_name, options, None));
         self.interact(COMMAND, channel, user, None, &data)
     }
 
@@ -134,7 +149,7 @@ impl FakeDiscord {
         options: &[(&str, Value)],
         typed_into: &str,
     ) -> InteractionId {
-        let data = self.inner.look(|state| command(state, command_name, options, Some(typed_into)));
+        let data = self.inner.look(|state| command(state, user, command_name, options, Some(typed_into)));
         self.interact(AUTOCOMPLETE, channel, user, None, &data)
     }
 
@@ -164,7 +179,7 @@ impl FakeDiscord {
         let row = |(id, text): &(String, String)| json!({"type": 1, "components": [{"type": 4, "custom_id": id, "value": text}]});
         let rows: Vec<Value> = form.fields.iter().map(row).collect();
         let data = json!({"custom_id": form.custom_id, "components": rows});
-        self.interact(FORM, channel, user, None, &data)
+        self.interact(FORM, channel, user, form.under, &data)
     }
 
     /// Gives a member permissions beside those of everybody.
@@ -181,11 +196,13 @@ impl FakeDiscord {
         data: &Value,
     ) -> InteractionId {
         self.inner.change(|state| {
+            assert!(!state.world.gone.contains(&user), "{user} has left, and uses nothing any more");
             let id = InteractionId(state.world.number());
             let payload = payload(state, (kind, id), channel, user, under, data);
             let interaction = Interaction {
                 channel,
                 user,
+                used: (kind == COMMAND).then(|| written(data)),
                 began: Instant::now(),
                 promised: None,
                 acknowledged: false,
@@ -229,9 +246,27 @@ impl FakeDiscord {
     }
 }
 
+/// A command as it is written: those on messages stand in a menu, the others begin with a stroke.
+fn written(data: &Value) -> String {
+    let mut words = vec![data["name"].as_str().unwrap_or_default()];
+    let mut options = &data["options"];
+    while let Some(inner) = options.get(0).filter(|option| option["options"].is_array()) {
+        words.push(inner["name"].as_str().unwrap_or_default());
+        options = &inner["options"];
+    }
+    let stroke = if data["type"] == 1 { "/" } else { "" };
+    format!("{stroke}{}", words.join(" "))
+}
+
 /// What is said of a command, such as `privacy show`, and its options. A channel is given as `{"channel": id}`, a file as
 /// `{"attachment": payload}`.
-fn command(state: &State, command: &str, options: &[(&str, Value)], typed_into: Option<&str>) -> Value {
+fn command(
+    state: &State,
+    user: UserId,
+    command: &str,
+    options: &[(&str, Value)],
+    typed_into: Option<&str>,
+) -> Value {
     let mut words: Vec<&str> = command.split(' ').collect();
     let name = words.remove(0);
     let mut resolved = json!({});
@@ -245,12 +280,13 @@ fn command(state: &State, command: &str, options: &[(&str, Value)], typed_into: 
             }
             Value::Object(fields) => {
                 let id = fields["channel"].as_u64().expect("an id");
-                let channel = payloads::channel(&state.world, &state.world.channels[&ChannelId(id)]);
+                let place = &state.world.channels[&ChannelId(id)];
+                let channel = payloads::channel(&state.world, place);
                 resolved["channels"][id.to_string()] = json!({
                     "id": id.to_string(),
                     "name": channel["name"],
                     "type": channel["type"],
-                    "permissions": EVERYONE_MAY.to_string(),
+                    "permissions": state.world.rights(user, place).bits().to_string(),
                 });
                 json!({"name": name, "type": 7, "value": id.to_string()})
             }
@@ -279,6 +315,7 @@ fn payload(
     data: &Value,
 ) -> Value {
     let world = &state.world;
+    let rights = |of: UserId| json!(world.rights(of, &world.channels[&channel]).bits().to_string());
     let mut payload = json!({
         "id": id,
         "application_id": world.bot,
@@ -288,7 +325,7 @@ fn payload(
         "channel": payloads::channel(world, &world.channels[&channel]),
         "token": id.token(),
         "version": 1,
-        "app_permissions": EVERYONE_MAY.to_string(),
+        "app_permissions": rights(world.bot),
         "locale": "en-US",
         "entitlements": [],
         "authorizing_integration_owners": {"0": world.guild},
@@ -301,9 +338,9 @@ fn payload(
     } else {
         payload["guild_id"] = json!(world.guild);
         payload["guild_locale"] = json!("en-US");
-        payload["channel"]["permissions"] = json!((EVERYONE_MAY | world.powers_of(user)).to_string());
+        payload["channel"]["permissions"] = rights(user);
         payload["member"] = payloads::member(&world.users[&user]);
-        payload["member"]["permissions"] = json!((EVERYONE_MAY | world.powers_of(user)).to_string());
+        payload["member"]["permissions"] = rights(user);
     }
     if let Some(under) = under {
         let reader = Reader { over_gateway: false, reads_everything: true };
@@ -335,7 +372,7 @@ pub(super) fn respond(state: &mut State, id: InteractionId, input: &Input) -> Ou
             change(state, id, |it| it.offered = Some(offered));
         }
         Some(9) => {
-            let form = opened(state, data);
+            let form = Form { under: interaction.under, ..opened(state, data) };
             change(state, id, |it| it.form = Some(form));
         }
         Some(6) => change(state, id, |it| it.original = it.under),
@@ -372,7 +409,14 @@ fn opened(state: &mut State, data: &Value) -> Form {
         }
     }
     let custom_id = data["custom_id"].as_str().unwrap_or_default().to_owned();
-    Form { custom_id, fields: inputs.iter().map(field).collect() }
+    let words = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Form {
+        custom_id,
+        fields: inputs.iter().map(field).collect(),
+        under: None,
+        title: words(&data["title"]),
+        labels: inputs.iter().map(|input| words(&input["label"])).collect(),
+    }
 }
 
 /// A further answer; the first one, when that was only promised.
@@ -452,6 +496,9 @@ fn post(
         return Err(Answer::empty_message());
     }
     let hidden = post.only_for.is_some();
+    if !hidden {
+        threads::wake(state, interaction.channel).map_err(|_| Answer::archived(403))?;
+    }
     let message = state.world.add_message(post);
     if !hidden {
         let event = Event::message("MESSAGE_CREATE", &state.world, message);

@@ -12,6 +12,10 @@ const SUPPRESS_EMBEDS: u64 = 1 << 2;
 const KIND_DEFAULT: u8 = 0;
 /// A reply, in Discord's numbering of message types.
 const KIND_REPLY: u8 = 19;
+/// The notice in a channel that a thread was begun in it.
+pub(super) const KIND_THREAD_CREATED: u8 = 18;
+/// What stands first in a thread that was begun from a message, and points to it.
+pub(super) const KIND_THREAD_STARTER: u8 = 21;
 
 /// A message with everything that it ever said.
 #[derive(Clone, Debug)]

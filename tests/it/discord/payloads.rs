@@ -2,27 +2,18 @@
 //! parse, and true to Discord's published description of its API.
 
 use serde_json::{Value, json};
+use serenity::model::Permissions;
 use serenity::model::gateway::GatewayIntents;
 
 use super::gateway::Gateway;
 use super::ids::{RoleId, created_at};
 use super::message::Message;
+use super::rights::{Overwrite, Whom};
+use super::threads;
 use super::world::{Channel, ChannelKind, User, UserKind, World};
 
-/// Permissions, in Discord's bits.
-const SEND_MESSAGES: u64 = 1 << 11;
-const SEND_MESSAGES_IN_THREADS: u64 = 1 << 38;
-const VIEW_CHANNEL: u64 = 1 << 10;
-/// What everyone may do: view, send, link, attach, read the history, react and use threads.
-pub(super) const EVERYONE_MAY: u64 =
-    VIEW_CHANNEL | SEND_MESSAGES | SEND_MESSAGES_IN_THREADS | 1 << 6 | 1 << 14 | 1 << 15 | 1 << 16;
-
-/// To make and to see webhooks; in this world everybody may when the bot may.
-const MANAGE_WEBHOOKS: u64 = 1 << 29;
-
-fn everyone_may(world: &World) -> u64 {
-    EVERYONE_MAY | if world.bot_may_have_webhooks { MANAGE_WEBHOOKS } else { 0 }
-}
+/// Message flag: a thread was begun from it.
+const HAS_THREAD: u64 = 1 << 5;
 
 /// Application flag: the message content intent is switched on, for a bot on few servers.
 const GATEWAY_MESSAGE_CONTENT_LIMITED: u64 = 1 << 19;
@@ -132,9 +123,9 @@ fn guild_settings(world: &World) -> Value {
 pub(super) fn channel(world: &World, channel: &Channel) -> Value {
     let last_message = world.shown(channel.id).next_back().map(|message| message.id);
     match channel.kind {
-        ChannelKind::Text => json!({
+        ChannelKind::Text | ChannelKind::Forum => json!({
             "id": channel.id,
-            "type": 0,
+            "type": if channel.kind == ChannelKind::Forum { 15 } else { 0 },
             "guild_id": world.guild,
             "name": channel.name,
             "position": 0,
@@ -146,27 +137,21 @@ pub(super) fn channel(world: &World, channel: &Channel) -> Value {
             "last_message_id": last_message,
             "permission_overwrites": overwrites(world, channel),
         }),
-        ChannelKind::Thread { parent } => json!({
-            "id": channel.id,
-            "type": 11,
-            "guild_id": world.guild,
-            "parent_id": parent,
-            "owner_id": world.owner,
-            "name": channel.name,
-            "flags": 0,
-            "rate_limit_per_user": 0,
-            "last_message_id": last_message,
-            "message_count": world.shown(channel.id).count(),
-            "total_message_sent": world.shown(channel.id).count(),
-            "member_count": 1,
-            "thread_metadata": {
-                "archived": false,
-                "archive_timestamp": created_at(channel.id.0),
-                "auto_archive_duration": 1440,
-                "locked": false,
-                "create_timestamp": created_at(channel.id.0),
-            },
-        }),
+        ChannelKind::Thread { parent } => thread(
+            world,
+            channel,
+            json!({
+                "id": channel.id,
+                "guild_id": world.guild,
+                "parent_id": parent,
+                "name": channel.name,
+                "flags": 0,
+                "rate_limit_per_user": 0,
+                "last_message_id": last_message,
+                "message_count": world.shown(channel.id).count(),
+                "total_message_sent": world.shown(channel.id).count(),
+            }),
+        ),
         ChannelKind::Direct { with } => json!({
             "id": channel.id,
             "type": 1,
@@ -177,8 +162,22 @@ pub(super) fn channel(world: &World, channel: &Channel) -> Value {
     }
 }
 
+/// What a channel is shown with that is a thread. The bot is told when it is in it.
+fn thread(world: &World, channel: &Channel, mut payload: Value) -> Value {
+    let thread = &world.threads[&channel.id];
+    payload["type"] = json!(thread.number());
+    payload["owner_id"] = json!(thread.owner);
+    payload["member_count"] = json!(thread.members.len());
+    payload["thread_metadata"] = thread.metadata(channel.id);
+    if thread.members.contains(&world.bot) {
+        payload["member"] = threads::member(channel.id, world.bot);
+    }
+    payload
+}
+
 pub(super) fn role(world: &World, id: RoleId) -> Value {
     let is_everyone = id.0 == world.guild.0;
+    let permissions = if is_everyone { world.everyone_may() } else { Permissions::empty() };
     json!({
         "id": id,
         "name": world.roles[&id],
@@ -188,7 +187,7 @@ pub(super) fn role(world: &World, id: RoleId) -> Value {
         "icon": null,
         "unicode_emoji": null,
         "position": u8::from(!is_everyone),
-        "permissions": if is_everyone { everyone_may(world) } else { 0 }.to_string(),
+        "permissions": permissions.bits().to_string(),
         "managed": false,
         "mentionable": !is_everyone,
         "flags": 0,
@@ -300,7 +299,7 @@ pub(super) fn message(world: &World, message: &Message, reader: Reader) -> Value
         payload["referenced_message"] = original.map_or(Value::Null, |it| message_alone(world, it, reader));
         payload["message_reference"] = json!({
             "type": 0,
-            "channel_id": message.channel,
+            "channel_id": world.messages[&reply.to].channel,
             "message_id": reply.to,
         });
         if !world.is_direct(message.channel) {
@@ -336,6 +335,10 @@ fn message_alone(world: &World, message: &Message, reader: Reader) -> Value {
         "components": message.components,
         "flags": message.flags,
     });
+    if let Some(thread) = world.thread_from(message.id).filter(|thread| thread.id != message.channel) {
+        payload["thread"] = channel(world, thread);
+        payload["flags"] = json!(message.flags | HAS_THREAD);
+    }
     if let Some(nonce) = &message.nonce {
         payload["nonce"] = nonce.clone();
     }
@@ -406,23 +409,17 @@ pub(super) fn file(world: &World, id: u64, name: &str) -> Value {
 }
 
 fn overwrites(world: &World, channel: &Channel) -> Vec<Value> {
-    let mut denied = 0;
-    if !channel.bot_may_send {
-        denied |= SEND_MESSAGES | SEND_MESSAGES_IN_THREADS;
-    }
-    if !channel.bot_may_view {
-        denied |= VIEW_CHANNEL;
-    }
-    if world.without_webhooks.contains(&channel.id) {
-        denied |= MANAGE_WEBHOOKS;
-    }
-    if denied == 0 {
-        return Vec::new();
-    }
-    vec![json!({
-        "id": world.bot,
-        "type": 1,
-        "allow": "0",
-        "deny": denied.to_string(),
-    })]
+    let overwrite = |(whom, it): (&Whom, &Overwrite)| {
+        let (id, kind) = match whom {
+            Whom::Everyone => (world.guild.0, 0),
+            Whom::Member(member) => (member.0, 1),
+        };
+        json!({
+            "id": id.to_string(),
+            "type": kind,
+            "allow": it.allow.bits().to_string(),
+            "deny": it.deny.bits().to_string(),
+        })
+    };
+    world.overwrites.get(&channel.id).into_iter().flatten().map(overwrite).collect()
 }

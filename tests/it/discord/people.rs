@@ -5,7 +5,8 @@ use super::FakeDiscord;
 use super::events::Event;
 use super::ids::{ChannelId, EmojiId, MessageId, RoleId, UserId};
 use super::message::{Edit, Post};
-use super::world::{Channel, ChannelKind, User, UserKind};
+use super::threads;
+use super::world::{ChannelKind, User, UserKind};
 
 /// Who and what is there.
 impl FakeDiscord {
@@ -36,6 +37,18 @@ impl FakeDiscord {
             }
             id
         })
+    }
+
+    /// A member leaves the server. Only sessions with the intent for members hear of it.
+    pub(crate) fn leave(&self, member: UserId) {
+        self.inner.change(|state| {
+            state.world.gone.insert(member);
+            for thread in state.world.threads.values_mut() {
+                thread.members.remove(&member);
+            }
+            let event = Event::member_remove(&state.world, member);
+            state.announce(&event);
+        });
     }
 
     /// The name that an account shows everywhere, in place of its user name.
@@ -79,16 +92,12 @@ impl FakeDiscord {
         self.add_channel(name, ChannelKind::Text)
     }
 
-    pub(crate) fn thread(&self, parent: ChannelId, name: &str) -> ChannelId {
-        self.add_channel(name, ChannelKind::Thread { parent })
-    }
-
     /// The direct messages between a user and the bot.
     pub(crate) fn direct(&self, with: UserId) -> ChannelId {
         self.inner.change(|state| state.world.direct_channel(with))
     }
 
-    fn add_channel(&self, name: &str, kind: ChannelKind) -> ChannelId {
+    pub(super) fn add_channel(&self, name: &str, kind: ChannelKind) -> ChannelId {
         self.inner.change(|state| {
             let id = state.world.add_channel(name, kind);
             let event = Event::channel_create(&state.world, &state.world.channels[&id]);
@@ -131,6 +140,7 @@ impl FakeDiscord {
     pub(crate) fn send(&self, post: Post) -> MessageId {
         self.inner.change(|state| {
             let id = state.world.add_message(post);
+            threads::rouse(state, state.world.messages[&id].channel);
             let event = Event::message("MESSAGE_CREATE", &state.world, id);
             state.announce(&event);
             id
@@ -183,16 +193,6 @@ impl FakeDiscord {
         });
     }
 
-    /// Whether the bot may send in a channel and its threads, which it may at first.
-    pub(crate) fn let_bot_send(&self, channel: ChannelId, may: bool) {
-        self.update_channel(channel, |channel| channel.bot_may_send = may);
-    }
-
-    /// Whether the bot sees a channel and its threads, which it does at first.
-    pub(crate) fn let_bot_view(&self, channel: ChannelId, may: bool) {
-        self.update_channel(channel, |channel| channel.bot_may_view = may);
-    }
-
     /// Whether a channel and its threads are for adults only, which they are not at first.
     pub(crate) fn restrict_by_age(&self, channel: ChannelId, is_restricted: bool) {
         self.inner.change(|state| {
@@ -216,17 +216,6 @@ impl FakeDiscord {
         self.inner.change(|state| {
             state.world.bot_is_member = true;
             let event = Event::guild_create(&state.world);
-            state.announce(&event);
-        });
-    }
-
-    fn update_channel(&self, channel: ChannelId, update: impl FnOnce(&mut Channel)) {
-        self.inner.change(|state| {
-            let channel = state.world.channels.get_mut(&channel);
-            let channel = channel.expect("a channel of this fake");
-            update(channel);
-            let id = channel.id;
-            let event = Event::channel_update(&state.world, &state.world.channels[&id]);
             state.announce(&event);
         });
     }

@@ -103,7 +103,7 @@ fn serve(state: &mut State, route: Route, input: &Input) -> Answer {
     if let Some(standing) = standing.as_ref().filter(|standing| !standing.allowed) {
         return turn_away(standing);
     }
-    if let Some(shape) = request_shape(route.call()).or_else(|| response_shape(route, &input.body)) {
+    if let Some(shape) = request_shape(route.call()).or_else(|| shape_of_kind(route, &input.body)) {
         let parts = match &input.body {
             Value::Array(parts) => parts.as_slice(),
             single => std::slice::from_ref(single),
@@ -111,7 +111,7 @@ fn serve(state: &mut State, route: Route, input: &Input) -> Answer {
         state.violations.extend(parts.iter().flat_map(|part| spec::complaints(shape, part)));
     }
     let answer = carry_out(state, route, input);
-    if answer.status == 200 {
+    if matches!(answer.status, 200 | 201) {
         check_answer(state, route, &answer.body);
     }
     match standing {
@@ -128,6 +128,8 @@ fn request_shape(call: Call) -> Option<Shape> {
     match call {
         Call::SendMessage => Some(Shape::MessageCreateRequest),
         Call::EditMessage => Some(Shape::MessageEditRequestPartial),
+        Call::EditChannel => Some(Shape::UpdateThreadRequestPartial),
+        Call::StartThreadFrom => Some(Shape::CreateTextThreadWithMessageRequest),
         Call::OpenDirect => Some(Shape::CreatePrivateChannelRequest),
         Call::RegisterCommands => Some(Shape::ApplicationCommandUpdateRequest),
         Call::FollowUp | Call::ExecuteWebhook => Some(Shape::IncomingWebhookRequestPartial),
@@ -136,9 +138,17 @@ fn request_shape(call: Call) -> Option<Shape> {
     }
 }
 
-/// What an interaction is answered with has a shape for each kind of answer.
-fn response_shape(route: Route, body: &Value) -> Option<Shape> {
-    let Route::Respond(_) = route else { return None };
+/// What an interaction is answered with has a shape for each kind of answer, and so have threads and posts.
+fn shape_of_kind(route: Route, body: &Value) -> Option<Shape> {
+    match route {
+        Route::StartThread(_) if body["message"].is_object() => Some(Shape::CreateForumThreadRequest),
+        Route::StartThread(_) => Some(Shape::CreateTextThreadWithoutMessageRequest),
+        Route::Respond(_) => response_shape(body),
+        _ => None,
+    }
+}
+
+fn response_shape(body: &Value) -> Option<Shape> {
     match body["type"].as_u64()? {
         4 | 5 => Some(Shape::CreateMessageInteractionCallbackRequest),
         6 | 7 => Some(Shape::UpdateMessageInteractionCallbackRequest),
@@ -185,8 +195,11 @@ fn check_answer(state: &mut State, route: Route, body: &Value) {
         (Route::ListEmoji, _) => Shape::ListApplicationEmojisResponse,
         (Route::CreateEmoji, _) => Shape::EmojiResponse,
         (Route::OpenDirect, _) | (Route::Channel(_), Some(1)) => Shape::PrivateChannelResponse,
-        (Route::Channel(_), Some(11)) => Shape::ThreadResponse,
-        (Route::Channel(_), _) => Shape::GuildChannelResponse,
+        (Route::StartThread(_), _) => Shape::CreatedThreadResponse,
+        (Route::ThreadMember(..), _) => Shape::ThreadMemberResponse,
+        (Route::StartThreadFrom(..) | Route::EditChannel(_), _)
+        | (Route::Channel(_) | Route::DeleteChannel(_), Some(11 | 12)) => Shape::ThreadResponse,
+        (Route::Channel(_) | Route::DeleteChannel(_), _) => Shape::GuildChannelResponse,
         _ => Shape::MessageResponse,
     };
     let parts = match body {

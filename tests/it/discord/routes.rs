@@ -14,6 +14,13 @@ pub(super) enum Route {
     CurrentApplication,
     OpenDirect,
     Channel(ChannelId),
+    EditChannel(ChannelId),
+    DeleteChannel(ChannelId),
+    StartThread(ChannelId),
+    StartThreadFrom(ChannelId, MessageId),
+    ThreadMember(ChannelId, UserId),
+    AddThreadMember(ChannelId, UserId),
+    RemoveThreadMember(ChannelId, UserId),
     Typing(ChannelId),
     ListMessages(ChannelId),
     SendMessage(ChannelId),
@@ -47,6 +54,13 @@ pub(crate) enum Call {
     CurrentApplication,
     OpenDirect,
     GetChannel,
+    EditChannel,
+    DeleteChannel,
+    StartThread,
+    StartThreadFrom,
+    GetThreadMember,
+    AddThreadMember,
+    RemoveThreadMember,
     Typing,
     ListMessages,
     SendMessage,
@@ -80,7 +94,29 @@ impl Route {
             ("GET", ["users", "@me"]) => Self::CurrentUser,
             ("GET", ["applications", "@me"] | ["oauth2", "applications", "@me"]) => Self::CurrentApplication,
             ("POST", ["users", "@me", "channels"]) => Self::OpenDirect,
-            ("GET", ["channels", channel]) => Self::Channel(channel_id(channel)?),
+            (method, ["channels", channel]) => {
+                let channel = channel_id(channel)?;
+                match method {
+                    "GET" => Self::Channel(channel),
+                    "PATCH" => Self::EditChannel(channel),
+                    "DELETE" => Self::DeleteChannel(channel),
+                    _ => return None,
+                }
+            }
+            ("POST", ["channels", channel, "threads"]) => Self::StartThread(channel_id(channel)?),
+            ("POST", ["channels", channel, "messages", message, "threads"]) => {
+                Self::StartThreadFrom(channel_id(channel)?, MessageId(message.parse().ok()?))
+            }
+            (method, ["channels", channel, "thread-members", user]) => {
+                let channel = channel_id(channel)?;
+                let user = if *user == "@me" { BOT } else { UserId(user.parse().ok()?) };
+                match method {
+                    "GET" => Self::ThreadMember(channel, user),
+                    "PUT" => Self::AddThreadMember(channel, user),
+                    "DELETE" => Self::RemoveThreadMember(channel, user),
+                    _ => return None,
+                }
+            }
             ("POST", ["channels", channel, "typing"]) => Self::Typing(channel_id(channel)?),
             ("GET", ["channels", channel, "messages"]) => Self::ListMessages(channel_id(channel)?),
             ("POST", ["channels", channel, "messages"]) => Self::SendMessage(channel_id(channel)?),
@@ -153,6 +189,13 @@ impl Route {
             Self::CurrentApplication => Call::CurrentApplication,
             Self::OpenDirect => Call::OpenDirect,
             Self::Channel(_) => Call::GetChannel,
+            Self::EditChannel(_) => Call::EditChannel,
+            Self::DeleteChannel(_) => Call::DeleteChannel,
+            Self::StartThread(_) => Call::StartThread,
+            Self::StartThreadFrom(..) => Call::StartThreadFrom,
+            Self::ThreadMember(..) => Call::GetThreadMember,
+            Self::AddThreadMember(..) => Call::AddThreadMember,
+            Self::RemoveThreadMember(..) => Call::RemoveThreadMember,
             Self::Typing(_) => Call::Typing,
             Self::ListMessages(_) => Call::ListMessages,
             Self::SendMessage(_) => Call::SendMessage,
@@ -197,6 +240,13 @@ impl Route {
     pub(super) fn channel(self) -> Option<ChannelId> {
         match self {
             Self::Channel(channel)
+            | Self::EditChannel(channel)
+            | Self::DeleteChannel(channel)
+            | Self::StartThread(channel)
+            | Self::StartThreadFrom(channel, _)
+            | Self::ThreadMember(channel, _)
+            | Self::AddThreadMember(channel, _)
+            | Self::RemoveThreadMember(channel, _)
             | Self::Typing(channel)
             | Self::ListMessages(channel)
             | Self::SendMessage(channel)

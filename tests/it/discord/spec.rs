@@ -35,9 +35,15 @@ pub(super) enum Shape {
     GuildIncomingWebhookResponse,
     ListApplicationEmojisResponse,
     EmojiResponse,
+    UpdateThreadRequestPartial,
+    CreateTextThreadWithMessageRequest,
+    CreateTextThreadWithoutMessageRequest,
+    CreateForumThreadRequest,
+    CreatedThreadResponse,
+    ThreadMemberResponse,
 }
 
-const SHAPES: [Shape; 23] = [
+const SHAPES: [Shape; 29] = [
     Shape::MessageCreateRequest,
     Shape::MessageEditRequestPartial,
     Shape::CreatePrivateChannelRequest,
@@ -61,6 +67,12 @@ const SHAPES: [Shape; 23] = [
     Shape::GuildIncomingWebhookResponse,
     Shape::ListApplicationEmojisResponse,
     Shape::EmojiResponse,
+    Shape::UpdateThreadRequestPartial,
+    Shape::CreateTextThreadWithMessageRequest,
+    Shape::CreateTextThreadWithoutMessageRequest,
+    Shape::CreateForumThreadRequest,
+    Shape::CreatedThreadResponse,
+    Shape::ThreadMemberResponse,
 ];
 
 /// What is wrong with a value, in words; empty when it has the shape or nothing can be checked.

@@ -87,6 +87,7 @@ impl Display for State {
             let deleted = if channel.deleted { " (deleted)" } else { "" };
             match channel.kind {
                 ChannelKind::Text => writeln!(f, "#{}{deleted}", channel.name)?,
+                ChannelKind::Forum => writeln!(f, "forum {}{deleted}", channel.name)?,
                 ChannelKind::Thread { .. } => writeln!(f, "thread {}{deleted}", channel.name)?,
                 ChannelKind::Direct { with } => {
                     writeln!(f, "direct messages with {}", self.world.users[&with].name)?;

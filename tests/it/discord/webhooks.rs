@@ -2,6 +2,7 @@
 //! emoji of the application, whose pictures have lasting addresses, and the search for members by name.
 
 use serde_json::{Value, json};
+use serenity::model::Permissions;
 
 use super::FakeDiscord;
 use super::actions::{self, Input, Outcome};
@@ -10,7 +11,9 @@ use super::events::Event;
 use super::ids::{ChannelId, EmojiId, MessageId, UserId};
 use super::message::{Message, Post};
 use super::payloads;
+use super::rights::Whom;
 use super::state::State;
+use super::threads;
 use super::world::{ChannelKind, UserKind};
 
 /// Webhooks that a channel may have.
@@ -43,11 +46,7 @@ impl FakeDiscord {
 
     /// In one channel it may not have any.
     pub(crate) fn forbid_webhooks_in(&self, channel: ChannelId) {
-        self.inner.change(|state| {
-            state.world.without_webhooks.insert(channel);
-            let event = Event::channel_update(&state.world, &state.world.channels[&channel]);
-            state.announce(&event);
-        });
+        self.deny(channel, Whom::Member(self.bot_id()), Permissions::MANAGE_WEBHOOKS);
     }
 
     /// An admin deletes the webhooks of a channel.
@@ -93,8 +92,8 @@ fn home(state: &State, channel: ChannelId) -> ChannelId {
 }
 
 fn check_may(state: &State, channel: ChannelId) -> Result<(), Answer> {
-    state.world.channel(channel).ok_or_else(Answer::unknown_channel)?;
-    if state.world.bot_may_have_webhooks && !state.world.without_webhooks.contains(&channel) {
+    let channel = state.world.channel(channel).ok_or_else(Answer::unknown_channel)?;
+    if state.world.bot_may(channel, Permissions::MANAGE_WEBHOOKS) {
         Ok(())
     } else {
         Err(Answer::missing_permissions())
@@ -124,7 +123,7 @@ pub(super) fn list(state: &State, channel: ChannelId) -> Outcome {
 
 pub(super) fn create(state: &mut State, channel: ChannelId, body: &Value) -> Outcome {
     check_may(state, channel)?;
-    if !matches!(state.world.channels[&channel].kind, ChannelKind::Text) {
+    if !matches!(state.world.channels[&channel].kind, ChannelKind::Text | ChannelKind::Forum) {
         return Err(Answer::error(400, 10_003, "Unknown Channel"));
     }
     let name = body["name"].as_str().unwrap_or_default().to_owned();
@@ -191,6 +190,11 @@ pub(super) fn execute(state: &mut State, id: UserId, secret: &str, input: &Input
         state.violations.push("an empty message".to_owned());
         return Err(Answer::empty_message());
     }
+    if state.world.channels[&channel].kind == ChannelKind::Forum {
+        let message = "Webhooks posted to forum channels must have a thread_name or thread_id";
+        return Err(Answer::error(400, 220_001, message));
+    }
+    threads::wake(state, channel)?;
     let message = state.world.add_message(post);
     let event = Event::message("MESSAGE_CREATE", &state.world, message);
     state.announce(&event);
@@ -216,6 +220,7 @@ pub(super) fn edit(
     input: &Input,
 ) -> Outcome {
     find(state, id, secret, message, &input.query)?;
+    threads::check_awake(state, state.world.messages[&message].channel)?;
     actions::check_form(state, &input.body)?;
     actions::apply(state, message, &input.body)?;
     let event = Event::message("MESSAGE_UPDATE", &state.world, message);

@@ -7,7 +7,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::ids::{ChannelId, EmojiId, GuildId, MessageId, RoleId, Snowflakes, UserId};
-use super::message::{Edit, Message, Post};
+use super::message::{Edit, KIND_THREAD_STARTER, Message, Post};
+use super::rights::{self, Whom};
+use super::threads::Thread;
 use super::webhooks::Webhook;
 
 /// One server with its people and channels, and the direct messages beside it.
@@ -26,9 +28,9 @@ pub(crate) struct World {
     /// The webhooks that the bot has made.
     pub(crate) webhooks: BTreeMap<UserId, Webhook>,
     pub(crate) bot_may_have_webhooks: bool,
-    /// Where the bot may have none all the same.
-    pub(crate) without_webhooks: BTreeSet<ChannelId>,
     pub(crate) channels: BTreeMap<ChannelId, Channel>,
+    /// What the channels that are threads are beside that.
+    pub(crate) threads: BTreeMap<ChannelId, Thread>,
     /// Those that are for adults only; their threads are then too.
     pub(crate) age_restricted: BTreeSet<ChannelId>,
     /// All messages that ever were, oldest first; deleted ones are marked.
@@ -39,6 +41,10 @@ pub(crate) struct World {
     nonces: BTreeMap<String, MessageId>,
     /// What members may do beside what everybody may, in Discord's bits.
     powers: BTreeMap<UserId, u64>,
+    /// What is given and taken in single channels.
+    pub(super) overwrites: BTreeMap<ChannelId, BTreeMap<Whom, rights::Overwrite>>,
+    /// Those who were members and have left.
+    pub(super) gone: BTreeSet<UserId>,
     /// Where the files lie that can be fetched, without a slash at the end.
     pub(super) files_at: String,
     /// What can be fetched there, by the number of the attachment.
@@ -73,8 +79,6 @@ pub(crate) struct Channel {
     pub(crate) kind: ChannelKind,
     pub(crate) name: String,
     pub(crate) deleted: bool,
-    pub(crate) bot_may_send: bool,
-    pub(crate) bot_may_view: bool,
     /// When the bot's typing indicator was set off.
     pub(crate) typing: Vec<Instant>,
 }
@@ -82,8 +86,14 @@ pub(crate) struct Channel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChannelKind {
     Text,
-    Thread { parent: ChannelId },
-    Direct { with: UserId },
+    /// It has threads, and no messages of its own.
+    Forum,
+    Thread {
+        parent: ChannelId,
+    },
+    Direct {
+        with: UserId,
+    },
 }
 
 impl World {
@@ -104,13 +114,15 @@ impl World {
             pictures: BTreeMap::new(),
             webhooks: BTreeMap::new(),
             bot_may_have_webhooks: false,
-            without_webhooks: BTreeSet::new(),
             channels: BTreeMap::new(),
+            threads: BTreeMap::new(),
             age_restricted: BTreeSet::new(),
             messages: BTreeMap::new(),
             replies: BTreeMap::new(),
             nonces: BTreeMap::new(),
             powers: BTreeMap::new(),
+            overwrites: BTreeMap::new(),
+            gone: BTreeSet::new(),
             files_at: String::new(),
             files: BTreeMap::new(),
             fetched: 0,
@@ -139,7 +151,7 @@ impl World {
 
     /// What a member may do beside what everybody may.
     pub(super) fn powers_of(&self, user: UserId) -> u64 {
-        if user == self.owner { u64::MAX >> 11 } else { self.powers.get(&user).copied().unwrap_or_default() }
+        if user == self.owner { rights::ALL } else { self.powers.get(&user).copied().unwrap_or_default() }
     }
 
     pub(super) fn add_role(&mut self, name: &str) -> RoleId {
@@ -156,19 +168,13 @@ impl World {
 
     pub(super) fn add_channel(&mut self, name: &str, kind: ChannelKind) -> ChannelId {
         let id = ChannelId(self.snowflakes.next());
-        self.channels.insert(
-            id,
-            Channel {
-                id,
-                kind,
-                name: name.to_owned(),
-                deleted: false,
-                bot_may_send: true,
-                bot_may_view: true,
-                typing: Vec::new(),
-            },
-        );
+        self.insert_channel(id, name, kind);
         id
+    }
+
+    pub(super) fn insert_channel(&mut self, id: ChannelId, name: &str, kind: ChannelKind) {
+        let name = name.to_owned();
+        self.channels.insert(id, Channel { id, kind, name, deleted: false, typing: Vec::new() });
     }
 
     /// The direct messages between the bot and a user; there is one such channel for each user.
@@ -183,21 +189,30 @@ impl World {
 
     pub(super) fn add_message(&mut self, post: Post) -> MessageId {
         let id = MessageId(self.snowflakes.next());
+        self.insert_message(id, post);
+        id
+    }
+
+    pub(super) fn insert_message(&mut self, id: MessageId, post: Post) {
         let mut message = post.into_message(id);
         for (file, number) in message.files.iter().zip(message.first_file()..) {
             self.files.insert(number, file.bytes.clone());
         }
         self.resolve_mentions(&mut message);
         if message.author == self.bot {
-            if let Some(reply) = message.reply {
+            if let Some(reply) = message.reply.filter(|_| message.kind != KIND_THREAD_STARTER) {
                 self.replies.entry(reply.to).or_default().push(id);
             }
             if let Some(nonce) = message.nonce.as_ref().filter(|_| message.enforce_nonce) {
                 self.nonces.insert(nonce.to_string(), id);
             }
         }
+        // Whoever writes in a thread or is mentioned there is in it from then on.
+        if let Some(thread) = self.threads.get_mut(&message.channel) {
+            let writes = Some(message.author).filter(|author| self.users[author].kind != UserKind::Webhook);
+            thread.members.extend(message.mentions.iter().copied().chain(writes));
+        }
         self.messages.insert(id, message);
-        id
     }
 
     /// Changes a message; who it mentions follows from the new text.
@@ -274,30 +289,10 @@ impl World {
         matches!(self.channels.get(&channel).map(|channel| channel.kind), Some(ChannelKind::Direct { .. }))
     }
 
-    /// Whether the bot sees the channel at all: Discord says "Missing Access" where it does not.
-    pub(super) fn bot_may_view(&self, channel: &Channel) -> bool {
-        match channel.kind {
-            ChannelKind::Direct { .. } => true,
-            ChannelKind::Text => self.bot_is_member && channel.bot_may_view,
-            ChannelKind::Thread { parent } => {
-                self.bot_is_member
-                    && channel.bot_may_view
-                    && self.channels.get(&parent).is_none_or(|it| it.bot_may_view)
-            }
-        }
-    }
-
-    pub(super) fn bot_may_send(&self, channel: &Channel) -> bool {
-        let parent_allows = match channel.kind {
-            ChannelKind::Thread { parent } => self.channels.get(&parent).is_none_or(|it| it.bot_may_send),
-            ChannelKind::Text | ChannelKind::Direct { .. } => true,
-        };
-        channel.bot_may_send && parent_allows
-    }
-
     /// Those who are members of the server, the bot among them; webhooks are not.
     pub(super) fn members(&self) -> impl Iterator<Item = &User> {
-        self.users.values().filter(|user| user.kind != UserKind::Webhook)
+        let is_member = |user: &&User| user.kind != UserKind::Webhook && !self.gone.contains(&user.id);
+        self.users.values().filter(is_member)
     }
 
     fn insert_user(&mut self, id: UserId, name: &str, kind: UserKind) {
