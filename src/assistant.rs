@@ -3,6 +3,7 @@
 
 mod accepted;
 mod answer;
+mod branching;
 mod conversations;
 mod delivering;
 mod dressing;
@@ -13,6 +14,8 @@ mod listening;
 mod live;
 mod privacy;
 mod retelling;
+mod rewinding;
+mod rewriting;
 mod ruling;
 mod settling;
 mod steering;
@@ -44,11 +47,13 @@ use crate::store::{ChosenAlone, Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
+pub use branching::Branch;
 pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
 use live::{Live, now, speaker};
 pub use retelling::{Unwilling, Wish};
+pub use rewriting::{Hand, Line, Rewrite};
 use settling::Undone;
 pub use settling::{Page, Shown};
 use steering::Progress;

@@ -10,6 +10,7 @@ mod errands;
 mod events;
 mod faces;
 mod ground;
+mod lines;
 mod proxies;
 mod quiet;
 mod reading;

@@ -14,7 +14,7 @@ use super::ground::Ground;
 use super::rest;
 use super::sender::no_mentions;
 use super::user::User;
-use crate::assistant::{Unwilling, Wish};
+use crate::assistant::Wish;
 use crate::chat::buttons::Steer;
 use crate::chat::history::TurnId;
 use crate::chat::text::{Label, Text};
@@ -25,6 +25,8 @@ use crate::chat::{MemberId, MessageId};
 pub(super) enum Press {
     /// Of a question that somebody was asked: what, and whom.
     Of(What, MemberId),
+    /// Of the question whether everything is to be forgotten from a message on: whom it was asked, and which message.
+    Rewind(MemberId, MessageId),
     /// Under a reply: what, of which turn, and of which way to say it.
     Under(Steer, TurnId, usize),
 }
@@ -42,6 +44,9 @@ pub(super) enum What {
 /// How it is written.
 const WORDS: [(What, &str); 4] =
     [(What::Reset, "reset"), (What::Forget, "forget"), (What::OptOut, "opt-out"), (What::Cancel, "cancel")];
+
+/// How it is written that everything is forgotten from a message on.
+const REWIND: &str = "rewind";
 
 /// Before the number of days that something is kept.
 const KEEP: &str = "keep-";
@@ -72,6 +77,10 @@ impl Press {
         if let Some(what) = known.or_else(keep) {
             return Some(Self::Of(what, MemberId(rest.parse().ok()?)));
         }
+        if word == REWIND {
+            let (asker, message) = rest.split_once(':')?;
+            return Some(Self::Rewind(MemberId(asker.parse().ok()?), MessageId(message.parse().ok()?)));
+        }
         let steer = Steer::ALL.into_iter().find(|steer| steer.word() == word)?;
         let (turn, selected) = rest.split_once(':')?;
         Some(Self::Under(steer, TurnId(turn.parse().ok()?), selected.parse().ok()?))
@@ -86,6 +95,7 @@ impl std::fmt::Display for Press {
                 let word = WORDS.iter().find(|(known, _)| known == what).map_or("", |(_, word)| word);
                 write!(formatter, "{word}:{asker}")
             }
+            Self::Rewind(asker, message) => write!(formatter, "{REWIND}:{asker}:{message}"),
             Self::Under(steer, TurnId(turn), selected) => {
                 write!(formatter, "{}:{turn}:{selected}", steer.word())
             }
@@ -100,7 +110,7 @@ impl Handler {
         let press = Press::parse(&interaction.data.custom_id);
         let errand = Errand::parse(&interaction.data.custom_id);
         let asker = match press {
-            Some(Press::Of(_, asker)) => Some(asker),
+            Some(Press::Of(_, asker) | Press::Rewind(asker, _)) => Some(asker),
             // Whose a reply is the assistant knows.
             Some(Press::Under(..)) => None,
             None => errand.as_ref().map(|errand| errand.asker),
@@ -113,6 +123,9 @@ impl Handler {
             None if let Some(errand) = errand => self.pressed_for_persona(context, interaction, errand).await,
             None => whisper(context, interaction, &Text::Stale).await,
             Some(Press::Of(what, _)) => self.carry_out(context, interaction, what).await,
+            Some(Press::Rewind(_, message)) => {
+                carried_out(context, interaction, Box::pin(self.rewind(context, user, message))).await
+            }
             Some(Press::Under(steer, turn, selected)) => {
                 self.steer(context, interaction, (steer, turn, selected)).await
             }
@@ -140,6 +153,7 @@ impl Handler {
             turn,
             selected,
             under: MessageId(interaction.message.id.get()),
+            by_button: true,
             id: MessageId(interaction.id.get()),
             author: user.author(),
             moderates: user.moderates(),
@@ -154,12 +168,7 @@ impl Handler {
                 }
                 return Ok(());
             }
-            Err(Unwilling::Stale) => Text::StaleReply,
-            Err(Unwilling::NotTheirs) => Text::NotYourReply,
-            Err(Unwilling::NotRead) => Text::NotRead,
-            Err(Unwilling::NotAnswered) => Text::NotAnswered,
-            Err(Unwilling::Denied) => Text::Denied,
-            Err(Unwilling::TooMuch(notice)) => Text::TooMuch(notice),
+            Err(unwilling) => Text::from(unwilling),
         };
         whisper(context, interaction, &text).await
     }
@@ -261,6 +270,7 @@ mod tests {
         prop_oneof![
             (0..WORDS.len(), any::<u64>()).prop_map(|(word, id)| Press::Of(WORDS[word].0, MemberId(id))),
             (any::<u64>(), any::<u64>()).prop_map(|(days, id)| Press::Of(What::Keep(days), MemberId(id))),
+            (any::<u64>(), any::<u64>()).prop_map(|(id, from)| Press::Rewind(MemberId(id), MessageId(from))),
             (0..Steer::ALL.len(), any::<u64>(), any::<usize>()).prop_map(|(steer, turn, way)| Press::Under(
                 Steer::ALL[steer],
                 TurnId(turn),
@@ -297,6 +307,9 @@ mod tests {
             "keep-:1",
             "keep-x:1",
             "keep:1",
+            "rewind:1",
+            "rewind:x:1",
+            "rewind:1:2:3",
         ];
         for id in forged {
             assert_eq!(Press::parse(id), None, "{id}");

@@ -7,6 +7,7 @@ use serenity::all::{
 };
 
 use crate::admin::Actor;
+use crate::assistant::Hand;
 use crate::chat::addressing::Author;
 use crate::chat::{self, MemberId, Place, RoleId, ServerId};
 
@@ -113,6 +114,18 @@ impl<'a> User<'a> {
     /// Whether they may take away what others have said here.
     pub(super) fn moderates(self) -> bool {
         self.server.is_none() || self.may(Permissions::MANAGE_MESSAGES)
+    }
+
+    /// Whether they may see here what was said before.
+    pub(super) fn reads_here(self) -> bool {
+        let permissions = self.member.and_then(|member| member.permissions).unwrap_or_default();
+        let needed = Permissions::VIEW_CHANNEL | Permissions::READ_MESSAGE_HISTORY;
+        self.server.is_none() || permissions.contains(needed) || self.may(Permissions::ADMINISTRATOR)
+    }
+
+    /// As whom they change what was said.
+    pub(super) fn hand(self) -> Hand {
+        Hand { author: self.author(), moderates: self.moderates() }
     }
 
     fn may(self, what: Permissions) -> bool {

@@ -1,10 +1,12 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
+mod lines;
 mod lists;
 mod personas;
 
 use std::fmt::{Display, Formatter, Result};
 
+pub use self::lines::{LINE_FORM, LINE_MAX, Lines, branch_name, said_anew};
 use self::lists::counted;
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
 use super::ChannelId;
@@ -134,6 +136,8 @@ pub enum Text {
     },
     /// Something about the personas of a server.
     Editing(Editing),
+    /// Something about lines that were said.
+    Lines(Lines),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -223,6 +227,8 @@ pub enum Label {
     OptOut,
     /// Forget what is older.
     ForgetOlder,
+    /// Forget lines.
+    ForgetLines,
     /// Save a persona.
     Save,
     /// Delete a persona.
@@ -240,6 +246,7 @@ impl Label {
             Self::Forget => "Forget me",
             Self::OptOut => "Do not read me",
             Self::ForgetOlder => "Forget what is older",
+            Self::ForgetLines => "Forget them",
             Self::Save => "Save",
             Self::Delete => "Delete it",
             Self::Cancel => "Cancel",
@@ -250,6 +257,12 @@ impl Label {
 impl From<Editing> for Text {
     fn from(editing: Editing) -> Self {
         Self::Editing(editing)
+    }
+}
+
+impl From<Lines> for Text {
+    fn from(lines: Lines) -> Self {
+        Self::Lines(lines)
     }
 }
 
@@ -283,6 +296,7 @@ impl Display for Text {
                 return lists::personas(formatter, all, here, missing.as_ref());
             }
             Self::Editing(editing) => return editing.fmt(formatter),
+            Self::Lines(lines) => return lines.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }
