@@ -388,6 +388,7 @@ async fn everybody_may_do_what_is_theirs() {
     let commands: &[(&str, &[(&str, Value)])] = &[
         ("ask", &[("question", json!("why?"))]),
         ("audit", &[]),
+        ("edit-line", &[("message", json!("7")), ("file", discord.upload("line.txt", b"Uno."))]),
         ("help", &[]),
         ("persona list", &[]),
         ("persona show", &[("persona", json!("hermes"))]),
