@@ -3,6 +3,7 @@
 
 mod accepted;
 mod answer;
+mod branching;
 mod bundling;
 mod conversations;
 mod delivering;
@@ -14,6 +15,8 @@ mod listening;
 mod live;
 mod privacy;
 mod retelling;
+mod rewinding;
+mod rewriting;
 mod ruling;
 mod settling;
 mod staging;
@@ -48,12 +51,14 @@ use crate::store::{ChosenAlone, Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
+pub use branching::Branch;
 pub use bundling::Unbundled;
 pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
 use live::{Live, now, speaker};
 pub use retelling::{Unwilling, Wish};
+pub use rewriting::{Hand, Line, Rewrite};
 use settling::Undone;
 pub use settling::{Page, Shown};
 use staging::Part;

@@ -11,6 +11,7 @@ mod errands;
 mod events;
 mod faces;
 mod ground;
+mod lines;
 mod proxies;
 mod quiet;
 mod reading;

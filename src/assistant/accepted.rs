@@ -10,6 +10,7 @@ use super::delivering::Delivering;
 use super::limits::Share;
 use super::line::{Busy, PlaceInLine};
 use super::retelling::Retelling;
+use super::rewriting::Rewriting;
 use super::{Assistant, Outlet, Registration};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Part, TurnId};
@@ -49,6 +50,8 @@ pub(super) enum Work {
     End(CutOff),
     /// A member wants something of the last reply.
     Retell(Retelling),
+    /// A member wants a line to say something else.
+    Rewrite(Rewriting),
 }
 
 /// A persona is to speak, though nobody has said anything to it.
@@ -136,6 +139,7 @@ impl Accepted {
         match &self.work {
             Work::End(cut_off) => &cut_off.parts,
             Work::Retell(retelling) => &retelling.parts,
+            Work::Rewrite(rewriting) => &rewriting.parts,
             Work::Answer { .. } | Work::Refuse(_) | Work::Ignore(_) => &[],
         }
     }
@@ -168,6 +172,10 @@ impl Accepted {
                 None
             }
             Work::Retell(retelling) => delivering.retell(&assistant, &asked, retelling).await,
+            Work::Rewrite(rewriting) => {
+                delivering.rewrite(&assistant, rewriting).await;
+                None
+            }
         };
         if let Some(turn) = delivering.turn {
             live.done_with(turn);

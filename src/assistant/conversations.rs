@@ -89,7 +89,7 @@ impl Assistant {
     }
 
     /// Puts a conversation at hand that was written down, unless its channel has one by now.
-    fn put(&self, place: Place, conversation: Conversation, taken: Vec<MessageId>) -> Arc<Live> {
+    pub(super) fn put(&self, place: Place, conversation: Conversation, taken: Vec<MessageId>) -> Arc<Live> {
         let _one_at_a_time = self.taking_in();
         if let Some(live) = self.live_in(place.channel) {
             return live;

@@ -18,8 +18,26 @@ pub(super) enum Change {
 }
 
 impl Assistant {
-    /// A message was deleted: an answer to it stops, and what it showed goes.
+    /// A message was deleted: an answer to it stops, and what it showed goes, here and wherever else that is remembered.
     pub async fn message_deleted(&self, place: Place, message: MessageId) {
+        let origin = self.origin_in(place, message);
+        self.unsay(place, message).await;
+        // What the bot itself deletes, because another way to say it takes its place, was said all the same.
+        if !self.live_in(place.channel).is_some_and(|live| live.is_replaced(message)) {
+            self.forget_elsewhere(origin).await;
+        }
+    }
+
+    /// The first message of what a message shows a part of, as far as that is at hand: branches know what was said by it.
+    fn origin_in(&self, place: Place, message: MessageId) -> MessageId {
+        let first = self.live_in(place.channel).and_then(|live| {
+            let first = live.lock().turn_of(message)?.parts.first()?.message;
+            Some(first)
+        });
+        first.unwrap_or(message)
+    }
+
+    async fn unsay(&self, place: Place, message: MessageId) {
         self.remember_change(message, Change::Deleted);
         if let Some(live) = self.live_in(place.channel) {
             live.heard_gone(message);
@@ -76,6 +94,7 @@ impl Assistant {
                 live.save().await;
             }
         }
+        self.restate_elsewhere(message, &text).await;
     }
 
     /// What became of a message lately.

@@ -15,7 +15,7 @@ use super::live::{Live, now};
 use super::{Assistant, Delivery, Outlet};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::buttons::{Row, Steer};
-use crate::chat::history::{Begun, Part, Speaker, Tokens, Turn, TurnId, TurnKind, Variant};
+use crate::chat::history::{Begun, Conversation, Part, Speaker, Tokens, Turn, TurnId, TurnKind, Variant};
 use crate::chat::notice::Notice;
 use crate::chat::reply::{Reply, ReplyAction};
 use crate::chat::request::{Asked, Outcome};
@@ -37,8 +37,10 @@ pub struct Wish {
     pub turn: TurnId,
     /// Which way that is, counted from 0.
     pub selected: usize,
-    /// The message that the button stood under.
+    /// The message that the button stood under, or would stand under.
     pub under: MessageId,
+    /// Whether it was a button, and not a command that does the same where there are none.
+    pub by_button: bool,
     /// The number of the wish itself, which is unlike that of any message.
     pub id: MessageId,
     /// Whose it is.
@@ -97,7 +99,12 @@ impl Assistant {
         self.until_over(turn.trigger.unwrap_or(wish.under)).await;
         let turn = last_reply(&live, &wish).ok_or(Unwilling::Stale)?;
         // An id can be forged, and a button can be one of before.
-        let row = self.row_of(&live, turn.id, false).filter(|row| row.selected == wish.selected);
+        let row = if wish.by_button {
+            self.row_of(&live, turn.id, false)
+        } else {
+            ways_of(&live.lock(), turn.id, false)
+        };
+        let row = row.filter(|row| row.selected == wish.selected);
         let buttons = row.map(|row| row.buttons()).unwrap_or_default();
         let can_be_pressed = buttons.iter().any(|button| button.steer == wish.steer && button.enabled);
         if !can_be_pressed || live.is_at_work_on(turn.id) || turn.state.is_unfinished() {
@@ -172,7 +179,7 @@ impl Assistant {
     }
 
     /// For whom a reply was made, as far as that is known.
-    async fn who_asked(&self, live: &Live, turn: &Turn) -> Option<MemberId> {
+    pub(super) async fn who_asked(&self, live: &Live, turn: &Turn) -> Option<MemberId> {
         let trigger = turn.trigger?;
         let speaker = live.lock().turn_of(trigger).map(|turn| turn.speaker.clone());
         if let Some(Speaker::Member(member)) = speaker {
@@ -193,12 +200,23 @@ impl Assistant {
             return None;
         }
         let conversation = live.lock();
-        let turns = conversation.turns();
-        let last = turns.last().filter(|last| last.id == turn)?;
-        let is_newest = last.parts.last().is_none_or(|part| live.is_newest(part.message));
-        let (selected, variants) = (last.selected, last.variants.len());
-        let again = turns.len() > 1 && variants < MOST_VARIANTS;
-        is_newest.then_some(Row { turn, selected, variants, growing, again })
+        let row = ways_of(&conversation, turn, growing)?;
+        let last = conversation.turn(turn)?.parts.last();
+        last.is_none_or(|part| live.is_newest(part.message)).then_some(row)
+    }
+
+    /// The last reply of a place, if a message shows it: the turn, which way to say it is shown, and its last message.
+    pub async fn last_reply_in(
+        &self,
+        place: Place,
+        message: MessageId,
+    ) -> Option<(TurnId, usize, MessageId)> {
+        let live = self.bring(place).await?;
+        let conversation = live.lock();
+        let last = conversation.turns().last().filter(|last| last.kind == TurnKind::Persona)?;
+        let shows = last.parts.iter().any(|part| part.message == message);
+        let under = last.parts.last().filter(|_| shows)?.message;
+        Some((last.id, last.selected, under))
     }
 
     /// Somebody has posted a message in a channel. Whether there may be buttons that must go because of it, see
@@ -233,6 +251,15 @@ impl Assistant {
         live.save().await;
         Some((part.message, part.webhook))
     }
+}
+
+/// What can be done with a turn, when it is the last one.
+fn ways_of(conversation: &Conversation, turn: TurnId, growing: bool) -> Option<Row> {
+    let turns = conversation.turns();
+    let last = turns.last().filter(|last| last.id == turn)?;
+    let (selected, variants) = (last.selected, last.variants.len());
+    let again = turns.len() > 1 && variants < MOST_VARIANTS;
+    Some(Row { turn, selected, variants, growing, again })
 }
 
 /// The reply that a wish is about, when it is the last one and shown where the button stood.
@@ -341,6 +368,7 @@ impl<O: Outlet> Delivering<'_, O> {
             }
             self.live.lock().unsay(part.message);
             self.live.save().await;
+            self.assistant.forget_elsewhere(part.message).await;
         }
         self.outcome = Outcome::Answered;
     }

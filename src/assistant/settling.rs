@@ -170,12 +170,14 @@ impl Assistant {
         let live = self.load(place, false).await;
         let is_running = |message: MessageId| self.running.contains_key(&message);
         let mut left: BTreeMap<MessageId, Left> = BTreeMap::new();
+        let (mut lost, mut restated) = (Vec::new(), Vec::new());
         if let Some(live) = &live {
             let mut conversation = live.lock();
             if is_undone {
                 adopt(&mut conversation, page, self.manner_in(place).links);
             }
-            for message in gone(&conversation, page) {
+            lost = gone(&conversation, page);
+            for &message in &lost {
                 if conversation.turn_of(message).and_then(|turn| turn.trigger).is_some_and(is_running) {
                     live.delete_later(message);
                 } else {
@@ -184,9 +186,9 @@ impl Assistant {
             }
             for other in page.others.iter().filter(|other| other.edited && !other.text.is_empty()) {
                 // What was heard since is newer.
-                if self.change_of(other.message).is_none() {
-                    let said = conversation.said_in(&other.text);
-                    conversation.restate(other.message, &said);
+                let said = conversation.said_in(&other.text);
+                if self.change_of(other.message).is_none() && conversation.restate(other.message, &said) {
+                    restated.push(other);
                 }
             }
             if is_undone {
@@ -204,6 +206,12 @@ impl Assistant {
         }
         if let Some(live) = &live {
             live.save().await;
+        }
+        for message in lost {
+            self.forget_elsewhere(message).await;
+        }
+        for other in restated {
+            self.restate_elsewhere(other.message, &other.text).await;
         }
         Some(self.take_up(page, place, &requests, left).await)
     }

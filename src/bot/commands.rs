@@ -3,6 +3,7 @@
 mod ask;
 mod audit;
 mod help;
+mod lines;
 mod persona;
 mod personas;
 mod privacy;
@@ -18,7 +19,9 @@ mod why;
 use std::sync::atomic::Ordering;
 
 use poise::{CreateReply, FrameworkError, FrameworkOptions};
-use serenity::all::{Command as Registered, CreateActionRow, CreateButton, GuildId};
+use serenity::all::{
+    Command as Registered, CreateActionRow, CreateButton, CreateInteractionResponse, CreateModal, GuildId,
+};
 use serenity::builder::CreateCommand;
 use serenity::http::Http;
 use tracing::{error, info, warn};
@@ -100,6 +103,10 @@ fn all() -> Vec<Command> {
         stop::stop(),
         why::why(),
         why::why_this_reply(),
+        lines::regenerate(),
+        lines::edit_line(),
+        lines::forget_from_here(),
+        lines::branch_into_a_thread(),
     ]
 }
 
@@ -262,6 +269,15 @@ async fn reply(context: Context<'_>, reply: CreateReply) -> Result<(), Problem> 
 /// Discord waits longer for the answer, which only whoever used the command will see.
 async fn defer(context: Context<'_>) -> Result<(), Problem> {
     arrived(context, rest::retry("defer a command", || context.defer_response(true)).await)
+}
+
+/// Opens a form, which has to be the first answer.
+async fn open_form(context: Context<'_>, form: CreateModal) -> Result<(), Problem> {
+    let opened = rest::retry("open a form", || {
+        let form = CreateInteractionResponse::Modal(form.clone());
+        context.interaction.create_response(context.serenity_context(), form)
+    });
+    arrived(context, opened.await)
 }
 
 /// A try whose own answer was lost has arrived, though nobody said so; what comes after it is a further answer.

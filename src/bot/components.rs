@@ -14,7 +14,7 @@ use super::ground::Ground;
 use super::rest;
 use super::sender::no_mentions;
 use super::user::User;
-use crate::assistant::{Unwilling, Wish};
+use crate::assistant::Wish;
 use crate::chat::buttons::Steer;
 use crate::chat::history::{ConversationId, TurnId};
 use crate::chat::text::{Label, Staging, Text};
@@ -25,6 +25,8 @@ use crate::chat::{MemberId, MessageId};
 pub(super) enum Press {
     /// Of a question that somebody was asked: what, and whom.
     Of(What, MemberId),
+    /// Of the question whether everything is to be forgotten from a message on: whom it was asked, and which message.
+    Rewind(MemberId, MessageId),
     /// Under a reply: what, of which turn, and of which way to say it.
     Under(Steer, TurnId, usize),
     /// Under an explanation: the bug bundle of the reply in this message.
@@ -49,6 +51,9 @@ const WORDS: [(What, &str); 4] =
 
 /// Before the message of a reply whose bug bundle is wanted.
 const BUNDLE: &str = "bundle";
+
+/// How it is written that everything is forgotten from a message on.
+const REWIND: &str = "rewind";
 
 /// Before the number of days that something is kept.
 const KEEP: &str = "keep-";
@@ -87,6 +92,10 @@ impl Press {
         if word == BUNDLE {
             return Some(Self::Bundle(MessageId(rest.parse().ok()?)));
         }
+        if word == REWIND {
+            let (asker, message) = rest.split_once(':')?;
+            return Some(Self::Rewind(MemberId(asker.parse().ok()?), MessageId(message.parse().ok()?)));
+        }
         let steer = Steer::ALL.into_iter().find(|steer| steer.word() == word)?;
         let (turn, selected) = rest.split_once(':')?;
         Some(Self::Under(steer, TurnId(turn.parse().ok()?), selected.parse().ok()?))
@@ -102,6 +111,7 @@ impl std::fmt::Display for Press {
                 let word = WORDS.iter().find(|(known, _)| known == what).map_or("", |(_, word)| word);
                 write!(formatter, "{word}:{asker}")
             }
+            Self::Rewind(asker, message) => write!(formatter, "{REWIND}:{asker}:{message}"),
             Self::Under(steer, TurnId(turn), selected) => {
                 write!(formatter, "{}:{turn}:{selected}", steer.word())
             }
@@ -117,7 +127,7 @@ impl Handler {
         let press = Press::parse(&interaction.data.custom_id);
         let errand = Errand::parse(&interaction.data.custom_id);
         let asker = match press {
-            Some(Press::Of(_, asker)) => Some(asker),
+            Some(Press::Of(_, asker) | Press::Rewind(asker, _)) => Some(asker),
             // Whose a reply is the assistant knows.
             Some(Press::Under(..) | Press::Bundle(_)) => None,
             None => errand.as_ref().map(|errand| errand.asker),
@@ -130,6 +140,9 @@ impl Handler {
             None if let Some(errand) = errand => self.pressed_for_persona(context, interaction, errand).await,
             None => whisper(context, interaction, &Text::Stale).await,
             Some(Press::Of(what, _)) => self.carry_out(context, interaction, what).await,
+            Some(Press::Rewind(_, message)) => {
+                carried_out(context, interaction, Box::pin(self.rewind(context, user, message))).await
+            }
             Some(Press::Under(steer, turn, selected)) => {
                 self.steer(context, interaction, (steer, turn, selected)).await
             }
@@ -158,6 +171,7 @@ impl Handler {
             turn,
             selected,
             under: MessageId(interaction.message.id.get()),
+            by_button: true,
             id: MessageId(interaction.id.get()),
             author: user.author(),
             moderates: user.moderates(),
@@ -172,12 +186,7 @@ impl Handler {
                 }
                 return Ok(());
             }
-            Err(Unwilling::Stale) => Text::StaleReply,
-            Err(Unwilling::NotTheirs) => Text::NotYourReply,
-            Err(Unwilling::NotRead) => Text::NotRead,
-            Err(Unwilling::NotAnswered) => Text::NotAnswered,
-            Err(Unwilling::Denied) => Text::Denied,
-            Err(Unwilling::TooMuch(notice)) => Text::TooMuch(notice),
+            Err(unwilling) => Text::from(unwilling),
         };
         whisper(context, interaction, &text).await
     }
@@ -287,6 +296,7 @@ mod tests {
             (any::<u64>(), any::<u64>()).prop_map(|(days, id)| Press::Of(What::Keep(days), MemberId(id))),
             (any::<u64>(), any::<u64>())
                 .prop_map(|(scene, id)| Press::Of(What::Drop(ConversationId(scene)), MemberId(id))),
+            (any::<u64>(), any::<u64>()).prop_map(|(id, from)| Press::Rewind(MemberId(id), MessageId(from))),
             (0..Steer::ALL.len(), any::<u64>(), any::<usize>()).prop_map(|(steer, turn, way)| Press::Under(
                 Steer::ALL[steer],
                 TurnId(turn),
@@ -326,6 +336,9 @@ mod tests {
             "keep:1",
             "bundle:x",
             "bundle:1:2",
+            "rewind:1",
+            "rewind:x:1",
+            "rewind:1:2:3",
         ];
         for id in forged {
             assert_eq!(Press::parse(id), None, "{id}");

@@ -14,6 +14,7 @@ use super::commands::Problem;
 use super::components;
 use super::errands::{Errand, Task};
 use super::events::Handler;
+use super::lines::Rewritten;
 use super::rest;
 use super::sender::no_mentions;
 use super::user::User;
@@ -97,6 +98,12 @@ struct Saving {
     from_file: bool,
     /// What was too long for its form.
     too_long: Vec<Field>,
+}
+
+/// What a form is for.
+enum Form {
+    Persona(Task),
+    Line(Rewritten),
 }
 
 /// An answer that may have a file with it.
@@ -253,14 +260,17 @@ impl Handler {
     /// A form was filled in.
     pub(super) async fn submitted(&self, context: &Context, interaction: &ModalInteraction) {
         let user = User::of_form(interaction);
-        let refused = match Errand::parse(&interaction.data.custom_id) {
+        let id = &interaction.data.custom_id;
+        let refused = match Errand::parse(id) {
             _ if !user.is_here(context) => Err(Text::NotHere),
-            None => Err(Text::Misunderstood),
+            None => Rewritten::parse(id).map(Form::Line).ok_or(Text::Misunderstood),
             Some(errand) if errand.asker != user.id() => Err(Text::NotYours),
-            Some(errand) => Ok(errand),
+            Some(errand) => Ok(Form::Persona(errand.task)),
         };
         let answered = match refused {
-            Ok(errand) => self.take_form(context, interaction, errand.task).await,
+            Ok(Form::Persona(task)) => self.take_form(context, interaction, task).await,
+            // It holds a lot while it waits, and so would everybody who waits for it.
+            Ok(Form::Line(line)) => Box::pin(self.take_line(context, interaction, line)).await,
             Err(text) => {
                 let message =
                     CreateInteractionResponseMessage::new().content(text.to_string()).ephemeral(true);
@@ -417,7 +427,8 @@ fn toml_of(card: &Card) -> Option<Vec<u8>> {
     import::to_toml(card).ok().map(String::into_bytes)
 }
 
-async fn respond(
+/// Answers a form.
+pub(super) async fn respond(
     context: &Context,
     interaction: &ModalInteraction,
     response: CreateInteractionResponse,

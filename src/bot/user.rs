@@ -7,6 +7,7 @@ use serenity::all::{
 };
 
 use crate::admin::Actor;
+use crate::assistant::Hand;
 use crate::chat::addressing::Author;
 use crate::chat::{self, MemberId, Place, RoleId, ServerId};
 
@@ -119,6 +120,11 @@ impl<'a> User<'a> {
     pub(super) fn reads_here(self) -> bool {
         self.server.is_none()
             || self.may(Permissions::VIEW_CHANNEL) && self.may(Permissions::READ_MESSAGE_HISTORY)
+    }
+
+    /// As whom they change what was said.
+    pub(super) fn hand(self) -> Hand {
+        Hand { author: self.author(), moderates: self.moderates() }
     }
 
     fn may(self, what: Permissions) -> bool {

@@ -1,5 +1,6 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
+mod branching;
 mod changes;
 mod past;
 mod weight;
@@ -180,6 +181,15 @@ impl Turn {
     #[must_use]
     pub fn shown(&self) -> &Variant {
         &self.variants[self.selected]
+    }
+
+    /// A number that follows from what it says: as long as that is the same, so is the text, but for an accident in a world
+    /// of them.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        // Fowler, Noll and Vo, the variant 1a.
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.shown().text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
     }
 
     /// The variant that is shown and remembered, to be changed.
@@ -469,11 +479,16 @@ impl Conversation {
 
     /// A member has changed what a message says. Whether that changes anything.
     pub fn restate(&mut self, message: MessageId, text: &str) -> bool {
-        let Some(turn) = self.turn_of(message) else { return false };
-        if turn.kind != TurnKind::Member || turn.shown().text == text.trim() {
+        let turn = self.turn_of(message).map(|turn| turn.id);
+        turn.is_some_and(|turn| self.restate_turn(turn, text))
+    }
+
+    /// The same of what was said in a turn.
+    fn restate_turn(&mut self, id: TurnId, text: &str) -> bool {
+        let is_new = |turn: &Turn| turn.speaker.member().is_some() && turn.shown().text != text.trim();
+        if !self.turn(id).is_some_and(is_new) {
             return false;
         }
-        let id = turn.id;
         if let Some(turn) = self.turn_mut(id) {
             *turn.shown_mut() = Variant { text: text.trim().to_owned(), ..Variant::default() };
         }
@@ -510,7 +525,7 @@ impl Conversation {
             .turns
             .iter()
             .filter(|turn| turn.speaker.member() == Some(member))
-            .flat_map(|turn| turn.parts.iter().map(|part| part.message))
+            .flat_map(|turn| turn.parts.iter().map(|part| part.message).chain(turn.copy_of))
             .collect();
         let is_theirs = |trigger| theirs.contains(&trigger) || asked.contains(&trigger);
         let said_to_them = |turn: &Turn| turn.trigger.is_some_and(is_theirs);

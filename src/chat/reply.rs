@@ -280,6 +280,17 @@ impl Reply {
         self.finished && !self.has_more() && self.notice.is_none()
     }
 
+    /// The messages that show all of a reply of which nothing is shown yet and nothing more will come: where in the text each
+    /// begins, and its content.
+    #[must_use]
+    pub fn pages(mut self) -> Vec<(usize, String)> {
+        std::iter::from_fn(|| match self.show()? {
+            ReplyAction::Send { start, content, .. } => Some((start, content)),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// The whole text, as it is remembered.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -708,6 +719,24 @@ mod tests {
             }
             let (_, was_blocked) = blocklist.replace(&mut text.clone(), 0, true);
             prop_assert!(!was_blocked || reader.reply.verbatim().is_none());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn pages_are_what_is_shown_in_the_end(text in prose(), is_another in any::<bool>()) {
+            let mut reader = Reader::new();
+            let text = text.trim();
+            reader.reply = Reply::begun(text, &[], "", Manner::default(), reader.now);
+            if is_another {
+                reader.reply.head("Ada");
+            }
+            reader.reply.finish();
+            let pages = reader.reply.clone().pages();
+            reader.end();
+            prop_assert_eq!(pages.iter().map(|(_, content)| content.as_str()).collect::<Vec<_>>(), reader.last());
+            prop_assert!(pages.windows(2).all(|pair| pair[0].0 < pair[1].0 && text.is_char_boundary(pair[1].0)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
 mod bundles;
+mod lines;
 mod lists;
 mod personas;
 mod scenes;
@@ -8,6 +9,7 @@ mod scenes;
 use std::fmt::{Display, Formatter, Result};
 
 pub use self::bundles::{Bundling, Remark};
+pub use self::lines::{LINE_FORM, LINE_MAX, Lines, branch_name, said_anew};
 use self::lists::counted;
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
 pub use self::scenes::Staging;
@@ -140,6 +142,8 @@ pub enum Text {
     Editing(Editing),
     /// Something about scenes.
     Staging(Staging),
+    /// Something about lines that were said.
+    Lines(Lines),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -233,6 +237,8 @@ pub enum Label {
     OptOut,
     /// Forget what is older.
     ForgetOlder,
+    /// Forget lines.
+    ForgetLines,
     /// Save a persona.
     Save,
     /// Delete a persona.
@@ -252,6 +258,7 @@ impl Label {
             Self::Forget => "Forget me",
             Self::OptOut => "Do not read me",
             Self::ForgetOlder => "Forget what is older",
+            Self::ForgetLines => "Forget them",
             Self::Save => "Save",
             Self::Delete => "Delete it",
             Self::Bundle => "Bug bundle",
@@ -263,6 +270,12 @@ impl Label {
 impl From<Editing> for Text {
     fn from(editing: Editing) -> Self {
         Self::Editing(editing)
+    }
+}
+
+impl From<Lines> for Text {
+    fn from(lines: Lines) -> Self {
+        Self::Lines(lines)
     }
 }
 
@@ -298,6 +311,7 @@ impl Display for Text {
             Self::Editing(editing) => return editing.fmt(formatter),
             Self::Staging(staging) => return staging.fmt(formatter),
             Self::Bundling(bundling) => bundling.words(),
+            Self::Lines(lines) => return lines.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }

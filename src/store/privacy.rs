@@ -32,7 +32,8 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
 pub(super) const FORGET: [&str; 15] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
-     WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)",
+     WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id \
+     UNION SELECT copy_of FROM turns WHERE member = $1 AND copy_of IS NOT NULL)",
     "DELETE FROM turns WHERE trigger_message IN (SELECT message FROM requests WHERE member = $1)",
     "DELETE FROM turns WHERE member = $1",
     "DELETE FROM names WHERE member = $1",
@@ -61,7 +62,8 @@ pub(super) const SAID_TO: &str = "SELECT turns.trigger_message, turns.said, turn
      JOIN channels ON channels.conversation = turns.conversation \
      WHERE turns.kind <> 'member' AND turns.trigger_message IN (\
      SELECT message FROM requests WHERE member = $1 UNION SELECT parts.message FROM turns AS said \
-     CROSS JOIN parts WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id) \
+     CROSS JOIN parts WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id \
+     UNION SELECT copy_of FROM turns WHERE member = $1 AND copy_of IS NOT NULL) \
      ORDER BY turns.said, turns.conversation, turns.id, variants.place";
 
 /// How much of a server there may be, and how much of it goes at a time.

@@ -18,15 +18,15 @@ use crate::memory::{on_disk, open};
 use crate::stage::{Setting, Stage};
 
 /// A bot whose personas speak by webhook, with buttons under what they say.
-struct Scene {
-    directory: TempDir,
-    store: Store,
-    stage: Stage,
-    general: ChannelId,
-    alice: UserId,
+pub(crate) struct Scene {
+    pub(crate) directory: TempDir,
+    pub(crate) store: Store,
+    pub(crate) stage: Stage,
+    pub(crate) general: ChannelId,
+    pub(crate) alice: UserId,
 }
 
-const BACK: &str = "\u{25c0}";
+pub(crate) const BACK: &str = "\u{25c0}";
 
 /// What stands on the button to the next way to say it.
 fn forth(way: usize, ways: usize) -> String {
@@ -34,11 +34,11 @@ fn forth(way: usize, ways: usize) -> String {
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with_faces(true).await
     }
 
-    async fn with_faces(faces: bool) -> Self {
+    pub(crate) async fn with_faces(faces: bool) -> Self {
         let directory = tempfile::tempdir().expect("there is room");
         let store = open(&directory).await;
         let discord = FakeDiscord::start().await;
@@ -48,7 +48,7 @@ impl Scene {
         Self { directory, store, stage, general, alice }
     }
 
-    async fn on_stage(discord: FakeDiscord, store: &Store) -> Stage {
+    pub(crate) async fn on_stage(discord: FakeDiscord, store: &Store) -> Stage {
         let setting = Setting {
             message_content: true,
             buttons: true,
@@ -58,7 +58,7 @@ impl Scene {
         Stage::set(discord, setting).await
     }
 
-    async fn restarted(self) -> Self {
+    pub(crate) async fn restarted(self) -> Self {
         let Self { directory, store, stage, general, alice } = self;
         let (discord, ended) = stage.close().await;
         ended.expect("it ends well");
@@ -70,7 +70,7 @@ impl Scene {
     }
 
     /// Alice asks, and this is answered.
-    async fn answered(&self, text: &str) -> (MessageId, Message) {
+    pub(crate) async fn answered(&self, text: &str) -> (MessageId, Message) {
         self.stage.script.then([Step::Say(text.to_owned())]);
         let mention = self.stage.discord.mention_bot();
         let trigger = self.stage.discord.post(self.general, self.alice, format!("{mention} hello"));
@@ -80,7 +80,7 @@ impl Scene {
     }
 
     /// What the persona shows, once it is as described.
-    async fn shown(&self, fits: impl Fn(&Message) -> bool) -> Message {
+    pub(crate) async fn shown(&self, fits: impl Fn(&Message) -> bool) -> Message {
         let general = self.general;
         self.stage
             .discord
@@ -92,12 +92,12 @@ impl Scene {
     }
 
     /// Alice presses a button, and nothing is said to that.
-    fn press(&self, under: &Message, words: &str) {
+    pub(crate) fn press(&self, under: &Message, words: &str) {
         self.stage.discord.press(under.id, self.alice, words);
     }
 
     /// The last thing that a persona said, as it is on disk.
-    async fn turn(&self) -> Turn {
+    pub(crate) async fn turn(&self) -> Turn {
         self.stage.idle().await;
         let conversation = on_disk(&self.store, self.general).await.expect("it is there");
         conversation
@@ -121,7 +121,7 @@ fn buttons(message: &Message) -> Vec<Value> {
 }
 
 /// Whether a button with these words can be pressed.
-fn has(message: &Message, words: &str) -> bool {
+pub(crate) fn has(message: &Message, words: &str) -> bool {
     buttons(message).iter().any(|button| button["label"] == words && button["disabled"] != true)
 }
 

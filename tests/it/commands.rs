@@ -429,6 +429,7 @@ async fn everybody_may_do_what_is_theirs() {
         ("roleplay stop", &[]),
         ("roleplay list", &[]),
         ("roleplay delete", &[("scene", json!("Mizzle"))]),
+        ("roleplay edit", &[("message", json!("7")), ("file", discord.upload("line.txt", b"Uno."))]),
         ("roleplay export", &[]),
         ("roleplay import", &[("file", discord.upload("chat.jsonl", b"{}"))]),
         ("roll", &[("dice", json!("d6"))]),

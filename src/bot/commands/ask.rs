@@ -8,7 +8,7 @@ use super::{Context, Problem, speak};
 use crate::chat::markdown::escaped;
 use crate::chat::text::Text;
 
-/// Ask me something by itself: I know nothing of what was said here, and remember nothing of it.
+/// Ask me something by itself, outside of what is said here.
 #[poise::command(slash_command)]
 pub(super) async fn ask(
     context: Context<'_>,

@@ -16,7 +16,7 @@ fn list(commands: &[Command], listed: &mut Vec<(String, String)>) {
     // What stands in menus is found there.
     for command in commands.iter().filter(|command| command.slash_action.is_some()) {
         let what = command.description.as_deref().unwrap_or_default().to_owned();
-        let mut name = command.name.clone();
+        let mut name = command.name.to_string();
         if !command.subcommands.is_empty() {
             name = format!("{name} {}", under(command).join(" | "));
         }
@@ -29,7 +29,7 @@ fn under(command: &Command) -> Vec<String> {
     let named = |command: &Command| {
         let names = under(command);
         if names.is_empty() {
-            vec![command.name.clone()]
+            vec![command.name.to_string()]
         } else {
             names.into_iter().map(|name| format!("{} {name}", command.name)).collect()
         }

@@ -3,17 +3,16 @@
 use poise::CreateReply;
 use serenity::all::{
     Attachment, AutocompleteChoice, ButtonStyle, CreateActionRow, CreateAttachment,
-    CreateAutocompleteResponse, CreateButton, CreateInteractionResponse,
+    CreateAutocompleteResponse, CreateButton,
 };
 
 use super::super::attachments::Fetched;
 use super::super::components::{Press, What};
 use super::super::editing::{LARGEST_IMPORT, form};
 use super::super::errands::{Errand, Task};
-use super::super::rest;
 use super::super::user::User;
 use super::persona::CHOICES;
-use super::{Context, Problem, actor, arrived, defer, reply, whisper};
+use super::{Context, Problem, actor, defer, open_form, reply, whisper};
 use crate::admin::{Actor, changes};
 use crate::assistant::Own;
 use crate::chat::settings::Mark;
@@ -313,12 +312,7 @@ async fn open(
     errand: Errand,
     card: Option<&crate::persona::Card>,
 ) -> Result<(), Problem> {
-    let modal = form(&errand, card);
-    let opened = rest::retry("open a form", || {
-        let modal = CreateInteractionResponse::Modal(modal.clone());
-        context.interaction.create_response(context.serenity_context(), modal)
-    });
-    arrived(context, opened.await)
+    open_form(context, form(&errand, card)).await
 }
 
 /// A question with a button that does it, and one that does not.

@@ -285,7 +285,9 @@ pub(super) fn apply(state: &mut State, id: MessageId, body: &Value) -> Result<()
 fn delete_message(state: &mut State, channel: ChannelId, id: MessageId) -> Outcome {
     check_visible(state, channel)?;
     let author = find_message(state, channel, id)?.author;
-    if author != state.world.bot {
+    let moderates = state.world.bot_may(&state.world.channels[&channel], Permissions::MANAGE_MESSAGES);
+    // Nobody moderates direct messages.
+    if author != state.world.bot && (!moderates || state.world.is_direct(channel)) {
         return Err(Answer::missing_permissions());
     }
     state.world.delete_message(id);

@@ -1,0 +1,80 @@
+//! A conversation is taken back to before a line: that line and all that came after it are forgotten.
+
+use std::time::Duration;
+
+use super::Assistant;
+use super::live::Live;
+use super::rewriting::{Hand, rules};
+use crate::chat::history::{Turn, TurnId};
+use crate::chat::text::{Lines, Text};
+use crate::chat::{MemberId, MessageId, Place};
+
+/// How long the answer that is being made may take to stop.
+const STOPPING_TIME: Duration = Duration::from_secs(30);
+
+impl Assistant {
+    /// How many lines go when a conversation is taken back to before the one in a message, if somebody may do that: moderators,
+    /// whoever has opened the scene, and others when all of it is theirs or was said to them.
+    ///
+    /// # Errors
+    /// What is said to them instead.
+    pub async fn would_go(&self, place: Place, message: MessageId, hand: &Hand) -> Result<usize, Text> {
+        let live = self.bring(place).await.ok_or(Lines::NoLine)?;
+        Ok(self.going(&live, message, hand).await?.len())
+    }
+
+    /// Takes a conversation back to before the line in a message: what is being answered there stops, and what was said from it on
+    /// is forgotten, and returned.
+    ///
+    /// # Errors
+    /// What is said to whoever wants it, and nothing has changed.
+    pub async fn rewind(&self, place: Place, message: MessageId, hand: &Hand) -> Result<Vec<Turn>, Text> {
+        let live = self.bring(place).await.ok_or(Lines::NoLine)?;
+        self.going(&live, message, hand).await?;
+        let member = hand.author.id;
+        self.stop(place.channel, Some(member).filter(|_| !rules(&live, hand)));
+        // Whoever waits still is answered after it.
+        let in_line = live.line.take(member, usize::MAX).map_err(|_| Lines::NotReady)?;
+        let speaking = tokio::time::timeout(STOPPING_TIME, in_line.turn()).await;
+        let Ok(Ok(_speaking)) = speaking else { return Err(Lines::NotReady.into()) };
+        let going = self.going(&live, message, hand).await?;
+        let rules = rules(&live, hand);
+        let gone = {
+            let mut conversation = live.lock();
+            let from = *going.first().ok_or(Lines::NoLine)?;
+            let since = conversation.turns().iter().map(|turn| turn.id).filter(|&turn| turn >= from);
+            // What others were heard to say meanwhile is not theirs.
+            if !rules && !since.eq(going) {
+                return Err(Lines::OthersToo.into());
+            }
+            conversation.forget_from(from)
+        };
+        live.save().await;
+        Ok(gone)
+    }
+
+    /// The turns from the one in a message on, if somebody may take them all away.
+    async fn going(&self, live: &Live, message: MessageId, hand: &Hand) -> Result<Vec<TurnId>, Text> {
+        let since: Vec<Turn> = {
+            let conversation = live.lock();
+            let from = conversation.turn_of(message).ok_or(Lines::NoLine)?.id;
+            conversation.turns().iter().filter(|turn| turn.id >= from).cloned().collect()
+        };
+        if !rules(live, hand) {
+            for turn in &since {
+                if self.whose(live, turn).await != Some(hand.author.id) {
+                    return Err(Lines::OthersToo.into());
+                }
+            }
+        }
+        Ok(since.into_iter().map(|turn| turn.id).collect())
+    }
+
+    /// Who said something, or to whom a persona said it, as far as that is known.
+    async fn whose(&self, live: &Live, turn: &Turn) -> Option<MemberId> {
+        match turn.speaker.member() {
+            Some(member) => Some(member),
+            None => self.who_asked(live, turn).await,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What the commands on messages answer, by which lines are said anew, changed and forgotten, and branched off from.
+
+use std::fmt::{Display, Formatter, Result};
+
+use super::MESSAGE_MAX;
+use super::lists::counted;
+use crate::chat::markdown::escaped;
+use crate::chat::notice::MARK;
+use crate::chat::{ChannelId, MessageId, Place, sanitize};
+
+/// Most characters of a line that is written by a member.
+pub const LINE_MAX: usize = 16_000;
+
+/// Most characters of the name of a thread.
+const THREAD_NAME_MAX: usize = 60;
+
+/// What stands on the form for a line, and above its only field.
+pub const LINE_FORM: (&str, &str) = ("Edit a line", "What it says");
+
+/// What commands on messages answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lines {
+    /// The message shows nothing that is remembered.
+    NoLine,
+    /// The message is no reply.
+    NoReply,
+    /// A reply is said anew.
+    SaysAnew,
+    /// The message is a member's own.
+    Own,
+    /// What was said is somebody else's.
+    NotTheirs,
+    /// It is being said, or answered.
+    Unfinished,
+    /// It is not what it was.
+    Changed,
+    /// A line says something else now.
+    Edited,
+    /// The line is in the file, because it is longer than a form takes.
+    ByFile(MessageId),
+    /// The line would have so many characters, of so many.
+    TooLong(usize, usize),
+    /// The file has no text in it.
+    NoText,
+    /// The line would take more messages than it has, and others come after it.
+    NoRoom,
+    /// The message can be changed no more.
+    Unchangeable,
+    /// Whoever said it may not play here any more.
+    PlaysNoMore,
+    /// It was stopped before anything was done.
+    Stopped,
+    /// What was left undone here is being looked at.
+    NotReady,
+    /// There is no such message here.
+    NoMessage,
+    /// Whether so many lines are really to be forgotten.
+    MayForget(usize),
+    /// So many lines are forgotten.
+    Forgotten {
+        /// How many.
+        lines: usize,
+        /// How many messages of theirs are there still.
+        left: usize,
+    },
+    /// Others have spoken since.
+    OthersToo,
+    /// There can be no threads here.
+    NoThreads,
+    /// The bot may not make a thread, or write in it.
+    MayNotBranch,
+    /// Nothing is written down.
+    NotKept,
+    /// It goes on in a thread.
+    Branched(ChannelId),
+    /// The first message in a thread: where what was said before it stands, and the last of that.
+    BranchesFrom {
+        /// Where it was said.
+        place: Place,
+        /// In which message.
+        message: MessageId,
+        /// Who said it.
+        name: String,
+        /// What.
+        text: String,
+    },
+}
+
+impl Display for Lines {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
+        let words = match self {
+            Self::NoLine => "I do not remember that message, so there is nothing that I could do with it.",
+            Self::NoReply => "That is no reply of mine. Use it on my last reply here.",
+            Self::SaysAnew => "I say it anew.",
+            Self::Own => "That message is your own. Edit it in Discord, and I follow.",
+            Self::NotTheirs => {
+                "That is not yours to change. Whoever it was said to can do that, whoever has opened the scene, and whoever may \
+                 manage messages here."
+            }
+            Self::Unfinished => "That is being said or answered. Wait until it is over, or stop it.",
+            Self::Changed => "That line is not what it was when you began. Look at it, and edit it anew.",
+            Self::Edited => "The line is changed.",
+            Self::ByFile(message) => {
+                return write!(
+                    formatter,
+                    "That line is longer than a form takes, so it is in the file. Change it there, and send it with \
+                     `/roleplay edit message:{message}`."
+                );
+            }
+            Self::TooLong(have, most) => {
+                return write!(
+                    formatter,
+                    "That has {have} characters, and a line has room for {most}. Shorten it."
+                );
+            }
+            Self::NoText => "That file is no text. Save it as plain text (UTF-8), and attach it again.",
+            Self::NoRoom => {
+                "That takes more messages than the line has, and others come after it. Shorten it until it fits."
+            }
+            Self::Unchangeable => {
+                "I can change that message no more. Ask a moderator to delete it if it disturbs."
+            }
+            Self::PlaysNoMore => {
+                "Whoever said that does not play here any more. It can be forgotten, and not be changed."
+            }
+            Self::Stopped => {
+                "I was stopped before it was your turn, and nothing has changed. Please try again."
+            }
+            Self::NotReady => {
+                "I am still looking at what was left undone here. Please try again in a moment."
+            }
+            Self::NoMessage => {
+                "There is no such message here. Copy the link of one in this channel, or its id, and try again."
+            }
+            Self::MayForget(lines) => {
+                return write!(
+                    formatter,
+                    "I would forget {} from this one on, for good, and delete their messages as far as I may. Shall I?",
+                    counted(*lines, "line", "lines")
+                );
+            }
+            Self::Forgotten { lines, left } => {
+                write!(formatter, "I have forgotten {}.", counted(*lines, "line", "lines"))?;
+                return match left {
+                    0 => Ok(()),
+                    left => write!(
+                        formatter,
+                        " Of their messages I could not delete {left}; ask a moderator to do it if they disturb."
+                    ),
+                };
+            }
+            Self::OthersToo => {
+                "Others have spoken since. Ask whoever has opened the scene, or somebody who may manage messages here."
+            }
+            Self::NoThreads => {
+                "I branch off into threads, and there can be none here. Use it in a text channel of a server, or in a thread \
+                 of one."
+            }
+            Self::MayNotBranch => {
+                "I may not make a thread here, or write in it. Ask an admin to let me create threads and send messages in them."
+            }
+            Self::NotKept => {
+                "I write nothing down here, so nothing can branch off. Whoever runs me can change that."
+            }
+            Self::Branched(thread) => return write!(formatter, "It goes on in <#{thread}>."),
+            Self::BranchesFrom { place, message, name, text } => {
+                return branches_from(formatter, *place, *message, name, text);
+            }
+        };
+        formatter.write_str(words)
+    }
+}
+
+/// It begins like a notice, so that it is not taken for something that the persona says.
+fn branches_from(
+    formatter: &mut Formatter<'_>,
+    Place { channel, server, .. }: Place,
+    message: MessageId,
+    name: &str,
+    text: &str,
+) -> Result {
+    let server = server.map_or_else(|| "@me".to_owned(), |server| server.to_string());
+    let head = format!(
+        "{MARK}What was said before stands in https://discord.com/channels/{server}/{channel}/{message}. It ends with:\n\
+         > **{}:** ",
+        escaped(name)
+    );
+    let room = MESSAGE_MAX.saturating_sub(head.chars().count());
+    let quoted = escaped(text).replace('\n', "\n> ");
+    let cut = quoted.chars().count() > room;
+    let quoted: String = quoted.chars().take(if cut { room.saturating_sub(1) } else { room }).collect();
+    write!(formatter, "{head}{quoted}{}", if cut { "\u{2026}" } else { "" })
+}
+
+/// The name of a thread that branches off from a line, or from a scene with this title.
+#[must_use]
+pub fn branch_name(title: Option<&str>, text: &str) -> String {
+    let words = title.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let seen: String = words.chars().filter(|c| !sanitize::is_blank(&c.to_string()) || *c == ' ').collect();
+    let short: String = seen.chars().take(THREAD_NAME_MAX).collect();
+    format!("Branch: {}", short.trim()).trim_end_matches([':', ' ']).to_owned()
+}
+
+/// What a message shows that the bot has posted for a member, once they say something else in it; `None` when it is not known
+/// where in it their words stand.
+#[must_use]
+pub fn said_anew(shown: &str, before: &str, text: &str) -> Option<String> {
+    let words = super::said(shown).or_else(|| shown.ends_with(before).then_some(before))?;
+    Some(format!("{}{text}", &shown[..shown.len() - words.len()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::chat::ServerId;
+    use crate::chat::notice::is_notice;
+
+    fn first(text: &str) -> String {
+        let place = Place { channel: ChannelId(2), parent: None, server: Some(ServerId(1)) };
+        let (message, name, text) = (MessageId(3), "A*da".to_owned(), text.to_owned());
+        Lines::BranchesFrom { place, message, name, text }.to_string()
+    }
+
+    #[test]
+    fn a_branch_says_where_it_comes_from() {
+        let shown = first("Well?\nWell.");
+        let (head, said) = shown.split_once('\n').expect("two lines");
+        assert!(head.contains("https://discord.com/channels/1/2/3"), "{head}");
+        assert_eq!(said, "> **A\\*da:** Well?\n> Well.");
+        assert!(is_notice(&shown), "nobody takes it for what a persona says");
+    }
+
+    #[test]
+    fn what_is_said_for_a_member_is_changed_where_it_stands() {
+        assert_eq!(said_anew("**Ada:** one", "one", "two").as_deref(), Some("**Ada:** two"));
+        assert_eq!(said_anew("It tells: one", "one", "two").as_deref(), Some("It tells: two"));
+        assert_eq!(said_anew("something else", "one", "two"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_discord_takes_the_first_message_and_the_name(text in "(\\PC|\\n|\\*){0,2500}") {
+            prop_assert!(first(&text).chars().count() <= MESSAGE_MAX);
+            prop_assert!((1..=100).contains(&branch_name(None, &text).chars().count()));
+        }
+    }
+
+    #[test]
+    fn threads_are_named_after_scenes_and_what_was_said() {
+        assert_eq!(branch_name(Some("A storm"), "Well?"), "Branch: A storm");
+        assert_eq!(branch_name(None, " Well?\n Well. "), "Branch: Well? Well.");
+        assert_eq!(branch_name(None, "\u{200b}"), "Branch");
+    }
+}

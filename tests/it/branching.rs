@@ -1,0 +1,255 @@
+//! Branches: what was said up to a line goes on in a thread of its own, which nobody sees who could not see the source.
+
+use mummer::chat::history::Conversation;
+use mummer::chat::text::{Lines, Text};
+use mummer::generation::scripted::Step;
+use serenity::model::Permissions;
+
+use crate::buttons::{Scene, has};
+use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId, UserId, Whom};
+use crate::memory::{PATIENCE, on_disk};
+use crate::stage::{Setting, Stage};
+
+const BRANCH: &str = "Branch into a thread";
+
+fn lines(lines: Lines) -> String {
+    Text::from(lines).to_string()
+}
+
+/// What is said to somebody who lets something branch off.
+async fn told(stage: &Stage, message: MessageId, user: UserId) -> String {
+    let answer = stage.discord.answer_to(stage.discord.use_on_message(message, user, BRANCH)).await;
+    assert_eq!(answer.only_for, Some(user));
+    answer.content().to_owned()
+}
+
+/// The thread in which it goes on.
+async fn branched(stage: &Stage, channel: ChannelId, message: MessageId, user: UserId) -> ChannelId {
+    let told = told(stage, message, user).await;
+    let thread = stage.discord.threads_of(channel).pop().expect("there is a thread");
+    assert_eq!(told, lines(Lines::Branched(mummer::chat::ChannelId(thread.0))));
+    thread
+}
+
+fn texts(conversation: &Conversation) -> Vec<String> {
+    conversation.turns().iter().map(|turn| turn.shown().text.clone()).collect()
+}
+
+impl Scene {
+    /// Alice says something in a place, and this is answered there.
+    async fn answered_in(&self, place: ChannelId, text: &str) -> Message {
+        self.stage.script.then([Step::Say(text.to_owned())]);
+        let discord = &self.stage.discord;
+        discord.post(place, self.alice, format!("{} go on", discord.mention_bot()));
+        let said = discord.webhook_message_such_that(place, |said| said.content() == text).await;
+        self.stage.idle().await;
+        said
+    }
+
+    async fn remembered_in(&self, place: ChannelId) -> Vec<String> {
+        self.stage.idle().await;
+        texts(&on_disk(&self.store, place).await.expect("it is there"))
+    }
+
+    /// Until this is remembered of a place.
+    async fn comes_to_remember(&self, place: ChannelId, expected: &[&str]) {
+        let changed = async {
+            while self.remembered_in(place).await != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let changed = tokio::time::timeout(PATIENCE, changed).await;
+        assert!(changed.is_ok(), "{:?}", self.remembered_in(place).await);
+    }
+}
+
+#[tokio::test]
+async fn a_branch_goes_on_from_a_line_by_itself() {
+    let scene = Scene::new().await;
+    let (_, first) = scene.answered("One, <@1>.").await;
+    scene.answered("Two.").await;
+    let thread = branched(&scene.stage, scene.general, first.id, scene.alice).await;
+    let discord = &scene.stage.discord;
+    let head = discord.said_by_bot(thread).remove(0);
+    let link = format!("https://discord.com/channels/{}/{}/{}", discord.guild_id(), scene.general, first.id);
+    assert!(head.content().contains(&link) && head.content().contains("One, "), "{}", head.content());
+    assert!(head.suppresses_embeds() && head.mentions.is_empty());
+    assert_eq!(scene.remembered_in(thread).await, ["hello", "One, <@1>."]);
+    // Each goes on with what was said in it, after a restart too.
+    let scene = scene.restarted().await;
+    scene.answered_in(thread, "Three.").await;
+    let prompt = scene.stage.prompt(0);
+    assert!(prompt.contains("One, ") && !prompt.contains("Two."), "{prompt}");
+    scene.answered_in(scene.general, "Four.").await;
+    let prompt = scene.stage.prompt(1);
+    assert!(prompt.contains("Two.") && !prompt.contains("Three."), "{prompt}");
+    // From a branch others branch off, in the same channel.
+    let third = scene.stage.discord.said_by_webhook(thread).remove(0);
+    let again = branched(&scene.stage, scene.general, third.id, scene.alice).await;
+    assert_eq!(scene.remembered_in(again).await, ["hello", "One, <@1>.", "go on", "Three."]);
+    // Who replies to the first message there does not make it a line of the persona's.
+    scene.stage.script.then([Step::Say("Five.".to_owned())]);
+    let head = scene.stage.discord.said_by_bot(again).remove(0);
+    scene.stage.discord.post_reply(head.id, scene.alice, true, "well?");
+    scene.stage.discord.webhook_message_such_that(again, |said| said.content() == "Five.").await;
+    assert!(!scene.stage.prompt(2).contains("What was said before"), "{}", scene.stage.prompt(2));
+}
+
+#[tokio::test]
+async fn a_branch_of_a_private_thread_is_for_whoever_made_it() {
+    let scene = Scene::new().await;
+    let discord = &scene.stage.discord;
+    let (bob, mallory) = (discord.member("Bob"), discord.member("Mallory"));
+    let secret = discord.private_thread(scene.general, "secret", (scene.alice, &[bob]));
+    discord.add_to_thread(secret, discord.bot_id());
+    discord.caught_up().await;
+    let said = scene.answered_in(secret, "A secret.").await;
+    let branch = branched(&scene.stage, scene.general, said.id, scene.alice).await;
+    assert!(discord.thread_as_it_is(branch).is_private());
+    // Nor can members let others in.
+    let begun = discord.requests().into_iter().rfind(|request| request.call == Some(Call::StartThread));
+    assert_eq!(begun.expect("it was asked for").body["invitable"], false);
+    let sees = [scene.alice, bob, mallory].map(|member| discord.sees(member, branch));
+    assert_eq!(sees, [true, false, false]);
+    assert_eq!(scene.remembered_in(branch).await, ["go on", "A secret."]);
+    // One of a thread for all is for all.
+    let open = discord.thread(scene.general, "open");
+    let said = scene.answered_in(open, "No secret.").await;
+    let branch = branched(&scene.stage, scene.general, said.id, scene.alice).await;
+    assert!(discord.sees(mallory, branch));
+}
+
+#[tokio::test]
+async fn where_nothing_may_branch_off_nothing_does() {
+    let scene = Scene::new().await;
+    let (_, said) = scene.answered("One.").await;
+    let discord = &scene.stage.discord;
+    let mallory = discord.member("Mallory");
+    discord.deny(scene.general, Whom::Member(mallory), Permissions::READ_MESSAGE_HISTORY);
+    assert_eq!(told(&scene.stage, said.id, mallory).await, Text::NotReader.to_string());
+    let unknown = discord.post(scene.general, mallory, "by the way");
+    scene.shown(|message| message.id == said.id && message.components.is_empty()).await;
+    assert_eq!(told(&scene.stage, unknown, scene.alice).await, lines(Lines::NoLine));
+    for taken in [Permissions::CREATE_PUBLIC_THREADS, Permissions::SEND_MESSAGES_IN_THREADS] {
+        discord.deny(scene.general, Whom::Member(discord.bot_id()), taken);
+        discord.caught_up().await;
+        assert_eq!(told(&scene.stage, said.id, scene.alice).await, lines(Lines::MayNotBranch), "{taken:?}");
+        discord.allow(scene.general, Whom::Member(discord.bot_id()), taken);
+    }
+    let direct = discord.direct(scene.alice);
+    let alone = discord.post(direct, scene.alice, "hello");
+    discord.reply_to(alone).await;
+    scene.stage.idle().await;
+    assert_eq!(told(&scene.stage, alone, scene.alice).await, lines(Lines::NoThreads));
+    let post = discord.thread(discord.forum("stories"), "A story");
+    discord.caught_up().await;
+    let said = scene.answered_in(post, "Once.").await;
+    assert_eq!(told(&scene.stage, said.id, scene.alice).await, lines(Lines::NoThreads));
+    assert_eq!(discord.count(Call::StartThread), 0);
+}
+
+#[tokio::test]
+async fn where_nothing_is_written_down_nothing_branches_off() {
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let stage = Stage::set(discord, Setting::default()).await;
+    let trigger = stage.discord.post(general, alice, format!("{} hello", stage.discord.mention_bot()));
+    let said = stage.discord.reply_to(trigger).await;
+    stage.idle().await;
+    assert_eq!(told(&stage, said.id, alice).await, lines(Lines::NotKept));
+}
+
+#[tokio::test]
+async fn a_thread_in_which_nothing_can_go_on_does_not_stay() {
+    for moderates in [true, false] {
+        let scene = Scene::new().await;
+        let (_, said) = scene.answered("One.").await;
+        let discord = &scene.stage.discord;
+        if moderates {
+            discord.allow(scene.general, Whom::Member(discord.bot_id()), Permissions::MANAGE_THREADS);
+        }
+        discord.fail_next(1, Call::SendMessage, Failure::Refused { status: 403, code: 50_013 });
+        assert_eq!(told(&scene.stage, said.id, scene.alice).await, lines(Lines::MayNotBranch));
+        let left = discord.threads_of(scene.general);
+        assert_eq!(left.len(), usize::from(!moderates));
+        assert!(left.iter().all(|thread| discord.thread_as_it_is(*thread).archived));
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_or_changed_at_the_source_is_in_its_branches_too() {
+    for restarts in [false, true] {
+        let mut scene = Scene::new().await;
+        let (asked, first) = scene.answered("One.").await;
+        let (_, second) = scene.answered("Two.").await;
+        let thread = branched(&scene.stage, scene.general, second.id, scene.alice).await;
+        scene.answered_in(thread, "Three.").await;
+        if restarts {
+            // Neither of them is at hand.
+            scene = scene.restarted().await;
+        }
+        let discord = &scene.stage.discord;
+        discord.edit(asked, &format!("{} good day", discord.mention_bot()));
+        discord.delete(first.id);
+        discord.delete(second.id);
+        discord.caught_up().await;
+        scene.comes_to_remember(thread, &["good day", "hello", "go on", "Three."]).await;
+        scene.answered_in(thread, "Four.").await;
+        let prompt = scene.stage.prompt(scene.stage.script.prompts().len() - 1);
+        assert!(prompt.contains("good day") && !prompt.contains("One."), "{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_while_the_bot_was_away_goes_in_branches_too() {
+    let scene = Scene::new().await;
+    let (asked, first) = scene.answered("One.").await;
+    let thread = branched(&scene.stage, scene.general, first.id, scene.alice).await;
+    let Scene { directory, store, stage, general, alice } = scene;
+    let (discord, ended) = stage.close().await;
+    ended.expect("it ends well");
+    discord.edit(asked, &format!("{} good day", discord.mention_bot()));
+    discord.delete(first.id);
+    let stage = Scene::on_stage(discord, &store).await;
+    let scene = Scene { directory, store, stage, general, alice };
+    scene.comes_to_remember(thread, &["good day"]).await;
+}
+
+#[tokio::test]
+async fn what_the_bot_itself_takes_away_for_another_way_to_say_it_stays_in_a_branch() {
+    let scene = Scene::new().await;
+    let long = "A sentence of many that make this reply long. ".repeat(60).trim().to_owned();
+    scene.stage.script.then([Step::Say(long.clone())]);
+    let discord = &scene.stage.discord;
+    discord.post(scene.general, scene.alice, format!("{} hello", discord.mention_bot()));
+    let last = scene.shown(|message| has(message, "Regenerate")).await;
+    scene.stage.idle().await;
+    let thread = branched(&scene.stage, scene.general, last.id, scene.alice).await;
+    // What Discord says of the thread stands after the reply, and there are no buttons under that any more.
+    let notice = discord.shown(scene.general).pop().expect("there is a notice");
+    scene.shown(|message| message.id == last.id && message.components.is_empty()).await;
+    discord.delete(notice.id);
+    discord.caught_up().await;
+    scene.stage.script.then([Step::Say("Short.".to_owned())]);
+    discord.use_on_message(last.id, scene.alice, "Regenerate");
+    let short = scene.shown(|message| message.content() == "Short." && has(message, "Delete"));
+    let short = short.await;
+    discord.caught_up().await;
+    assert_eq!(scene.remembered_in(thread).await, ["hello", long.as_str()]);
+    // What is taken back is taken back everywhere.
+    scene.press(&short, "Delete");
+    discord.requested(Call::DeleteWebhookMessage, 2).await;
+    assert_eq!(scene.remembered_in(thread).await, ["hello"]);
+}
+
+#[tokio::test]
+async fn whoever_is_forgotten_is_forgotten_in_branches_too() {
+    let scene = Scene::new().await;
+    let (_, said) = scene.answered("One.").await;
+    let thread = branched(&scene.stage, scene.general, said.id, scene.alice).await;
+    let scene = scene.restarted().await;
+    let alice = mummer::chat::MemberId(scene.alice.0);
+    scene.stage.assistant.forget_member(alice).await.expect("it is written");
+    let conversation = on_disk(&scene.store, thread).await;
+    assert!(conversation.is_none_or(|conversation| conversation.turns().is_empty()));
+}
