@@ -24,7 +24,7 @@ use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Chance, Context};
 
 /// The next message is expected to take one part in this many of the room for a prompt.
-const NEXT_MESSAGE_SHARE: usize = 8;
+pub(super) const NEXT_MESSAGE_SHARE: usize = 8;
 
 /// Most other greetings that are kept with the one that is shown, and the longest of them, in bytes.
 const MOST_GREETINGS: usize = 50;
@@ -467,7 +467,7 @@ fn refused(Full { place, wait }: Full) -> Unanswered {
 }
 
 /// The reason without the stop string, which may be a member's name.
-fn finish_name(reason: &Finish) -> &'static str {
+pub(super) fn finish_name(reason: &Finish) -> &'static str {
     match reason {
         Finish::Eos => "eos",
         Finish::Stop(_) => "stop",
@@ -479,7 +479,7 @@ fn finish_name(reason: &Finish) -> &'static str {
 }
 
 /// The wish as the generator wants it.
-fn sampling(wish: SamplingWish, seed: u64) -> Sampling {
+pub(super) fn sampling(wish: SamplingWish, seed: u64) -> Sampling {
     let default = Sampling::default();
     Sampling {
         temperature: wish.temperature.unwrap_or(default.temperature),
