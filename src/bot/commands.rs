@@ -3,6 +3,7 @@
 mod ask;
 mod audit;
 mod help;
+mod memory;
 mod persona;
 mod personas;
 mod privacy;
@@ -86,6 +87,7 @@ fn all() -> Vec<Command> {
         ask::ask(),
         audit::audit(),
         help::help(),
+        memory::memory(),
         persona::persona(),
         personas::personas(),
         privacy::privacy(),

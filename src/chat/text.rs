@@ -1,11 +1,13 @@
 //! What commands and buttons answer: every such sentence stands here, plain and short.
 
 mod lists;
+mod memories;
 mod personas;
 
 use std::fmt::{Display, Formatter, Result};
 
 use self::lists::counted;
+pub use self::memories::{MEMORY_FIELD, MEMORY_FORM, Moment, Recall, Recalled};
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
 use super::ChannelId;
 use super::history::Origin;
@@ -134,6 +136,8 @@ pub enum Text {
     },
     /// Something about the personas of a server.
     Editing(Editing),
+    /// Something about long memory.
+    Recall(Recall),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -253,6 +257,12 @@ impl From<Editing> for Text {
     }
 }
 
+impl From<Recall> for Text {
+    fn from(recall: Recall) -> Self {
+        Self::Recall(recall)
+    }
+}
+
 impl Display for Text {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         let words = match self {
@@ -283,6 +293,7 @@ impl Display for Text {
                 return lists::personas(formatter, all, here, missing.as_ref());
             }
             Self::Editing(editing) => return editing.fmt(formatter),
+            Self::Recall(recall) => return recall.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }

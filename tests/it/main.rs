@@ -21,6 +21,7 @@ mod faces;
 mod fake_discord;
 mod faults;
 mod fuzz;
+mod long_memory;
 mod main_job;
 mod memory;
 mod personas;

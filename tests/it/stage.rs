@@ -48,6 +48,7 @@ pub(crate) struct Stage {
 }
 
 /// What may differ from one stage to the next.
+#[expect(clippy::struct_excessive_bools, reason = "each is one of the operator's settings")]
 pub(crate) struct Setting {
     pub(crate) persona: &'static str,
     pub(crate) channels: BTreeMap<ChannelId, &'static str>,
@@ -61,6 +62,7 @@ pub(crate) struct Setting {
     pub(crate) grace: Duration,
     pub(crate) at_hand: AtHand,
     pub(crate) buttons: bool,
+    pub(crate) memory: bool,
     pub(crate) direct_messages: bool,
     pub(crate) servers: BTreeSet<ServerId>,
 }
@@ -80,6 +82,7 @@ impl Default for Setting {
             grace: Duration::ZERO,
             at_hand: AtHand::default(),
             buttons: false,
+            memory: false,
             direct_messages: true,
             servers: BTreeSet::new(),
         }
@@ -162,6 +165,7 @@ impl Stage {
             grace,
             at_hand,
             buttons,
+            memory,
             direct_messages,
             servers,
             ..
@@ -175,6 +179,7 @@ impl Stage {
             manner,
             queue_per_conversation,
             buttons,
+            memory,
             reads_everything: message_content,
             direct_messages,
             servers,
