@@ -13,6 +13,7 @@ mod limits;
 mod line;
 mod listening;
 mod live;
+mod memories;
 mod privacy;
 mod retelling;
 mod rewinding;
@@ -57,6 +58,7 @@ pub use conversations::AtHand;
 use following::Change;
 use limits::{Asking, TooMuch};
 use live::{Live, now, speaker};
+pub use memories::{Remembered, Withheld};
 pub use retelling::{Unwilling, Wish};
 pub use rewriting::{Hand, Line, Rewrite};
 use settling::Undone;
@@ -79,6 +81,7 @@ const LEARNERS: usize = 16;
 
 /// What the assistant is told at its start.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one of the operator's settings")]
 pub struct Settings {
     /// How replies are sampled where the persona does not say it.
     pub sampling: SamplingWish,
@@ -90,6 +93,8 @@ pub struct Settings {
     pub reads_everything: bool,
     /// Whether buttons stand under the last reply, where the server has not said it.
     pub buttons: bool,
+    /// Whether what is cut from the history is summed up, where the server has not said it.
+    pub memory: bool,
     /// Whether direct messages are answered.
     pub direct_messages: bool,
     /// The servers in which anything is answered; none stands for all.

@@ -8,6 +8,7 @@ pub mod explanation;
 pub mod history;
 pub mod lore;
 pub mod markdown;
+pub mod memory;
 pub mod notice;
 pub mod prompt;
 pub mod reply;

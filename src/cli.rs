@@ -236,6 +236,7 @@ fn assistant_settings(config: &Config) -> Settings {
         manner: Manner::default(),
         queue_per_conversation: config.generation.queue_per_conversation,
         buttons: config.discord.buttons,
+        memory: loading::remembers(config),
         reads_everything: config.discord.message_content,
         direct_messages: config.discord.direct_messages,
         servers: config.discord.servers.clone(),

@@ -87,6 +87,8 @@ pub struct Generation {
     pub queue_per_conversation: usize,
     /// How long running replies may go on when the program ends.
     pub closing: Duration,
+    /// Whether what is cut from the history is summed up; `None` lets the model decide it.
+    pub memory: Option<bool>,
 }
 
 /// More than any machine has memory for.
@@ -206,6 +208,7 @@ struct RawGeneration {
     batch: usize,
     queue_per_conversation: usize,
     closing_seconds: u64,
+    memory: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -362,6 +365,12 @@ impl RawConfig {
         if let Some(complaint) = self.sampling.complaint() {
             return value(complaint);
         }
+        let memory = match self.generation.memory.as_str() {
+            "auto" => None,
+            "on" => Some(true),
+            "off" => Some(false),
+            written => return value(format!("generation.memory is {written:?}; it must be auto, on or off")),
+        };
         let Ok(level) = self.log.level.parse() else {
             let written = self.log.level;
             return value(format!("log.level is {written:?}; it must be error, warn, info, debug or trace"));
@@ -378,6 +387,7 @@ impl RawConfig {
                 batch: self.generation.batch,
                 queue_per_conversation: self.generation.queue_per_conversation,
                 closing: Duration::from_secs(self.generation.closing_seconds),
+                memory,
             },
             sampling: self.sampling,
             personas: Personas {
@@ -559,6 +569,7 @@ mod tests {
         check("[discord]\nservers = '12, here'\n", &[], &["discord.servers", "here", "number"]);
         check("[discord.channels.general]\npersona = 'x'\n", &[], &["discord.channels.general", "number"]);
         check("[generation]\nqueue = 0\n", &[], &["generation.queue", "1 to"]);
+        check("[generation]\nmemory = 'some'\n", &[], &["generation.memory", "some", "auto, on or off"]);
         check("[model]\ncache_tokens = 100000000\n", &[], &["model.cache_tokens", "0 to"]);
         check("[sampling]\ntop_p = 0.0\n", &[], &["sampling.top_p"]);
     }

@@ -3,6 +3,7 @@
 
 mod conversations;
 mod error;
+mod memories;
 mod personas;
 mod privacy;
 mod requests;
@@ -139,6 +140,7 @@ fn migrator() -> Migrator {
         step(6, "numbers", include_str!("store/0006_numbers.sql")),
         step(7, "ratings", include_str!("store/0007_ratings.sql")),
         step(8, "scenes", include_str!("store/0008_scenes.sql")),
+        step(9, "memories", include_str!("store/0009_memories.sql")),
     ])
 }
 

@@ -194,6 +194,7 @@ impl Accepted {
             // Whoever settles the channel from now on does not find it running any more.
             assistant.leave_undone(live.place);
         }
+        assistant.sum_up_later(&live);
     }
 }
 

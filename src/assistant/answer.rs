@@ -29,7 +29,7 @@ use crate::persona::SamplingWish;
 use crate::persona::macros::{self, Chance, Context};
 
 /// The next message is expected to take one part in this many of the room for a prompt.
-const NEXT_MESSAGE_SHARE: usize = 8;
+pub(super) const NEXT_MESSAGE_SHARE: usize = 8;
 
 /// Whoever writes without a pause is answered after so many.
 const PAUSES_MAX: u32 = 3;

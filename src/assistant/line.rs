@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::chat::MemberId;
 use crate::generation::Class;
@@ -23,6 +24,8 @@ struct State {
     turns: Shares,
     /// Number of the place that is taken next.
     next: u64,
+    /// Cancelled when the next place is taken.
+    taken: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,12 @@ impl Line {
         !self.lock().waiting.is_empty()
     }
 
+    /// As long as nobody is here: what is cancelled when somebody comes.
+    pub(super) fn quiet(&self) -> Option<CancellationToken> {
+        let state = self.lock();
+        state.answered.is_none().then(|| state.taken.clone())
+    }
+
     /// Takes a place, while at most so many wait beside the one that is being answered.
     ///
     /// # Errors
@@ -79,6 +88,7 @@ impl Line {
         let mut state = self.lock();
         let place = state.next;
         state.next += 1;
+        std::mem::take(&mut state.taken).cancel();
         let (turn, receiver) = oneshot::channel();
         state.waiting.push(Waiting { place, member, turn });
         if state.answered.is_none() {
@@ -200,6 +210,17 @@ mod tests {
         drop(speaking);
         drop(second.now_or_never().expect("it is decided").expect("its turn"));
         assert!(line.is_empty() && !line.is_awaited());
+    }
+
+    #[test]
+    fn whoever_comes_ends_the_quiet() {
+        let line = Arc::default();
+        let quiet = Line::quiet(&line).expect("nobody is here");
+        assert!(!quiet.is_cancelled());
+        let speaking = now(take(&line, ALICE)).expect("its turn");
+        assert!(quiet.is_cancelled() && line.quiet().is_none());
+        drop(speaking);
+        assert!(line.quiet().is_some_and(|quiet| !quiet.is_cancelled()));
     }
 
     #[test]

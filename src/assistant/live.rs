@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::line::Line;
 use crate::chat::addressing::Incoming;
-use crate::chat::history::{Conversation, ConversationId, Speaker, Turn, TurnId, TurnKind};
+use crate::chat::history::{Conversation, ConversationId, Cut, Speaker, Turn, TurnId, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
 use crate::chat::{MessageId, Place};
 use crate::persona::Persona;
@@ -53,6 +53,10 @@ pub(super) struct Live {
     last_used: AtomicU64,
     /// Whether what was computed of it must go, because somebody was forgotten.
     stale: AtomicBool,
+    /// Held by whoever sums up what was cut.
+    pub(super) summing_up: tokio::sync::Mutex<()>,
+    /// Where the history was cut when that failed last; it is not tried again before the next cut.
+    gave_up_at: AtomicU64,
     weight: Weight,
     memory: Option<Memory>,
 }
@@ -136,6 +140,8 @@ impl Live {
             together: Mutex::new((BTreeMap::new(), Instant::now())),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
+            summing_up: tokio::sync::Mutex::default(),
+            gave_up_at: AtomicU64::new(0),
             weight,
             memory,
         }
@@ -343,6 +349,16 @@ impl Live {
     /// Whether what was computed of it must go now.
     pub(super) fn is_stale(&self) -> bool {
         self.stale.swap(false, Ordering::Relaxed)
+    }
+
+    /// What was cut here could not be summed up.
+    pub(super) fn give_up(&self, cut: Cut) {
+        self.gave_up_at.store(cut.first_turn, Ordering::Relaxed);
+    }
+
+    /// Whether that was so at the same cut.
+    pub(super) fn has_given_up(&self, cut: Cut) -> bool {
+        self.gave_up_at.load(Ordering::Relaxed) == cut.first_turn
     }
 
     /// Who speaks here.

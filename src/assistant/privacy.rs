@@ -238,8 +238,12 @@ impl Assistant {
                     self.generator.forget(id.0);
                     continue;
                 };
-                let changed =
-                    live.lock().forget_all(|turn| turn.said < before && !turn.state.is_unfinished());
+                let changed = {
+                    let mut conversation = live.lock();
+                    // Of what memories tell not all is kept.
+                    let told = conversation.forget_memories(|link| link.said < before);
+                    conversation.forget_all(|turn| turn.said < before && !turn.state.is_unfinished()) || told
+                };
                 if changed {
                     live.save().await;
                     self.forget_computed(&live);

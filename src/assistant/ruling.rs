@@ -174,6 +174,12 @@ impl Assistant {
         self.rules_of(place).and_then(|rules| rules.buttons(place)).unwrap_or(self.settings.buttons)
     }
 
+    /// Whether what is cut from the history is summed up in a place.
+    #[must_use]
+    pub fn remembers_in(&self, place: Place) -> bool {
+        self.rules_of(place).and_then(|rules| rules.remembers(place)).unwrap_or(self.settings.memory)
+    }
+
     /// Whoever has said a turn, if that persona can be played.
     pub(super) fn speaker_of(&self, live: &Live, turn: &Turn) -> Option<Arc<Persona>> {
         let Speaker::Persona { id, .. } = &turn.speaker else { return None };

@@ -4,6 +4,7 @@ mod ask;
 mod audit;
 mod help;
 mod lines;
+mod memory;
 mod persona;
 mod personas;
 mod privacy;

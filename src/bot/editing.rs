@@ -291,7 +291,16 @@ impl Handler {
     ) -> Result<(), Problem> {
         let later = CreateInteractionResponseMessage::new().ephemeral(true);
         respond(context, interaction, CreateInteractionResponse::Defer(later)).await?;
-        let answer = self.filled_in(User::of_form(interaction), task, written(interaction)).await;
+        let user = User::of_form(interaction);
+        let answer = match task {
+            Task::Reword(until, mark) => {
+                let (place, fields) = (user.place(context), fields(interaction));
+                let reworded = self.reword(user, place, (until, mark), &fields).await;
+                let draft = fields.into_iter().map(|(_, text)| text.into_bytes()).next();
+                given_back(reworded, draft.map(|text| CreateAttachment::bytes(text, "memory.txt")))
+            }
+            task => self.filled_in(user, task, written(interaction)).await,
+        };
         let mut edit = EditInteractionResponse::new().content(answer.text).allowed_mentions(no_mentions());
         if let Some(file) = answer.file {
             edit = edit.new_attachment(file);
@@ -326,24 +335,15 @@ impl Handler {
             let (id, over, adult) = match task {
                 Task::Make { adult } => (None, None, Some(adult)),
                 Task::Change(id, version) => (Some(id), Some(version), None),
-                Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(..) => {
+                Task::TakeIn(_) | Task::TakeOver(..) | Task::Delete(..) | Task::Reword(..) => {
                     return Err(Problem::Told(Text::Misunderstood));
                 }
             };
             let draft = self.look_at(card.clone()).await?;
             self.save(&actor, draft, Saving { id, over, adult, from_file: false, too_long }).await
         };
-        let refused = match saved.await {
-            Ok(text) => return Answer { text: text.to_string(), file: None },
-            Err(Problem::Told(text)) => text,
-            Err(problem) => {
-                error!("what a form says could not be saved: {problem}");
-                Text::Broken
-            }
-        };
-        let file = toml_of(&card).map(|toml| CreateAttachment::bytes(toml, "persona.toml"));
-        let text = if file.is_some() { with_draft(&refused) } else { refused.to_string() };
-        Answer { text, file }
+        let saved = saved.await;
+        given_back(saved, toml_of(&card).map(|toml| CreateAttachment::bytes(toml, "persona.toml")))
     }
 
     /// A button was pressed that belongs to a persona.
@@ -364,7 +364,7 @@ impl Handler {
                 }
                 Task::TakeIn(id) => self.take_file(&actor, interaction, id, None).await,
                 Task::TakeOver(id, version) => self.take_file(&actor, interaction, id, Some(version)).await,
-                Task::Make { .. } | Task::Change(..) => Err(Problem::Told(Text::Stale)),
+                Task::Make { .. } | Task::Change(..) | Task::Reword(..) => Err(Problem::Told(Text::Stale)),
             }
         };
         components::carried_out(context, interaction, done).await
@@ -411,12 +411,32 @@ fn input(field: Field, card: &Card) -> CreateActionRow {
     CreateActionRow::InputText(if text.is_empty() { input } else { input.value(text) })
 }
 
-/// What was written into a form.
+/// Says what has become of what was written into a form. What is not saved, for whatever reason, comes back as a file.
+fn given_back(saved: Result<Text, Problem>, draft: Option<CreateAttachment>) -> Answer {
+    let refused = match saved {
+        Ok(text) => return Answer { text: text.to_string(), file: None },
+        Err(Problem::Told(text)) => text,
+        Err(problem) => {
+            error!("what a form says could not be saved: {problem}");
+            Text::Broken
+        }
+    };
+    let text = if draft.is_some() { with_draft(&refused) } else { refused.to_string() };
+    Answer { text, file: draft }
+}
+
+/// What was written into a form of a persona.
 fn written(interaction: &ModalInteraction) -> Vec<(Field, String)> {
+    let known = |(field, text): (String, String)| Some((Field::parse(&field)?, text));
+    fields(interaction).into_iter().filter_map(known).collect()
+}
+
+/// What was written into the fields of a form, which are named as whoever sends it names them.
+fn fields(interaction: &ModalInteraction) -> Vec<(String, String)> {
     let inputs = interaction.data.components.iter().flat_map(|row| &row.components);
     let text = |component: &ActionRowComponent| match component {
         ActionRowComponent::InputText(input) => {
-            Some((Field::parse(&input.custom_id)?, input.value.clone().unwrap_or_default()))
+            Some((input.custom_id.clone(), input.value.clone().unwrap_or_default()))
         }
         _ => None,
     };

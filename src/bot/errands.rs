@@ -1,8 +1,9 @@
-//! What a form or a button is for that belongs to a persona. It stands in the `custom_id`, so that it works after a restart and
+//! What a form or a button is for that belongs to a persona, or to a memory. It stands in the `custom_id`, so that it works after a restart and
 //! says from which version something was made; whether whoever sends it may do it is asked anew, because such an id can be
 //! forged.
 
 use crate::chat::MemberId;
+use crate::chat::history::TurnId;
 use crate::persona::PersonaId;
 
 /// What a form or a button is for, and whose it is.
@@ -25,6 +26,8 @@ pub(super) enum Task {
     TakeOver(PersonaId, u64),
     /// A persona goes, which was at this version then.
     Delete(PersonaId, u64),
+    /// Another text for the memory that ends with this turn, which had this mark then.
+    Reword(TurnId, u64),
 }
 
 impl Errand {
@@ -44,6 +47,10 @@ impl Errand {
             ("persona-take-in", id) => Task::TakeIn(persona(id)?),
             ("persona-take-over", _) => versioned().map(|(id, version)| Task::TakeOver(id, version))?,
             ("persona-delete", _) => versioned().map(|(id, version)| Task::Delete(id, version))?,
+            ("memory-reword", _) => {
+                let (until, mark) = rest.split_once(':')?;
+                Task::Reword(TurnId(until.parse().ok()?), mark.parse().ok()?)
+            }
             _ => return None,
         };
         Some(Self { asker, task })
@@ -65,6 +72,7 @@ impl std::fmt::Display for Errand {
             Task::TakeIn(id) => write!(formatter, "persona-take-in:{asker}:{id}"),
             Task::TakeOver(id, version) => write!(formatter, "persona-take-over:{asker}:{version}:{id}"),
             Task::Delete(id, version) => write!(formatter, "persona-delete:{asker}:{version}:{id}"),
+            Task::Reword(until, mark) => write!(formatter, "memory-reword:{asker}:{}:{mark}", until.0),
         }
     }
 }
@@ -77,13 +85,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(asker: u64, version: u64, name in "[a-zé ]{1,80}z", adult: bool, which in 0..5) {
+        fn what_is_written_is_read(asker: u64, version: u64, name in "[a-zé ]{1,80}z", adult: bool, which in 0..6) {
             let id = PersonaId::of_name(&name).expect("it has letters");
             let task = match which {
                 0 => Task::Make { adult },
                 1 => Task::Change(id, version),
                 2 => Task::TakeIn(id),
                 3 => Task::TakeOver(id, version),
+                4 => Task::Reword(TurnId(version), asker),
                 _ => Task::Delete(id, version),
             };
             let errand = Errand { asker: MemberId(asker), task };
@@ -114,6 +123,8 @@ mod tests {
             "persona-delete:1:",
             "persona-delete:1:ada",
             "persona-share:1:ada",
+            "memory-reword:1:2",
+            "memory-reword:1:2:x",
             "reset:1",
         ] {
             assert_eq!(Errand::parse(id), None, "{id}");

@@ -3,6 +3,7 @@
 use super::explanation::Explanation;
 use super::history::{Conversation, Cut, Turn, TurnId};
 use super::lore;
+use super::memory::Memory;
 use super::prompt::Prompt;
 use super::slots::{self, Slots};
 use super::template;
@@ -12,6 +13,9 @@ use crate::persona::lorebook::{Activation, Timed};
 /// Examples that go leave at least one part in this many of the room free, if there are enough of them: whatever
 /// changes near the prompt's beginning has all of it read again.
 const FREED_SHARE: usize = 8;
+
+/// Memories take at most one part in this many of the room, newest ones first.
+const MEMORY_SHARE: usize = 4;
 
 /// How a model's context is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +70,8 @@ pub struct TooLong {
 /// blocks of examples go first, as many as make room for some turns. When that is not enough, the history is cut at a
 /// turn, so deep that what stays takes at most half of the room that it could have; the examples come back as far as
 /// they fit in the other half; and the cut is remembered in the conversation. The turn `keep` and those after it stay
-/// if they can. Of the lorebook comes what its budget allows, and less only where the newest turn would not fit.
+/// if they can. Of the lorebook comes what its budget allows, and less only where the newest turn would not fit; of the
+/// memories what has its share of the room.
 ///
 /// # Errors
 /// [`TooLong`] when the newest turn alone does not fit; the cut then stays as it was.
@@ -79,8 +84,10 @@ pub fn fit(
     count: impl Fn(&Prompt) -> usize,
 ) -> Result<Fitted, TooLong> {
     let mut budget = persona.lore.as_ref().map_or(0, |lore| lore.book().budget(room));
+    let memories = memories_told(conversation, room / MEMORY_SHARE, &count);
     loop {
-        let mut draft = Draft { persona, conversation: &mut *conversation, model, count: &count, budget };
+        let conversation = &mut *conversation;
+        let mut draft = Draft { persona, conversation, model, count: &count, budget, memories };
         let lore = draft.activate();
         let old = draft.conversation.cut;
         let newest = draft.conversation.window().last().map_or(old.first_turn, |turn| turn.id.0);
@@ -98,6 +105,18 @@ pub fn fit(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// How many of the memories, newest ones first, have room in so many tokens.
+fn memories_told(conversation: &Conversation, room: usize, count: impl Fn(&Prompt) -> usize) -> usize {
+    let mut left = Some(room);
+    let fits = |memory: &&Memory| {
+        let mut prompt = Prompt::default();
+        prompt.text(&memory.text);
+        left = left.and_then(|left| left.checked_sub(count(&prompt)));
+        left.is_some()
+    };
+    conversation.told().rev().take_while(fits).count()
 }
 
 /// The same for a reply that has begun with what a turn shows, which is not in the conversation: the prompt ends with that.
@@ -138,6 +157,8 @@ struct Draft<'a, C> {
     model: &'a str,
     count: &'a C,
     budget: usize,
+    /// How many memories are told, newest ones first.
+    memories: usize,
 }
 
 impl<C: Fn(&Prompt) -> usize> Draft<'_, C> {
@@ -152,7 +173,8 @@ impl<C: Fn(&Prompt) -> usize> Draft<'_, C> {
 
     fn attempt(&mut self, lore: &Activation, first_turn: u64, examples_dropped: usize) -> Attempt {
         self.conversation.cut = Cut { first_turn, examples_dropped };
-        let slots = Slots::fill(self.persona, self.conversation, self.model, lore);
+        let mut slots = Slots::fill(self.persona, self.conversation, self.model, lore);
+        slots.keep_memories(self.memories);
         let prompt = template::alpaca(&slots);
         Attempt { tokens: (self.count)(&prompt), prompt, slots }
     }

@@ -120,6 +120,7 @@ impl Explanation {
             Source::Cast => "cast".to_owned(),
             Source::Player(number) => format!("character {}", number + 1),
             Source::SceneNote => "the scene's note".to_owned(),
+            Source::Memory(number) => format!("memory {}", number + 1),
             Source::Lore(entry) => {
                 let lore = self.lore.iter().find(|lore| lore.entry == entry);
                 lore.map_or_else(|| "lore".to_owned(), |lore| format!("lore: {}", lore.name))

@@ -3,6 +3,7 @@
 mod branching;
 mod changes;
 mod past;
+mod remembering;
 mod weight;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::explanation::Explanation;
+use super::memory::Memory;
 use super::scene::Scene;
 use super::{MemberId, MessageId, sanitize};
 use crate::persona::lorebook::Timed;
@@ -52,6 +54,8 @@ pub struct Conversation {
     spoken_before: u64,
     /// What it has when it is a scene.
     scene: Option<Scene>,
+    /// What is remembered of turns before those that prompts contain, oldest first.
+    memories: Vec<Memory>,
     turns: Vec<Turn>,
     next_turn: u64,
     names: Vec<(Speaker, String)>,
@@ -59,6 +63,8 @@ pub struct Conversation {
     changed: BTreeSet<TurnId>,
     /// Whether something beside the turns is not as it was written down last, though no turn need have changed with it.
     head_changed: bool,
+    /// Whether what is remembered is not as it was written down last.
+    memories_changed: bool,
 }
 
 /// Where the prompts of a conversation begin. It moves rarely and far, so that one prompt begins with the last one.
@@ -284,11 +290,13 @@ impl Conversation {
             row: None,
             spoken_before: 0,
             scene: None,
+            memories: Vec::new(),
             turns: Vec::new(),
             next_turn: 0,
             names: vec![(persona, sanitize::name(persona_name))],
             changed: BTreeSet::new(),
             head_changed: false,
+            memories_changed: false,
         }
     }
 
@@ -401,6 +409,8 @@ impl Conversation {
 
     /// The turn with this id, if it is still there.
     pub fn turn_mut(&mut self, id: TurnId) -> Option<&mut Turn> {
+        // Whatever is changed of it, it is not what was told of it.
+        self.forget_memories(|link| link.turn == id);
         let turn = self.turns.iter_mut().find(|turn| turn.id == id);
         if turn.is_some() {
             self.changed.insert(id);
@@ -435,6 +445,7 @@ impl Conversation {
         self.turns.retain(|turn| turn.id != id);
         if self.turns.len() < before {
             self.changed.insert(id);
+            self.forget_memories(|link| link.turn == id);
         }
     }
 
@@ -443,6 +454,7 @@ impl Conversation {
         let gone: Vec<TurnId> = self.turns.iter().filter(|turn| which(turn)).map(|turn| turn.id).collect();
         self.turns.retain(|turn| gone.binary_search(&turn.id).is_err());
         let any = !gone.is_empty();
+        self.forget_memories(|link| gone.binary_search(&link.turn).is_ok());
         self.changed.extend(gone);
         self.forget_names();
         any
@@ -533,7 +545,9 @@ impl Conversation {
         self.names.retain(|(one, _)| one.member() != Some(member));
         let plays = self.scene.as_mut().is_some_and(|scene| scene.forget_member(member));
         self.head_changed |= plays;
-        any || plays
+        // Not all turns that memories tell of are kept.
+        let told = self.forget_memories_of(member);
+        any || plays || told
     }
 
     /// The name that the persona has in this conversation, if it is known here.

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 
 use super::history::{Conversation, Speaker, Turn, TurnKind};
 use super::sanitize;
-use super::scene::Scene;
 use crate::persona::lorebook::{Activation, Lore, Position, USUAL_DEPTH};
 use crate::persona::macros::{self, Chance, Context};
 use crate::persona::{Card, Kind, Persona};
@@ -18,6 +17,10 @@ const USER_IN_FIXED_SECTIONS: &str = "User";
 const ROLEPLAY_INSTRUCTION: &str = "You are {{char}}. Stay in character as {{char}} in the conversation below \
     and write only what {{char}} says and does next, in the style of the examples. Never write the words or \
     deeds of anybody else.";
+
+/// How a persona that has no prompt of its own for it sums up what happened.
+const SUMMARY_INSTRUCTION: &str = "Sum up what happened in the conversation below in a few short sentences, in the past \
+    tense and with names: what was done, which facts were told, what was promised. Add nothing new.";
 
 /// What goes into a prompt. An empty slot prints nothing, not even a blank line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -82,6 +85,8 @@ pub enum Source {
     Player(usize),
     /// The scene's note.
     SceneNote,
+    /// This one of the memories that are told.
+    Memory(usize),
 }
 
 /// One turn of the transcript.
@@ -134,7 +139,7 @@ impl Slots {
             .into_iter()
             .flatten()
             .collect(),
-            after: conversation.scene().map(|scene| of_scene(scene, &voice)).unwrap_or_default(),
+            after: of_scene(&voice).into_iter().chain(of_memories(&voice)).collect(),
             examples: examples
                 .filter_map(|(number, block)| voice.fixed(Source::Example(number), block))
                 .collect(),
@@ -149,6 +154,26 @@ impl Slots {
         };
         slots.place_notes(persona, &voice, lore);
         slots
+    }
+
+    /// The slots for a summary of these lines, as the persona's author wants it.
+    pub(super) fn summary(persona: &Persona, conversation: &Conversation, lines: Vec<Line>) -> Self {
+        let voice = Voice { usual: SUMMARY_INSTRUCTION, ..Voice::of(persona, conversation) };
+        let own = persona.card.summary_prompt.as_str();
+        let prompt = if own.trim().is_empty() { voice.usual } else { own };
+        let instruction = voice.fixed(Source::Instruction, prompt).into_iter().collect();
+        Self { persona: instruction, transcript: lines, personal: true, ..Self::default() }
+    }
+
+    /// Leaves so many memories in, the newest ones.
+    pub(super) fn keep_memories(&mut self, most: usize) {
+        let is_memory = |piece: &Piece| matches!(piece.source, Source::Memory(_));
+        let mut surplus = self.after.iter().filter(|piece| is_memory(piece)).count().saturating_sub(most);
+        self.after.retain(|piece| {
+            let goes = surplus > 0 && is_memory(piece);
+            surplus -= usize::from(goes);
+            !goes
+        });
     }
 
     /// Puts the entries of the lorebook in their places, and the persona's note between those that stand around it.
@@ -301,8 +326,9 @@ fn user_in_fixed_sections(conversation: &Conversation) -> &str {
     played.or(conversation.user.as_deref()).unwrap_or(USER_IN_FIXED_SECTIONS)
 }
 
-/// What a scene is about and who plays in it.
-fn of_scene(scene: &Scene, voice: &Voice<'_>) -> Vec<Piece> {
+/// What a scene is about and who plays in it, where there is one.
+fn of_scene(voice: &Voice<'_>) -> Vec<Piece> {
+    let Some(scene) = voice.conversation.scene() else { return Vec::new() };
     let scenario = scene.scenario.as_ref().and_then(|written| voice.plain(Source::Scene, &written.text));
     let others: Vec<&str> = voice.group.split(", ").filter(|name| *name != voice.char).collect();
     let names = scene.players.iter().filter_map(|player| player.name.as_deref());
@@ -315,12 +341,19 @@ fn of_scene(scene: &Scene, voice: &Voice<'_>) -> Vec<Piece> {
     scenario.into_iter().chain(cast).chain(players).collect()
 }
 
+/// What is remembered of what is not in the prompt any more, oldest first.
+fn of_memories(voice: &Voice<'_>) -> Vec<Piece> {
+    let told = voice.conversation.told().enumerate();
+    told.filter_map(|(number, memory)| voice.plain(Source::Memory(number), &memory.text)).collect()
+}
+
 /// What stands before a text, so that it is plain what it is.
 fn label(source: Source) -> &'static str {
     match source {
         Source::Personality => "Personality: ",
         Source::Scenario | Source::Scene => "Scenario: ",
         Source::Cast => "Also in this scene: ",
+        Source::Memory(_) => "What happened before: ",
         _ => "",
     }
 }

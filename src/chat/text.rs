@@ -3,6 +3,7 @@
 mod bundles;
 mod lines;
 mod lists;
+mod memories;
 mod personas;
 mod scenes;
 
@@ -11,6 +12,7 @@ use std::fmt::{Display, Formatter, Result};
 pub use self::bundles::{Bundling, Remark};
 pub use self::lines::{LINE_FORM, LINE_MAX, Lines, branch_name, said_anew};
 use self::lists::counted;
+pub use self::memories::{MEMORY_FIELD, MEMORY_FORM, Moment, Recall, Recalled};
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
 pub use self::scenes::Staging;
 use super::ChannelId;
@@ -144,6 +146,8 @@ pub enum Text {
     Staging(Staging),
     /// Something about lines that were said.
     Lines(Lines),
+    /// Something about long memory.
+    Recall(Recall),
     /// A persona introduces itself.
     Persona {
         /// Its name.
@@ -279,6 +283,12 @@ impl From<Lines> for Text {
     }
 }
 
+impl From<Recall> for Text {
+    fn from(recall: Recall) -> Self {
+        Self::Recall(recall)
+    }
+}
+
 impl Display for Text {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         let words = match self {
@@ -312,6 +322,7 @@ impl Display for Text {
             Self::Staging(staging) => return staging.fmt(formatter),
             Self::Bundling(bundling) => bundling.words(),
             Self::Lines(lines) => return lines.fmt(formatter),
+            Self::Recall(recall) => return recall.fmt(formatter),
             Self::Persona { name, id, creator, notes } => {
                 return lists::persona(formatter, name, id, creator, notes);
             }

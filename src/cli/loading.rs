@@ -121,6 +121,11 @@ fn understudied(wish: SamplingWish) -> SamplingWish {
     }
 }
 
+/// Whether what is cut from the history is summed up. The understudy could not do it.
+pub(super) fn remembers(config: &Config) -> bool {
+    config.generation.memory.unwrap_or(config.model.path.is_some())
+}
+
 /// How the settings want the model to be loaded.
 pub(super) fn options(config: &Config) -> EngineOptions {
     let Model { tokenizer, context_length, cache_tokens, .. } = config.model.clone();
@@ -165,6 +170,19 @@ mod tests {
         assert_eq!(wish.max_tokens, config.sampling.max_tokens);
         config.model.path = Some("model.gguf".into());
         assert_eq!(sampling(&config), config.sampling);
+    }
+
+    #[test]
+    fn the_understudy_sums_up_nothing_unless_it_must() {
+        let mut config = Config::load(None).expect("the defaults are sound");
+        assert!(!remembers(&config));
+        config.generation.memory = Some(true);
+        assert!(remembers(&config));
+        config.model.path = Some("model.gguf".into());
+        config.generation.memory = None;
+        assert!(remembers(&config));
+        config.generation.memory = Some(false);
+        assert!(!remembers(&config));
     }
 
     #[test]

@@ -372,6 +372,7 @@ fn description(persona: &Persona) -> String {
         section(&format!("Before the last {} messages: ", note.depth), &note.text);
     }
     section("After the transcript: ", &card.post_history);
+    section("When it sums up what happened: ", &card.summary_prompt);
     text
 }
 

@@ -36,6 +36,9 @@ pub struct Card {
     /// A reminder that stands after the transcript.
     #[serde(default)]
     pub post_history: String,
+    /// How what happened is to be summed up, in place of Mummer's own instruction for that.
+    #[serde(default)]
+    pub summary_prompt: String,
     /// Stands for `{{char}}` instead of the name.
     #[serde(default)]
     pub nickname: String,

@@ -114,6 +114,7 @@ fn texts(card: &Card) -> Vec<(String, &str)> {
     texts.extend(fields.into_iter().zip(card.examples.iter().map(String::as_str)));
     texts.extend(card.note.iter().map(|note| ("note".to_owned(), note.text.as_str())));
     texts.push(("post_history".to_owned(), &card.post_history));
+    texts.push(("summary_prompt".to_owned(), &card.summary_prompt));
     texts.push(("greeting".to_owned(), &card.greeting));
     let fields = numbered("alternate_greetings", &card.alternate_greetings);
     texts.extend(fields.into_iter().zip(card.alternate_greetings.iter().map(String::as_str)));

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::requests::{server, server_column};
-use super::{Store, StoreError, scenes};
+use super::{Store, StoreError, memories, scenes};
 use crate::chat::history::{
     Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
     TurnState, Variant,
@@ -229,7 +229,9 @@ impl Store {
             turn.selected = turn.selected.min(turn.variants.len() - 1);
         }
         let scene = scenes::scene(&mut reading, id).await?;
-        Ok(Some(Conversation::restore(Head { scene, ..head(&row, names?)? }, turns)))
+        let memories = memories::memories(&mut reading, id).await?;
+        let conversation = Conversation::restore(Head { scene, ..head(&row, names?)? }, turns);
+        Ok(Some(conversation.remembering(memories)))
     }
 }
 
@@ -247,6 +249,9 @@ pub(super) async fn write_changes(
     for turn in &changes.turns {
         delete_turn(writing, id, turn.id).await?;
         write_turn(writing, id, turn).await?;
+    }
+    if let Some(memories) = &changes.memories {
+        memories::write_memories(writing, id.0.cast_signed(), memories).await?;
     }
     Ok(())
 }

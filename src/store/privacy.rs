@@ -8,7 +8,7 @@ use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::conversations::{number, optional};
 use super::requests::{server, server_column};
-use super::{Store, StoreError};
+use super::{Store, StoreError, memories};
 use crate::chat::history::ConversationId;
 use crate::chat::request::Counts;
 use crate::chat::{MemberId, ServerId};
@@ -19,7 +19,9 @@ const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE mem
                          UNION SELECT DISTINCT conversation FROM players WHERE member = $1 \
                          UNION SELECT conversation FROM scenes WHERE host = $1 \
                          UNION SELECT conversation FROM scenes WHERE scenario_by = $1 \
-                         UNION SELECT conversation FROM scenes WHERE note_by = $1";
+                         UNION SELECT conversation FROM scenes WHERE note_by = $1 \
+                         UNION SELECT DISTINCT conversation FROM memory_links WHERE member = $1 \
+                         UNION SELECT DISTINCT conversation FROM memories WHERE editor = $1";
 
 /// Forgets direct messages with a member as a whole: there is nobody else in them.
 const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
@@ -89,10 +91,13 @@ const FORGET_SERVER: [&str; 7] = [
     "DELETE FROM servers_left WHERE server = $1",
 ];
 
-/// The conversations of a server in which something was said before $2.
+/// The conversations of a server that know of anything said before $2.
 pub(super) const EXPIRED: &str = "SELECT DISTINCT turns.conversation AS id FROM channels CROSS JOIN turns \
                                   WHERE channels.server = $1 AND turns.conversation = channels.conversation \
-                                  AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming', 'uncertain')";
+                                  AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming', 'uncertain') \
+                                  UNION SELECT DISTINCT memory_links.conversation FROM channels CROSS JOIN memory_links \
+                                  WHERE channels.server = $1 AND memory_links.conversation = channels.conversation \
+                                  AND memory_links.said < $2";
 
 /// Forgets the names of members of whom nothing is left in a conversation.
 const FORGET_NAMES: &str = "DELETE FROM names WHERE conversation = $1 AND member IS NOT NULL AND member NOT IN \
@@ -114,7 +119,8 @@ impl Store {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             let spoken = sqlx::query(SPOKEN_IN).bind(member.0.cast_signed());
             let spoken = spoken.fetch_all(&mut *writing).await?;
-            for change in FORGET {
+            // Which memories go is known by the turns that they tell of.
+            for change in memories::FORGET.into_iter().chain(FORGET) {
                 sqlx::query(change).bind(member.0.cast_signed()).execute(&mut *writing).await?;
             }
             writing.commit().await?;
@@ -384,6 +390,10 @@ impl Store {
         let expiring = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
             for &conversation in expired {
+                for change in memories::EXPIRE {
+                    let change = sqlx::query(change).bind(conversation.0.cast_signed());
+                    change.bind(before.cast_signed()).execute(&mut *writing).await?;
+                }
                 let delete = "DELETE FROM turns WHERE conversation = $1 AND said < $2 \
                               AND state NOT IN ('pending', 'streaming', 'uncertain')";
                 let delete =

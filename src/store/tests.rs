@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chat::history::{
-    Conversation, ConversationId, Origin, Part, Speaker, Tokens, Took, TurnState, Variant,
+    Conversation, ConversationId, Origin, Part, Speaker, Tokens, Took, TurnId, TurnState, Variant,
 };
+use crate::chat::memory::{Chapter, Memory};
 use crate::chat::request::{Asked, Concluded, Outcome};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::persona::PersonaId;
@@ -214,6 +215,8 @@ async fn a_start_reads_no_more_of_a_large_database_than_of_a_small_one() {
             privacy::EXPIRED,
         ])
         .chain(privacy::FORGET)
+        .chain(memories::FORGET)
+        .chain(memories::EXPIRE)
     {
         let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {select}"));
         let plan = sqlx::query(explained).fetch_all(&store.writer).await.expect("a plan");
@@ -378,4 +381,105 @@ proptest! {
             assert_equal(&read(&store).await, &conversation);
         });
     }
+}
+
+/// Bob and Ann have spoken, what each has said was summed up, and somebody has rewritten one of two more.
+async fn remembered(store: &Store) -> Conversation {
+    let mut conversation = conversation(1);
+    for number in 0..4 {
+        conversation.now = 10 * (number + 1);
+        let name = if number % 2 == 0 { "Bob" } else { "Ann" };
+        conversation.hear(MemberId(number % 2), name, "hello", Some(MessageId(number)));
+        conversation.cut.first_turn = number + 1;
+        let due = Chapter::next(&ada(), &conversation, usize::MAX, |_| 0);
+        let (chapter, _) = due.expect("something is due");
+        assert!(conversation.remember(&chapter, &format!("An unlikely heron {number}.")));
+    }
+    conversation.reword(TurnId(2), "Egrets.", MemberId(7));
+    conversation.dismiss(TurnId(3));
+    write(store, &mut conversation).await;
+    conversation
+}
+
+fn ada() -> crate::persona::Persona {
+    crate::persona::Persona::from_toml("ada", "name = 'Ada'\ndescription = 'x'").expect("it parses")
+}
+
+/// What is told, by the numbers of the turns.
+async fn told(store: &Store) -> Vec<u64> {
+    read(store).await.told().map(|memory| memory.until.0).collect()
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_what_it_was() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = remembered(&store).await;
+    assert_eq!(read(&store).await.memories(), conversation.memories());
+    conversation.forget(TurnId(1));
+    let changes = conversation.take_changes();
+    conversation.give_back(&changes);
+    write(&store, &mut conversation).await;
+    assert_eq!(read(&store).await.memories(), conversation.memories());
+    assert_eq!(told(&store).await, [0, 2]);
+    // Whatever else is written leaves it as it is.
+    conversation.hear(MemberId(1), "Ann", "and now?", None);
+    write(&store, &mut conversation).await;
+    assert_eq!(told(&store).await, [0, 2]);
+    store.forget_channel(CHANNEL).await.expect("it is forgotten");
+    for table in ["memories", "memory_links"] {
+        let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) AS number FROM {table}"));
+        let row = sqlx::query(count).fetch_one(&store.reader).await.expect("it is read");
+        assert_eq!(row.try_get::<i64, _>("number").expect("a number"), 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_whoever_is_forgotten_goes_and_what_they_have_written_of_it() {
+    for (member, left) in [(0, vec![1]), (1, vec![0, 2]), (7, vec![0, 1])] {
+        let directory = directory();
+        let store = open(&directory).await;
+        let conversation = remembered(&store).await;
+        let forgotten = store.forget_member(MemberId(member)).await.expect("they are forgotten");
+        assert_eq!(forgotten, [conversation.id], "{member}");
+        assert_eq!(told(&store).await, left, "{member}");
+        let theirs = |memory: &Memory| memory.links.iter().any(|link| link.member == Some(MemberId(member)));
+        assert!(!read(&store).await.memories().iter().any(theirs), "{member}");
+        assert_eq!(store.forget_member(MemberId(member)).await.expect("nothing is left"), []);
+    }
+}
+
+#[tokio::test]
+async fn what_was_said_to_somebody_elsewhere_takes_what_is_remembered_of_it_along() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    let asked =
+        Asked { message: MessageId(9), channel: CHANNEL, server: PLACE.server, member: MemberId(3), at: 1 };
+    store.take_in(&asked).await.expect("it is written");
+    let reply = conversation.begin_reply(persona(), "Crake", Some(MessageId(9)));
+    let turn = conversation.turn_mut(reply).expect("it is there");
+    (turn.state, turn.shown_mut().text) = (TurnState::Complete, "Aye.".to_owned());
+    conversation.hear(MemberId(1), "Bob", "hello", None);
+    conversation.cut.first_turn = 1;
+    let (chapter, _) = Chapter::next(&ada(), &conversation, usize::MAX, |_| 0).expect("something is due");
+    assert!(conversation.remember(&chapter, "Herons."));
+    write(&store, &mut conversation).await;
+    assert_eq!(told(&store).await, [0]);
+    store.forget_member(MemberId(3)).await.expect("they are forgotten");
+    assert_eq!(told(&store).await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn what_is_remembered_expires_with_the_oldest_of_it() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let conversation = remembered(&store).await;
+    assert_eq!(store.expired(PLACE.server, 10).await.expect("it is read"), []);
+    assert_eq!(store.expired(PLACE.server, 25).await.expect("it is read"), [conversation.id]);
+    store.expire(&[conversation.id], 25).await.expect("it expires");
+    assert_eq!(told(&store).await, [2]);
+    // What nobody wants told is still known to be so.
+    assert_eq!(read(&store).await.memories().len(), 2);
+    assert_eq!(store.expired(PLACE.server, 25).await.expect("it is read"), []);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mummer::chat::history::{TurnKind, TurnState};
 use mummer::chat::notice::Notice;
-use mummer::chat::text::{Editing, Label, Text};
+use mummer::chat::text::{Editing, Label, Recall, Text};
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
 use serde_json::{Value, json};
@@ -429,6 +429,9 @@ async fn everybody_may_do_what_is_theirs() {
         ("roleplay stop", &[]),
         ("roleplay list", &[]),
         ("roleplay delete", &[("scene", json!("Mizzle"))]),
+        ("roleplay memory list", &[]),
+        ("roleplay memory edit", &[("roleplay memory", json!(0))]),
+        ("roleplay memory delete", &[("roleplay memory", json!(0))]),
         ("roleplay edit", &[("message", json!("7")), ("file", discord.upload("line.txt", b"Uno."))]),
         ("roleplay export", &[]),
         ("roleplay import", &[("file", discord.upload("chat.jsonl", b"{}"))]),
@@ -472,6 +475,8 @@ async fn everybody_may_do_what_is_theirs() {
                 Editing::NotModerator.into(),
                 Editing::NotCreator.into(),
                 Editing::NoneOfYours.into(),
+                Recall::NotTheirs.into(),
+                Recall::Unknown.into(),
             ];
             let refused = refusals.into_iter().find(|text| answer.content() == text.to_string());
             assert_eq!(refused, expected, "{who:?} {command}: {}", answer.content());
@@ -503,6 +508,8 @@ fn expected(who: Who, command: &str) -> Option<Text> {
     match who {
         Who::Alone if for_admins || for_creators || for_editors => Some(Text::ServersOnly),
         Who::Member | Who::Moderator | Who::Creator if for_admins => Some(Text::NotAdmin),
+        Who::Member | Who::Creator if command.starts_with("roleplay memory") => Some(Recall::NotTheirs.into()),
+        _ if ["roleplay memory edit", "roleplay memory delete"].contains(&command) => Some(Recall::Unknown.into()),
         Who::Member | Who::Creator if command == "reset" => Some(Text::OthersHaveSpoken),
         Who::Member | Who::Creator if command == "persona use" => Some(Editing::NotModerator.into()),
         Who::Member | Who::Moderator if for_creators => Some(Editing::NotCreator.into()),

@@ -24,6 +24,7 @@ mod faults;
 mod fuzz;
 mod guide;
 mod lines;
+mod long_memory;
 mod main_job;
 mod memory;
 mod personas;

@@ -48,6 +48,7 @@ pub(crate) struct Stage {
 }
 
 /// What may differ from one stage to the next.
+#[expect(clippy::struct_excessive_bools, reason = "each is one of the operator's settings")]
 pub(crate) struct Setting {
     pub(crate) persona: &'static str,
     pub(crate) channels: BTreeMap<ChannelId, &'static str>,
@@ -62,6 +63,7 @@ pub(crate) struct Setting {
     pub(crate) at_hand: AtHand,
     pub(crate) pause: Duration,
     pub(crate) buttons: bool,
+    pub(crate) memory: bool,
     pub(crate) direct_messages: bool,
     pub(crate) servers: BTreeSet<ServerId>,
 }
@@ -82,6 +84,7 @@ impl Default for Setting {
             at_hand: AtHand::default(),
             pause: Duration::ZERO,
             buttons: false,
+            memory: false,
             direct_messages: true,
             servers: BTreeSet::new(),
         }
@@ -165,6 +168,7 @@ impl Stage {
             at_hand,
             pause,
             buttons,
+            memory,
             direct_messages,
             servers,
             ..
@@ -178,6 +182,7 @@ impl Stage {
             manner,
             queue_per_conversation,
             buttons,
+            memory,
             reads_everything: message_content,
             direct_messages,
             servers,

@@ -47,7 +47,7 @@ async fn show(
     whisper(context, &introduced).await
 }
 
-/// Choose who plays in this channel, for those who may manage messages in it.
+/// Choose who plays in this channel.
 #[poise::command(slash_command, rename = "use")]
 async fn use_persona(
     context: Context<'_>,

@@ -61,7 +61,7 @@ async fn edit(
     open(context, Errand { asker: actor.member, task }, Some(&own.persona.card)).await
 }
 
-/// Make a persona of a file: a character card or a persona file. I tell what I see in it first.
+/// Make a persona of a file. I tell what I see in it first.
 #[poise::command(slash_command)]
 async fn import(
     context: Context<'_>,
@@ -240,7 +240,7 @@ async fn avatar(
     whisper(context, &Editing::Pictured { name, has_one }.into()).await
 }
 
-/// Say whether a persona is for adults; then it plays in age-restricted channels only.
+/// Say whether a persona is for adults.
 #[poise::command(slash_command)]
 async fn adult(
     context: Context<'_>,

@@ -37,6 +37,7 @@ use crate::persona::Persona;
         "scene::stop",
         "scene::list",
         "scene::delete",
+        "super::memory::memory",
         "super::lines::edit_line_by_file",
         "taking_home::export",
         "taking_home::import"

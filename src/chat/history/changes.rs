@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Conversation, ConversationId, Cut, Speaker, Turn, TurnId};
+use crate::chat::memory::Memory;
 use crate::chat::scene::Scene;
 
 /// What a conversation has beside its turns.
@@ -43,13 +44,15 @@ pub struct Changes {
     pub gone: Vec<TurnId>,
     /// Whether something beside the turns has changed by itself.
     pub head_changed: bool,
+    /// All that is remembered, when that has changed.
+    pub memories: Option<Vec<Memory>>,
 }
 
 impl Changes {
     /// Whether there is nothing to be written down. Most of what a conversation has beside its turns changes with one of them.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.turns.is_empty() && self.gone.is_empty() && !self.head_changed
+        self.turns.is_empty() && self.gone.is_empty() && !self.head_changed && self.memories.is_none()
     }
 }
 
@@ -61,19 +64,21 @@ impl Conversation {
             changed.into_iter().partition(|&id| self.turn(id).is_some());
         let turns = there.into_iter().filter_map(|id| self.turn(id).cloned()).collect();
         let head_changed = std::mem::take(&mut self.head_changed);
-        Changes { head: self.head(), turns, gone, head_changed }
+        let memories = std::mem::take(&mut self.memories_changed).then(|| self.memories.clone());
+        Changes { head: self.head(), turns, gone, head_changed, memories }
     }
 
     /// Whether everything is written down.
     #[must_use]
     pub fn is_written(&self) -> bool {
-        self.changed.is_empty() && !self.head_changed
+        self.changed.is_empty() && !self.head_changed && !self.memories_changed
     }
 
     /// These changes could not be written down, so they are changes still.
     pub fn give_back(&mut self, changes: &Changes) {
         self.changed.extend(changes.turns.iter().map(|turn| turn.id).chain(changes.gone.iter().copied()));
         self.head_changed |= changes.head_changed;
+        self.memories_changed |= changes.memories.is_some();
     }
 
     /// A conversation as it was written down; the turns oldest first.
@@ -93,12 +98,21 @@ impl Conversation {
             row,
             spoken_before,
             scene,
+            memories: Vec::new(),
             turns,
             next_turn,
             names,
             changed,
             head_changed: false,
+            memories_changed: false,
         }
+    }
+
+    /// The same with what was written down of its memories, oldest first.
+    #[must_use]
+    pub fn remembering(mut self, memories: Vec<Memory>) -> Self {
+        self.memories = memories;
+        self
     }
 
     fn head(&self) -> Head {

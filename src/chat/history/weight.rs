@@ -1,6 +1,7 @@
 //! How much memory a conversation takes, so that there are never too many at hand.
 
 use super::{Conversation, Turn, Variant};
+use crate::chat::memory::Memory;
 use crate::chat::scene::Scene;
 
 /// Bytes that an explanation takes, about: it is a list of numbers and of a few short names.
@@ -12,7 +13,8 @@ impl Conversation {
     pub fn weight(&self) -> usize {
         let names: usize = self.names.iter().map(|(_, name)| size_of_val(name) + name.len()).sum();
         let scene = self.scene().map_or(0, Scene::weight);
-        size_of::<Self>() + names + scene + self.turns.iter().map(Turn::weight).sum::<usize>()
+        let memories: usize = self.memories().iter().map(Memory::weight).sum();
+        size_of::<Self>() + names + scene + memories + self.turns.iter().map(Turn::weight).sum::<usize>()
     }
 }
 

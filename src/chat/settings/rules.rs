@@ -57,6 +57,8 @@ pub enum Setting {
     Links,
     /// Whether it is heard what members say to each other.
     Listening,
+    /// Whether what is cut from the history is summed up.
+    Memory,
     /// Most characters of a message.
     MessageLength,
     /// Who answers.
@@ -120,7 +122,7 @@ const STYLES: [(Style, &str); 2] = [(Style::Own, "own"), (Style::Bot, "bot")];
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AdminRoles,
         Self::AllowedChannels,
         Self::AllowedRoles,
@@ -133,6 +135,7 @@ impl Setting {
         Self::DeniedRoles,
         Self::Links,
         Self::Listening,
+        Self::Memory,
         Self::MessageLength,
         Self::Persona,
         Self::PersonaCreators,
@@ -160,6 +163,7 @@ impl Setting {
             Self::DeniedRoles => "denied_roles",
             Self::Links => "links",
             Self::Listening => "listening",
+            Self::Memory => "memory",
             Self::MessageLength => "message_length",
             Self::Persona => "persona",
             Self::PersonaCreators => "persona_creators",
@@ -198,7 +202,7 @@ impl Setting {
         match self {
             Self::Answers => ANSWERS.iter().map(|(word, ..)| *word).collect(),
             Self::Links => LINKS.iter().map(|(_, word)| *word).collect(),
-            Self::Buttons | Self::Listening | Self::Streaming => ON_OR_OFF.to_vec(),
+            Self::Buttons | Self::Listening | Self::Memory | Self::Streaming => ON_OR_OFF.to_vec(),
             Self::PersonaCreators => CREATORS.to_vec(),
             Self::Proxies => vec!["PluralKit", "Tupperbox", "PluralKit, Tupperbox"],
             Self::Sampling => PRESETS.iter().map(|(word, _)| *word).collect(),
@@ -263,6 +267,7 @@ impl Setting {
             | Self::Buttons
             | Self::Links
             | Self::Listening
+            | Self::Memory
             | Self::Sampling
             | Self::Streaming
             | Self::Style => {
@@ -449,7 +454,17 @@ impl Rules {
     /// Whether buttons stand under the last reply in a place, if the admins have said it.
     #[must_use]
     pub fn buttons(&self, place: Place) -> Option<bool> {
-        match self.word_in(Setting::Buttons, place)? {
+        self.is_on(Setting::Buttons, place)
+    }
+
+    /// Whether what is cut from the history is summed up in a place, if the admins have said it.
+    #[must_use]
+    pub fn remembers(&self, place: Place) -> Option<bool> {
+        self.is_on(Setting::Memory, place)
+    }
+
+    fn is_on(&self, setting: Setting, place: Place) -> Option<bool> {
+        match self.word_in(setting, place)? {
             "on" => Some(true),
             "off" => Some(false),
             _ => None,
@@ -525,6 +540,7 @@ mod tests {
             (Setting::BlockedPhrases, " bad word,, b`ad ", "`bad word`, `b'ad`"),
             (Setting::Links, "allowed", "allowed"),
             (Setting::Listening, "On", "on"),
+            (Setting::Memory, "off", "off"),
             (Setting::Proxies, "pluralkit, 431544605209788416 7", "7, Tupperbox, PluralKit"),
             (Setting::Sampling, "wild", "wild"),
             (Setting::Streaming, "off", "off"),
@@ -666,7 +682,7 @@ mod tests {
         let nonsense = Setting::ALL.map(|setting| (None, setting.name().to_owned(), json!({ "x": [1] })));
         let rules = Rules::new(nonsense.to_vec());
         assert_eq!((rules.persona(PLACE), rules.answers(PLACE)), (None, Answers::Mentions));
-        assert_eq!((rules.style(PLACE), rules.buttons(PLACE)), (None, None));
+        assert_eq!((rules.style(PLACE), rules.buttons(PLACE), rules.remembers(PLACE)), (None, None, None));
         assert_eq!((rules.retention(), rules.admin_roles()), (None, BTreeSet::new()));
         assert_eq!((rules.proxies(), rules.links(PLACE)), (BTreeSet::new(), None));
         assert!(rules.streams(PLACE) && !rules.listens(PLACE) && rules.blocklist(PLACE).is_empty());

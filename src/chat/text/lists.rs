@@ -128,7 +128,9 @@ pub(super) fn what_it_takes(setting: Setting) -> &'static str {
         Setting::Links => {
             "Links can be shown `plain`, with their address in sight, or be `allowed` as they are written."
         }
-        Setting::Buttons | Setting::Listening | Setting::Streaming => "That can be `on` or `off`.",
+        Setting::Buttons | Setting::Listening | Setting::Memory | Setting::Streaming => {
+            "That can be `on` or `off`."
+        }
         Setting::Persona => "There is no such persona. `/persona list` tells whom I can play.",
         Setting::PersonaCreators => "Say `admins`, `everyone`, or name up to 25 roles: `@Writers @Helpers`.",
         Setting::Proxies => {

@@ -111,6 +111,7 @@ fn read_data(data: &Map<String, Value>, at: &str) -> Result<Card, FieldError> {
             problem: format!("cannot be read ({error})"),
         };
         card.aliases = Fields::new(ours, &path).texts("aliases")?;
+        card.summary_prompt = Fields::new(ours, &path).text("summary_prompt")?;
         if let Some(kind) = ours.get("kind") {
             card.kind = serde_json::from_value(kind.clone()).map_err(|error| wrong("kind", &error))?;
         }
@@ -245,10 +246,13 @@ fn extensions(card: &Card, data: &Map<String, Value>) -> Map<String, Value> {
     if card.sampling != SamplingWish::default() {
         ours.insert("sampling".to_owned(), json!(card.sampling));
     }
+    if !card.summary_prompt.is_empty() {
+        ours.insert("summary_prompt".to_owned(), json!(card.summary_prompt));
+    }
     let theirs = data.get("extensions").and_then(|extensions| extensions.get(OURS));
     if !ours.is_empty() || theirs.is_some() {
         let mut merged = theirs.and_then(Value::as_object).cloned().unwrap_or_default();
-        for key in ["aliases", "kind", "sampling"] {
+        for key in ["aliases", "kind", "sampling", "summary_prompt"] {
             merged.remove(key);
         }
         merged.extend(ours);

@@ -210,10 +210,17 @@ fn persona_files_hold_all_of_it() {
     let with_everything = Card {
         sampling: SamplingWish { temperature: Some(0.5), ..SamplingWish::default() },
         aliases: vec!["Countess of Lovelace".to_owned()],
+        summary_prompt: "As a diary. {{original}}".to_owned(),
         ..of_json(&v3())
     };
     let text = to_toml(&with_everything).expect("it is TOML");
     assert_eq!(persona(text.as_bytes()).0, with_everything);
+    // A card holds it too, among the extensions.
+    let card = of_json(&serde_json::from_str(&to_json(&with_everything, Spec::V2)).expect("it is JSON"));
+    assert_eq!(
+        (card.summary_prompt, card.aliases),
+        (with_everything.summary_prompt, with_everything.aliases)
+    );
     let small = persona(b"name = 'Ada'\ndescription = 'x'\n").0;
     assert_eq!(to_toml(&small).expect("it is TOML"), "name = \"Ada\"\ndescription = \"x\"\n");
 }
