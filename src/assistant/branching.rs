@@ -62,7 +62,11 @@ impl Assistant {
         if let Some(store) = &self.store {
             store.begin_scene(place, &conversation.take_changes()).await?;
         }
+        let state = conversation.scene().map(|scene| scene.state);
         self.put(place, conversation, Vec::new());
+        if let Some(state) = state {
+            self.scenes.insert(place.channel, state);
+        }
         Ok(())
     }
 

@@ -87,7 +87,8 @@ impl Assistant {
         let live = self.bring(place).await.ok_or(Unwilling::Stale)?;
         let turn = last_reply(&live, &wish).ok_or(Unwilling::Stale)?;
         let asker = self.who_asked(&live, &turn).await;
-        if !wish.moderates && asker != Some(wish.author.id) {
+        let is_host = live.lock().scene().and_then(|scene| scene.host) == Some(wish.author.id);
+        if !wish.moderates && !is_host && asker != Some(wish.author.id) {
             return Err(Unwilling::NotTheirs);
         }
         if wish.steer == Steer::Stop {

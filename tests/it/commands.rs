@@ -508,8 +508,12 @@ fn expected(who: Who, command: &str) -> Option<Text> {
     match who {
         Who::Alone if for_admins || for_creators || for_editors => Some(Text::ServersOnly),
         Who::Member | Who::Moderator | Who::Creator if for_admins => Some(Text::NotAdmin),
-        Who::Member | Who::Creator if command.starts_with("roleplay memory") => Some(Recall::NotTheirs.into()),
-        _ if ["roleplay memory edit", "roleplay memory delete"].contains(&command) => Some(Recall::Unknown.into()),
+        Who::Member | Who::Creator if command.starts_with("roleplay memory") => {
+            Some(Recall::NotTheirs.into())
+        }
+        _ if ["roleplay memory edit", "roleplay memory delete"].contains(&command) => {
+            Some(Recall::Unknown.into())
+        }
         Who::Member | Who::Creator if command == "reset" => Some(Text::OthersHaveSpoken),
         Who::Member | Who::Creator if command == "persona use" => Some(Editing::NotModerator.into()),
         Who::Member | Who::Moderator if for_creators => Some(Editing::NotCreator.into()),

@@ -31,8 +31,10 @@ impl Conversation {
             turns,
             changed,
             head_changed: true,
+            memories_changed: true,
             ..self.clone()
         };
+        branch.forget_memories(|link| link.turn > to);
         if branch.cut.first_turn > to.0 {
             branch.cut.first_turn = 0;
         }
