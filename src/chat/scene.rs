@@ -242,7 +242,7 @@ impl Scene {
     /// Whether what somebody wrote then is a line of it, though they did not say it to anybody.
     #[must_use]
     pub fn hears(&self, member: MemberId, posted: u64) -> bool {
-        posted >= self.since && self.player(member).is_some_and(|player| posted >= player.since)
+        posted > self.since && self.player(member).is_some_and(|player| posted > player.since)
     }
 
     /// Somebody wants to change something of it now, in seconds since 1970.

@@ -39,7 +39,6 @@ KNOWN = {
     "Mizzle": Known("it", "shy", [
         ("trade", "", "a cloud"), ("home", "", "a disused greenhouse"), ("fear", "", "mountains"),
     ]),
-    "Narrator": Known("it", "solemn"),
     "Old Tallow": Known("he", "solemn", [("fear", "", "draughts")]),
     "Wendrith Pike": Known("she", "gruff", [
         ("trade", "", "an Assessor of Hoards"), ("age", "", "fifty-eight"), ("animal", "mule", "Receipt"),
@@ -49,6 +48,7 @@ KNOWN = {
 
 
 def personas() -> list[Persona]:
-    """The personas of this repository."""
+    """The personas of this repository whom members meet; the narrator of scenes is none of them."""
     files = sorted((Path(__file__).resolve().parents[3] / "personas").glob("*.toml"))
+    files = [file for file in files if file.stem != "narrator"]
     return [Persona.from_toml(tomllib.loads(file.read_text())) for file in files]
