@@ -196,8 +196,7 @@ impl Assistant {
     ) -> Result<Scene, Unstaged> {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
-        // After a restart it may not be at hand yet.
-        let is_here = self.bring(place).await.is_some_and(|live| live.lock().id == which);
+        let is_here = self.live_in(place.channel).is_some_and(|live| live.lock().id == which);
         let known = if is_here { None } else { store.conversation(which).await? };
         let live = if is_here {
             self.scene_in(place).await?
