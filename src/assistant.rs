@@ -73,6 +73,9 @@ pub use troupe::{Found, Own};
 /// How long answers may take to show what they have when the program ends.
 const CLOSING_TIME: Duration = Duration::from_secs(10);
 
+/// So many times as many messages may wait in a scene as in another conversation.
+const BURST: usize = 8;
+
 /// How long answers may take to stop that nobody wants any more.
 const STOPPING_TIME: Duration = Duration::from_secs(30);
 
@@ -440,7 +443,9 @@ impl Assistant {
             };
             match admitted {
                 Ok(share) => {
-                    let most = self.settings.queue_per_conversation;
+                    // What waits in a scene is answered together, so there may be more of it.
+                    let is_scene = registration.live.lock().is_played();
+                    let most = self.settings.queue_per_conversation * if is_scene { BURST } else { 1 };
                     let place = registration.live.line.take(incoming.author.id, most);
                     if let Ok(place) = &place {
                         registration.progress.in_line(place.number());

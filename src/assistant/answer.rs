@@ -103,6 +103,8 @@ impl<O: Outlet> Delivering<'_, O> {
         let speaking = match self.while_typing(place.turn()).await {
             Ok(Ok(speaking)) => speaking,
             Ok(Err(Busy { ahead })) => return self.tell(Notice::ConversationBusy { place: ahead }).await,
+            // Nobody asks for it again.
+            Err(Stopped::Closing) if cue.is_some() => return self.tell(Notice::Closing).await,
             Err(stopped) => return self.tell_why(stopped, assistant).await,
         };
         let gathers = self.live.waits_together(incoming.message);
@@ -229,6 +231,21 @@ impl<O: Outlet> Delivering<'_, O> {
             conversation.now = now();
             conversation.begin_reply(speaker(&self.persona), &name, Some(incoming.message))
         };
+        // The other greetings are other ways to begin, in the place of this one.
+        let others: Vec<String> = card
+            .alternate_greetings
+            .iter()
+            .take(MOST_GREETINGS)
+            .map(said)
+            .filter(|text| text.len() <= LONGEST_GREETING && !sanitize::is_blank(text))
+            .collect();
+        {
+            let mut conversation = self.live.lock();
+            conversation.greet(turn);
+            if let Some(turn) = conversation.turn_mut(turn) {
+                turn.variants.extend(others.into_iter().map(|text| Variant { text, ..Variant::default() }));
+            }
+        }
         self.turn = Some(turn);
         self.live.work_on(turn);
         self.reply.write(&greeting);
@@ -238,19 +255,6 @@ impl<O: Outlet> Delivering<'_, O> {
             self.live.lock().forget(turn);
         } else {
             self.remember(&ending);
-            // The other greetings are other ways to begin, in the place of this one.
-            let others: Vec<String> = card
-                .alternate_greetings
-                .iter()
-                .take(MOST_GREETINGS)
-                .map(said)
-                .filter(|text| text.len() <= LONGEST_GREETING && !sanitize::is_blank(text))
-                .collect();
-            let mut conversation = self.live.lock();
-            conversation.greet(turn);
-            if let Some(turn) = conversation.turn_mut(turn) {
-                turn.variants.extend(others.into_iter().map(|text| Variant { text, ..Variant::default() }));
-            }
         }
         Ok(())
     }
@@ -516,6 +520,13 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Takes the message and its reply out of the history again, so that it can be asked anew.
     fn forget(&mut self, heard: &Heard) {
         let mut conversation = self.live.lock();
+        if conversation.scene().is_some() {
+            // What was said in a scene was said, whatever comes of it.
+            if let Some(turn) = self.turn.take() {
+                conversation.forget(turn);
+            }
+            return;
+        }
         for &turn in heard.new.iter().chain(&self.turn.take()) {
             conversation.forget(turn);
         }

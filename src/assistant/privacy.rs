@@ -49,6 +49,7 @@ impl Assistant {
             } else {
                 // There is nobody else in it.
                 live.cease().await;
+                self.scenes.remove(&live.place.channel);
                 self.drop_conversation_in(live.place.channel);
                 self.erase(live.place.channel).await;
             }
@@ -205,6 +206,7 @@ impl Assistant {
                 }
                 for live in self.conversations_of(server) {
                     live.cease().await;
+                    self.scenes.remove(&live.place.channel);
                     self.drop_conversation_in(live.place.channel);
                 }
                 if store.forget_some_of(server).await? {

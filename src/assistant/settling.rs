@@ -275,7 +275,7 @@ impl Assistant {
             let again = matches!(left.get(&incoming.message), Some(Left::Answer));
             let known = requests.iter().any(|(message, _)| *message == incoming.message);
             // Where everything is answered, what others said to each other meanwhile is left alone.
-            let is_meant = self.is_spoken_to(incoming) || self.is_played_in(place.channel);
+            let is_meant = self.is_spoken_to(incoming) || self.is_line_of_scene(incoming);
             let missed = !known && self.is_fresh(incoming) && is_meant;
             if again {
                 let incoming = self.as_its_author_says(incoming).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::accepted::{Accepted, Known};
+use super::following::Change;
 use super::live::{Live, now};
 use super::troupe::Found;
 use super::{Assistant, LEARNERS};
@@ -11,12 +12,15 @@ use crate::chat::history::{Conversation, ConversationId, TurnKind};
 use crate::chat::notice::{self, Notice};
 use crate::chat::scene::{Actor, Direction, Refused, Scene, SceneState};
 use crate::chat::settings::Answers;
-use crate::chat::{ChannelId, MemberId, MessageId, Place};
+use crate::chat::{ChannelId, MemberId, MessageId, Place, sanitize};
 use crate::persona::{Persona, PersonaId};
 use crate::store::{Staged, Store, StoreError};
 
 /// The persona that tells what happens, and need not be among those who play.
 pub const NARRATOR: &str = "narrator";
+
+/// Most scenes of a channel that are kept.
+const SCENES_MAX: usize = 50;
 
 /// Why something of a scene cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub enum Unstaged {
     /// No scene is played there.
     #[error("no scene is played there")]
     NoScene,
+    /// So many scenes are kept there that there is no room for one more.
+    #[error("{SCENES_MAX} scenes are kept there")]
+    TooMany,
     /// It is refused by the scene itself.
     #[error("{0}")]
     Refused(#[from] Refused),
@@ -77,13 +84,23 @@ impl Assistant {
         }
     }
 
+    /// Whether a message is a line of the scene of its channel, though it is not said to anybody. What was written before somebody
+    /// played is none.
+    pub(super) fn is_line_of_scene(&self, incoming: &Incoming) -> bool {
+        let live = self.live_in(incoming.channel).filter(|_| self.is_played_in(incoming.channel));
+        let hears = |live: Arc<Live>| {
+            live.lock().scene().is_some_and(|scene| scene.hears(incoming.author.id, incoming.posted))
+        };
+        live.is_some_and(hears)
+    }
+
     /// Whether a scene is played in a channel.
     pub(super) fn is_played_in(&self, channel: ChannelId) -> bool {
         self.scenes.get(&channel).is_some_and(|state| *state == SceneState::Running)
     }
 
-    /// What a message is for the scene of its channel; what is out of character is taken out of it. Whoever speaks to a persona
-    /// plays from then on.
+    /// What a message is for the scene of its channel; what is out of character is taken out of it. Where the bot cannot read
+    /// everything, whoever speaks to a persona plays from then on.
     pub(super) fn part_of(&self, live: &Live, incoming: &mut Incoming, is_spoken_to: bool) -> Part {
         let mut conversation = live.lock();
         let Some(scene) = conversation.scene() else { return Part::NoScene };
@@ -99,12 +116,10 @@ impl Assistant {
             SceneState::Running => {}
         }
         let may_play = !self.is_opted_out(author) && !self.is_denied(live.place, &incoming.author);
-        if !plays
-            && may_play
-            && let Some(scene) = conversation.scene_mut()
-        {
+        let joins = !plays && may_play && (!self.reads_everything() || live.place.server.is_none());
+        if joins && let Some(scene) = conversation.scene_mut() {
             // Where there are too many the others go on, and this is answered all the same.
-            scene.join(author);
+            scene.join(author, now());
         }
         incoming.text = said;
         Part::Line
@@ -134,6 +149,10 @@ impl Assistant {
     ) -> Result<(), Unstaged> {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
+        let kept = store.scenes_in(place.channel).await?.into_iter();
+        if kept.filter(|staged| staged.place.channel == place.channel).count() >= SCENES_MAX {
+            return Err(Unstaged::TooMany);
+        }
         self.leave_stage(place).await?;
         let live =
             self.begin(self.new_conversation(), Arc::clone(persona), place, self.memory(place.channel));
@@ -144,7 +163,7 @@ impl Assistant {
             conversation.take_changes()
         };
         store.begin_scene(place, &changes).await?;
-        self.enter(place.channel, Some(live));
+        self.enter(place.channel, Arc::new(live));
         Ok(())
     }
 
@@ -162,22 +181,33 @@ impl Assistant {
     ) -> Result<Scene, Unstaged> {
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
         let live = self.scene_in(place).await?;
-        let ends = direction == Direction::Stop;
+        let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let scene = {
+            // Whatever is taken in now is taken in by what holds now.
+            let _one_at_a_time = self.taking_in();
             let mut conversation = live.lock();
             let mut scene = conversation.scene().cloned().ok_or(Unstaged::NoScene)?;
-            scene.direct(who.id, moderates, direction)?;
+            scene.direct(who.id, moderates, direction, now())?;
             conversation.stage(scene.clone());
+            self.scenes.insert(place.channel, scene.state);
             scene
         };
         if scene.state != SceneState::Running {
+            self.hear_last(&live);
             self.still(&live).await;
         }
         live.save().await;
-        if ends {
-            self.change_stage(place, None).await?;
+        if scene.state == SceneState::Ended {
+            let changes = live.lock().take_changes();
+            let ended = store.end_scene(place, &changes).await;
+            if ended.is_err() {
+                live.lock().give_back(&changes);
+            }
+            ended?;
+            self.leave(place.channel);
+            // The next message finds what was there before at hand.
+            self.bring(place).await;
         } else {
-            self.scenes.insert(place.channel, scene.state);
             self.play_anew(|there| there.channel == place.channel);
         }
         Ok(scene)
@@ -196,22 +226,28 @@ impl Assistant {
     ) -> Result<Scene, Unstaged> {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
-        let is_here = self.live_in(place.channel).is_some_and(|live| live.lock().id == which);
-        let known = if is_here { None } else { store.conversation(which).await? };
-        let live = if is_here {
-            self.scene_in(place).await?
-        } else {
+        let here = self.bring(place).await.filter(|live| live.lock().id == which);
+        let is_here = here.is_some();
+        if !is_here {
             self.leave_stage(place).await?;
-            // Another place's scene is not for this one.
-            let known = known.filter(|(there, _)| there.channel == place.channel);
-            let (_, conversation) = known.ok_or(Unstaged::NoScene)?;
-            let persona = self.lead_of(place, &conversation);
-            Arc::new(self.restored(place, conversation, persona))
+        }
+        // Nobody forgets anything of it between the reading and its being at hand.
+        let _nobody_forgets = self.forgetting.read().await;
+        let live = match here {
+            Some(live) => live,
+            None => {
+                // Another place's scene is not for this one.
+                let known =
+                    store.conversation(which).await?.filter(|(there, _)| there.channel == place.channel);
+                let (_, conversation) = known.ok_or(Unstaged::NoScene)?;
+                let persona = self.lead_of(place, &conversation);
+                Arc::new(self.restored(place, conversation, persona))
+            }
         };
         let scene = {
             let mut conversation = live.lock();
             let mut scene = conversation.scene().cloned().ok_or(Unstaged::NoScene)?;
-            scene.direct(who.id, moderates, Direction::Resume)?;
+            scene.direct(who.id, moderates, Direction::Resume, now())?;
             conversation.stage(scene.clone());
             scene
         };
@@ -220,9 +256,8 @@ impl Assistant {
             self.scenes.insert(place.channel, scene.state);
         } else {
             let changes = live.lock().take_changes();
-            store.write(place, &changes).await?;
-            store.point(place.channel, Some(which)).await?;
-            self.enter_with(place.channel, live);
+            store.resume_scene(place, &changes).await?;
+            self.enter(place.channel, live);
         }
         Ok(scene)
     }
@@ -278,6 +313,8 @@ impl Assistant {
             live.save().await;
             live.cease().await;
         }
+        // Nothing is forgotten of it between the reading and the writing.
+        let _nobody_forgets = self.forgetting.read().await;
         let home = Place { channel: parent, parent: None, server: thread.server };
         let mut titles = Vec::new();
         let moved = async {
@@ -373,6 +410,12 @@ impl Assistant {
         let conversation = live.lock();
         let plays = conversation.scene()?.player(who.id).is_some() && conversation.is_played();
         plays.then(|| conversation.speaks_as(who.id, &who.name).to_owned())
+    }
+
+    /// The scene to which a channel points, as it is, when it is at hand.
+    #[must_use]
+    pub fn scene_at_hand(&self, place: Place) -> Option<Scene> {
+        self.live_in(place.channel)?.lock().scene().cloned()
     }
 
     /// The scene to which a channel points, as it is.
@@ -508,30 +551,33 @@ impl Assistant {
         self.until_stopped(|running| Arc::ptr_eq(&running.live, live)).await;
     }
 
-    /// The channel points to another of its conversations, or to the one that is no scene.
-    async fn change_stage(&self, place: Place, to: Option<ConversationId>) -> Result<(), Unstaged> {
-        let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
-        store.point(place.channel, to).await?;
-        self.enter(place.channel, None);
-        // The next message finds it at hand.
-        self.bring(place).await;
-        Ok(())
-    }
-
-    fn enter(&self, channel: ChannelId, live: Option<Live>) {
-        match live {
-            Some(live) => self.enter_with(channel, Arc::new(live)),
-            None => {
-                let _one_at_a_time = self.taking_in();
-                self.drop_conversation_in(channel);
-                self.dressed.remove(&channel);
-                self.scenes.remove(&channel);
+    /// What waits to be answered in a scene that stops is a line of it all the same.
+    fn hear_last(&self, live: &Live) {
+        for incoming in live.gather() {
+            let (author, posted) = (&incoming.author, incoming.posted);
+            if self.is_unread(author.id, posted) || self.change_of(incoming.message) == Some(Change::Deleted)
+            {
+                continue;
+            }
+            let mut conversation = live.lock();
+            if conversation.turn_of(incoming.message).is_none() && !sanitize::is_blank(&incoming.text) {
+                conversation.now = now();
+                let name = conversation.speaks_as(author.id, &author.name).to_owned();
+                conversation.hear(author.id, &name, &incoming.text, Some(incoming.message));
             }
         }
     }
 
+    /// The channel points to no scene any more.
+    fn leave(&self, channel: ChannelId) {
+        let _one_at_a_time = self.taking_in();
+        self.drop_conversation_in(channel);
+        self.dressed.remove(&channel);
+        self.scenes.remove(&channel);
+    }
+
     /// From now on this is the conversation to which a channel points.
-    fn enter_with(&self, channel: ChannelId, live: Arc<Live>) {
+    pub(super) fn enter(&self, channel: ChannelId, live: Arc<Live>) {
         let _one_at_a_time = self.taking_in();
         self.drop_conversation_in(channel);
         self.dressed.remove(&channel);

@@ -161,6 +161,9 @@ impl Assistant {
         }
         let Some(live) = live else { return true };
         let conversation = live.lock();
+        if let Some(scene) = conversation.scene() {
+            return scene.host == Some(member);
+        }
         let of_another = |speaker: &Speaker| speaker.member().is_some_and(|other| other != member);
         !conversation.turns().iter().any(|turn| of_another(&turn.speaker))
     }
@@ -179,13 +182,14 @@ impl Assistant {
         let dropped = {
             let _one_at_a_time = self.taking_in();
             self.stop_those(|running| running.live.place.channel == place.channel);
+            self.scenes.remove(&place.channel);
             self.drop_conversation_in(place.channel)
         };
         if let Some(live) = dropped {
             live.cease().await;
         }
         if let Some(store) = &self.store {
-            self.forget_computed_of(store.forget_channel(place.channel).await?);
+            self.forget_computed_of(store.forget_current(place.channel).await?);
         }
         Ok(row)
     }

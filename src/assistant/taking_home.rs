@@ -6,7 +6,7 @@ use super::live::{now, speaker};
 use super::{Assistant, Unstaged};
 use crate::chat::addressing::Author;
 use crate::chat::history::{Conversation, ConversationId};
-use crate::chat::scene::{Actor, Player, Scene, Written};
+use crate::chat::scene::{Actor, Direction, Scene};
 use crate::chat::tavern::{Chat, Line};
 use crate::chat::{Place, sanitize};
 use crate::persona::Persona;
@@ -60,19 +60,21 @@ impl Assistant {
         title: &str,
     ) -> Result<(), Unstaged> {
         let lead = cast.first().map_or_else(|| self.persona_of(place), |(_, persona)| Arc::clone(persona));
-        let mut scene = Scene::new(title, who.id);
-        let written = |text: &str| {
-            let text = text.trim();
-            (!text.is_empty()).then(|| Written { text: text.to_owned(), by: who.id })
-        };
-        scene.scenario = written(&chat.scenario);
-        scene.note = chat.note.as_ref().and_then(|note| written(&note.text));
-        let name = sanitize::name(&chat.user);
-        scene.players = vec![Player { member: who.id, name: Some(name), description: String::new() }];
+        let mut scene = Scene::new(title, who.id, now());
         for (_, persona) in cast {
-            if !scene.has(&persona.id) {
-                scene.cast.push(Actor::of(persona));
-            }
+            scene.direct(who.id, true, Direction::Add(Actor::of(persona)), now())?;
+        }
+        let unblocked = |text: &str| {
+            let mut text = text.to_owned();
+            self.drop_blocked(place, &mut text);
+            text
+        };
+        let note = chat.note.as_ref().map(|note| unblocked(&note.text)).unwrap_or_default();
+        scene.direct(who.id, true, Direction::About(unblocked(&chat.scenario)), now())?;
+        scene.direct(who.id, true, Direction::Note(note), now())?;
+        let name = sanitize::name(&unblocked(&chat.user));
+        if name.chars().any(char::is_alphanumeric) && !scene.has_name_of_another(&name, who.id) {
+            scene.direct(who.id, true, Direction::Play { name, description: String::new() }, now())?;
         }
         let is_new = self.retention_days(place.server).is_some();
         self.open_scene_with(place, &lead, scene, |conversation| {

@@ -234,6 +234,8 @@ async fn speak(
     if handler.assistant.is_denied(place, &user.author()) {
         return Err(Problem::Told(Text::Denied));
     }
+    // Who they are here is known when what the last process has left undone is brought to an end.
+    handler.settle_first(serenity, user.channel(), user.server()).await;
     // One line, so that nobody can put another one under another name.
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     handler.assistant.drop_blocked(place, &mut text);

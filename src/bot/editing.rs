@@ -219,34 +219,6 @@ impl Handler {
         Ok(Editing::Saved { name, id, version, is_private, is_restricted, too_long }.into())
     }
 
-    /// Makes the one of these cards that has this name a persona of a server, if somebody may do that and it is sound. Under which id
-    /// it is found.
-    pub(super) async fn take_card(
-        &self,
-        actor: &Actor,
-        name: &str,
-        cards: &[(String, Vec<u8>)],
-    ) -> Option<PersonaId> {
-        self.may_create(actor).await.ok()?;
-        for (_, bytes) in cards {
-            let (assistant, bytes) = (Arc::clone(&self.assistant), bytes.clone());
-            let Ok(draft) = self.beside(move || Draft::of_file(&assistant, &bytes)).await else { continue };
-            if draft.persona.char_name() != name && draft.persona.card.name != name {
-                continue;
-            }
-            let id = self.assistant.free_id(actor.server, &draft.persona.card.name);
-            let saving = Saving {
-                id: Some(id.clone()),
-                over: None,
-                adult: None,
-                from_file: true,
-                too_long: Vec::new(),
-            };
-            return self.save(actor, draft, saving).await.ok().map(|_| id);
-        }
-        None
-    }
-
     /// Whether a server's persona plays in age-restricted channels only.
     pub(super) fn is_restricted(&self, server: ServerId, id: &PersonaId) -> bool {
         self.standing(server, id).is_some_and(|standing| !standing.plays_everywhere())

@@ -433,6 +433,7 @@ impl Conversation {
     /// What shows it is gone, and it is kept all the same.
     pub fn leave_place(&mut self) {
         for turn in &mut self.turns {
+            turn.copy_of = turn.parts.first().map(|part| part.message).or(turn.copy_of);
             turn.parts.clear();
             self.changed.insert(turn.id);
         }
@@ -573,7 +574,11 @@ impl Conversation {
             let name = sanitize::folded_name(name);
             let now = self.names.iter().map(|(one, other)| (one, other.as_str()));
             let before = self.turns.iter().map(|turn| (&turn.speaker, turn.name.as_str()));
-            now.chain(before).any(|(one, other)| !same_speaker(one) && sanitize::folded_name(other) == name)
+            // A guest does not speak any more, and whoever takes their name goes on for them.
+            let is_past =
+                |one: &Speaker| matches!((one, speaker), (Speaker::Guest { .. }, Speaker::Member(_)));
+            let mut others = now.chain(before).filter(|(one, _)| !same_speaker(one) && !is_past(one));
+            others.any(|(_, other)| sanitize::folded_name(other) == name)
         };
         let free = if folded.is_empty() || taken(&wanted) {
             (2..usize::MAX)

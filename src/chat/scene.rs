@@ -13,11 +13,18 @@ pub const PLAYERS_MAX: usize = 25;
 /// Most characters of what a scene is about, of its note, and of what a member says of their character.
 pub const TEXT_MAX: usize = 2_000;
 
+/// The title of a scene whose host is forgotten.
+pub const UNTITLED: &str = "A scene";
+
 /// Most characters of a scene's title.
 pub const TITLE_MAX: usize = 80;
 
-/// A word of a name calls somebody by itself when it has so many letters.
+/// A word of a name calls somebody by itself when it has so many letters, and is none of these.
 const CALLING_WORD: usize = 3;
+const NOBODYS_WORDS: [&str; 24] = [
+    "the", "and", "old", "big", "mrs", "miss", "lady", "lord", "sir", "dame", "doctor", "captain", "little",
+    "young", "master", "mister", "madam", "saint", "king", "queen", "prince", "princess", "von", "van",
+];
 
 /// How the line for an attached file begins.
 pub const ATTACHMENT: &str = "(attachment: ";
@@ -37,6 +44,8 @@ pub struct Scene {
     pub note: Option<Written>,
     /// The personas that play, in the order of their turns.
     pub cast: Vec<Actor>,
+    /// Since when it is played, in seconds since 1970: what was said before is no part of it.
+    pub since: u64,
     /// The members who play, in the order in which they have joined.
     pub players: Vec<Player>,
     /// So many have played and are forgotten, and the others were not told.
@@ -85,6 +94,8 @@ pub struct Player {
     pub name: Option<String>,
     /// What they say of their character.
     pub description: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
 }
 
 /// What somebody wants to change of a scene.
@@ -163,10 +174,10 @@ fn short(text: &str) -> String {
 }
 
 impl Scene {
-    /// A scene that begins.
+    /// A scene that begins now, in seconds since 1970.
     #[must_use]
-    pub fn new(title: &str, host: MemberId) -> Self {
-        let players = vec![Player { member: host, name: None, description: String::new() }];
+    pub fn new(title: &str, host: MemberId, now: u64) -> Self {
+        let players = vec![Player { member: host, name: None, description: String::new(), since: now }];
         Self {
             title: title.chars().take(TITLE_MAX).collect::<String>().trim().to_owned(),
             state: SceneState::Running,
@@ -174,6 +185,7 @@ impl Scene {
             scenario: None,
             note: None,
             cast: Vec::new(),
+            since: now,
             players,
             departed: 0,
         }
@@ -186,11 +198,11 @@ impl Scene {
     }
 
     /// A member plays from now on, unless they do already or there are too many. Whether they do now.
-    pub fn join(&mut self, member: MemberId) -> bool {
+    pub fn join(&mut self, member: MemberId, now: u64) -> bool {
         let plays = self.player(member).is_some();
         let has_room = self.players.len() < PLAYERS_MAX;
         if !plays && has_room {
-            self.players.push(Player { member, name: None, description: String::new() });
+            self.players.push(Player { member, name: None, description: String::new(), since: now });
         }
         plays || has_room
     }
@@ -206,7 +218,10 @@ impl Scene {
         let before = self.clone();
         self.players.retain(|player| player.member != member);
         self.departed += u32::from(self.players.len() < before.players.len());
-        self.host = self.host.filter(|host| *host != member);
+        if self.host == Some(member) {
+            self.host = None;
+            UNTITLED.clone_into(&mut self.title);
+        }
         for written in [&mut self.scenario, &mut self.note] {
             if written.as_ref().is_some_and(|written| written.by == member) {
                 *written = None;
@@ -224,15 +239,27 @@ impl Scene {
         self.title.len() + written.chain(players).chain(cast).sum::<usize>()
     }
 
-    /// Somebody wants to change something of it.
+    /// Whether what somebody wrote then is a line of it, though they did not say it to anybody.
+    #[must_use]
+    pub fn hears(&self, member: MemberId, posted: u64) -> bool {
+        posted >= self.since && self.player(member).is_some_and(|player| posted >= player.since)
+    }
+
+    /// Somebody wants to change something of it now, in seconds since 1970.
     ///
     /// # Errors
     /// [`Refused`], and nothing has changed.
-    pub fn direct(&mut self, who: MemberId, moderates: bool, direction: Direction) -> Result<(), Refused> {
+    pub fn direct(
+        &mut self,
+        who: MemberId,
+        moderates: bool,
+        direction: Direction,
+        now: u64,
+    ) -> Result<(), Refused> {
         let plays = self.player(who).is_some();
         let directs = moderates || self.host.map_or(plays, |host| host == who);
         match direction {
-            Direction::Join | Direction::Play { .. } if !self.join(who) => return Err(Refused::Full),
+            Direction::Join | Direction::Play { .. } if !self.join(who, now) => return Err(Refused::Full),
             Direction::Join => {}
             Direction::Play { name, description } => {
                 let name = sanitize::name(&name);
@@ -265,13 +292,18 @@ impl Scene {
             Direction::Remove(_) if self.cast.len() == 1 => return Err(Refused::LastOne),
             Direction::Remove(persona) => self.cast.retain(|actor| actor.persona != persona),
             Direction::Pause => self.state = SceneState::Paused,
-            Direction::Resume => self.state = SceneState::Running,
+            Direction::Resume => {
+                self.state = SceneState::Running;
+                self.since = now;
+            }
             Direction::Stop => self.state = SceneState::Ended,
         }
         Ok(())
     }
 
-    fn has_name_of_another(&self, name: &str, who: MemberId) -> bool {
+    /// Whether a name is that of a persona or of another player.
+    #[must_use]
+    pub fn has_name_of_another(&self, name: &str, who: MemberId) -> bool {
         let name = sanitize::folded_name(name);
         let others = self.players.iter().filter(|player| player.member != who);
         let others = others.filter_map(|player| player.name.as_deref());
@@ -334,7 +366,8 @@ impl Conversation {
 fn calls(text: &str, name: &str) -> Option<usize> {
     let text = text.to_lowercase();
     let name = name.to_lowercase();
-    let words = name.split_whitespace().filter(|word| word.chars().count() >= CALLING_WORD);
+    let calls = |word: &&str| word.chars().count() >= CALLING_WORD && !NOBODYS_WORDS.contains(word);
+    let words = name.split(|c: char| !c.is_alphanumeric()).filter(calls);
     let place = |wanted: &str| {
         let ends = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
         text.match_indices(wanted).map(|(place, _)| place).find(|&place| {
@@ -409,7 +442,7 @@ mod tests {
             version: String::new(),
             is_missing: false,
         };
-        Scene { cast: names.iter().map(actor).collect(), ..Scene::new("A scene", MemberId(1)) }
+        Scene { cast: names.iter().map(actor).collect(), ..Scene::new("A scene", MemberId(1), 0) }
     }
 
     #[test]
@@ -426,12 +459,13 @@ mod tests {
         assert_eq!(order("What say you, MIZZLE?", Some("mizzle"))[0], "Mizzle");
         assert_eq!(order("owl, tell crake", None), ["The Owl", "Captain Crake", "Mizzle"]);
         assert_eq!(order("It drizzles, mizzles even.", None)[0], "Captain Crake");
+        assert_eq!(order("The captain of the ship", Some("captain crake"))[0], "Mizzle");
     }
 
     #[test]
     fn whoever_is_forgotten_leaves_nothing_in_a_scene() {
         let mut scene = scene(&["Crake"]);
-        assert!(scene.join(MemberId(2)) && scene.join(MemberId(2)));
+        assert!(scene.join(MemberId(2), 0) && scene.join(MemberId(2), 0));
         scene.scenario = Some(Written { text: "A storm.".to_owned(), by: MemberId(2) });
         scene.note = Some(Written { text: "Be brief.".to_owned(), by: MemberId(1) });
         assert!(!scene.forget_member(MemberId(3)));

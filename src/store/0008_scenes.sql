@@ -24,6 +24,7 @@ CREATE TABLE scenes (
     conversation BIGINT NOT NULL PRIMARY KEY REFERENCES conversations (id) ON DELETE CASCADE,
     title TEXT NOT NULL,
     state TEXT NOT NULL,
+    since BIGINT NOT NULL,
     host BIGINT,
     scenario TEXT,
     scenario_by BIGINT,
@@ -53,6 +54,7 @@ CREATE TABLE players (
     member BIGINT NOT NULL,
     name TEXT,
     description TEXT NOT NULL,
+    since BIGINT NOT NULL,
     PRIMARY KEY (conversation, place)
 );
 CREATE INDEX players_by_member ON players (member);

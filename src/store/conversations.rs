@@ -43,7 +43,8 @@ pub(super) const DRESSED: &str = "SELECT channels.channel FROM conversations CRO
 
 /// Lets a channel point to the one of its conversations that is no scene, when it points to none.
 pub(super) const POINT_BACK: &str = "UPDATE channels SET is_current = 1 WHERE channel = $1 \
-     AND conversation NOT IN (SELECT conversation FROM scenes) \
+     AND conversation = (SELECT MAX(ordinary.conversation) FROM channels AS ordinary WHERE ordinary.channel = $1 \
+                         AND ordinary.conversation NOT IN (SELECT conversation FROM scenes)) \
      AND NOT EXISTS (SELECT 1 FROM channels AS other WHERE other.channel = $1 AND other.is_current = 1)";
 
 impl Store {

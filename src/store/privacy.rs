@@ -41,7 +41,7 @@ pub(super) const FORGET: [&str; 15] = [
     "DELETE FROM names WHERE member = $1",
     "UPDATE scenes SET departed = departed + 1 WHERE conversation IN (SELECT conversation FROM players WHERE member = $1)",
     "DELETE FROM players WHERE member = $1",
-    "UPDATE scenes SET host = NULL WHERE host = $1",
+    "UPDATE scenes SET host = NULL, title = 'A scene' WHERE host = $1",
     "UPDATE scenes SET scenario = NULL, scenario_by = NULL WHERE scenario_by = $1",
     "UPDATE scenes SET note = NULL, note_by = NULL WHERE note_by = $1",
     "UPDATE requests SET member = NULL WHERE member = $1",

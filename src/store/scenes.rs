@@ -51,6 +51,22 @@ impl Store {
         writing.await.map_err(|error| self.failed(&error))
     }
 
+    /// Writes a scene down that is over: its channel points to the conversation that is no scene from then on, if there is one.
+    ///
+    /// # Errors
+    /// A [`StoreError`]; then nothing has changed.
+    pub async fn end_scene(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
+        let writing = async {
+            let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            write_changes(&mut writing, place, changes).await?;
+            point_to_none(&mut writing, place.channel).await?;
+            let back = sqlx::query(super::conversations::POINT_BACK).bind(place.channel.0.cast_signed());
+            back.execute(&mut *writing).await?;
+            writing.commit().await
+        };
+        writing.await.map_err(|error| self.failed(&error))
+    }
+
     /// Writes a conversation down that belongs to this channel from then on, which does not point to it.
     ///
     /// # Errors
@@ -71,24 +87,18 @@ impl Store {
         writing.await.map_err(|error| self.failed(&error))
     }
 
-    /// Lets a channel point to one of its conversations; with none to the one that is no scene, if there is one.
+    /// Writes a scene down to which its channel points from then on, which is one of its conversations already.
     ///
     /// # Errors
-    /// A [`StoreError`]; then it points to what it pointed to.
-    pub async fn point(&self, channel: ChannelId, to: Option<ConversationId>) -> Result<(), StoreError> {
+    /// A [`StoreError`]; then nothing has changed.
+    pub async fn resume_scene(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            point_to_none(&mut writing, channel).await?;
-            let update = match to {
-                Some(_) => "UPDATE channels SET is_current = 1 WHERE channel = $1 AND conversation = $2",
-                None => super::conversations::POINT_BACK,
-            };
-            let update = sqlx::query(update).bind(channel.0.cast_signed());
-            let update = match to {
-                Some(ConversationId(id)) => update.bind(id.cast_signed()),
-                None => update,
-            };
-            update.execute(&mut *writing).await?;
+            write_changes(&mut writing, place, changes).await?;
+            point_to_none(&mut writing, place.channel).await?;
+            let update = "UPDATE channels SET is_current = 1 WHERE channel = $1 AND conversation = $2";
+            let update = sqlx::query(update).bind(place.channel.0.cast_signed());
+            update.bind(changes.head.id.0.cast_signed()).execute(&mut *writing).await?;
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))
@@ -109,7 +119,8 @@ impl Store {
     /// A [`StoreError`].
     pub async fn on_stage(&self) -> Result<Vec<(ChannelId, SceneState)>, StoreError> {
         let select = "SELECT channels.channel, scenes.state FROM scenes \
-                      JOIN channels ON channels.conversation = scenes.conversation WHERE channels.is_current = 1";
+                      JOIN channels ON channels.conversation = scenes.conversation \
+                      WHERE channels.is_current = 1 AND scenes.state <> 'ended'";
         let read = async {
             let rows = sqlx::query(select).fetch_all(&self.reader).await?;
             let one = |row: &SqliteRow| Ok((ChannelId(number(row, "channel")?), state(row)?));
@@ -176,8 +187,8 @@ pub(super) async fn write_scene(
     let Some(scene) = scene else { return Ok(()) };
     let text = |written: &Option<Written>| written.as_ref().map(|written| written.text.clone());
     let by = |written: &Option<Written>| written.as_ref().map(|written| written.by.0.cast_signed());
-    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, departed) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, departed, since) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     sqlx::query(insert)
         .bind(id)
         .bind(&scene.title)
@@ -188,6 +199,7 @@ pub(super) async fn write_scene(
         .bind(text(&scene.note))
         .bind(by(&scene.note))
         .bind(i64::from(scene.departed))
+        .bind(scene.since.cast_signed())
         .execute(&mut **writing)
         .await?;
     for (place, actor) in (0i64..).zip(&scene.cast) {
@@ -197,10 +209,11 @@ pub(super) async fn write_scene(
         insert.bind(&actor.version).bind(i64::from(actor.is_missing)).execute(&mut **writing).await?;
     }
     for (place, player) in (0i64..).zip(&scene.players) {
-        let insert = "INSERT INTO players (conversation, place, member, name, description) \
-                      VALUES ($1, $2, $3, $4, $5)";
+        let insert = "INSERT INTO players (conversation, place, member, name, description, since) \
+                      VALUES ($1, $2, $3, $4, $5, $6)";
         let insert = sqlx::query(insert).bind(id).bind(place).bind(player.member.0.cast_signed());
-        insert.bind(&player.name).bind(&player.description).execute(&mut **writing).await?;
+        let insert = insert.bind(&player.name).bind(&player.description).bind(player.since.cast_signed());
+        insert.execute(&mut **writing).await?;
     }
     Ok(())
 }
@@ -228,6 +241,7 @@ pub(super) async fn scene(
             member: MemberId(number(row, "member")?),
             name: row.try_get("name")?,
             description: row.try_get("description")?,
+            since: number(row, "since")?,
         })
     };
     let players = players.fetch_all(&mut **reading).await?;
@@ -235,6 +249,7 @@ pub(super) async fn scene(
     Ok(Some(Scene {
         title: row.try_get("title")?,
         state: state(&row)?,
+        since: number(&row, "since")?,
         host: optional(&row, "host")?.map(MemberId),
         scenario: written(&row, "scenario", "scenario_by")?,
         note: written(&row, "note", "note_by")?,

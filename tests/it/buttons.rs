@@ -29,7 +29,7 @@ pub(crate) struct Scene {
 pub(crate) const BACK: &str = "\u{25c0}";
 
 /// What stands on the button to the next way to say it.
-fn forth(way: usize, ways: usize) -> String {
+pub(crate) fn forth(way: usize, ways: usize) -> String {
     format!("{way}/{ways} \u{25b6}")
 }
 

@@ -14,6 +14,7 @@ use serenity::model::Permissions;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 
+use crate::buttons::forth;
 use crate::discord::{ChannelId, FakeDiscord, Message, MessageId, UserId};
 use crate::memory::{on_disk, open};
 use crate::stage::{Setting, Stage};
@@ -183,10 +184,12 @@ async fn what_is_out_of_character_and_whoever_does_not_play_are_left_alone() {
     theatre.stage.discord.edit(line, "((never mind))");
     theatre.says(theatre.alice, "I stay.", "Good.").await;
     assert!(!theatre.last_prompt().contains("Alice: I leave"), "{}", theatre.last_prompt());
-    // Whoever speaks to a persona plays.
+    // Whoever speaks to a persona is answered, and plays when they want to.
     theatre.stage.script.then_say("Welcome.");
     theatre.murmurs(theatre.bob, &format!("{} may I?", theatre.stage.discord.mention_bot()));
     theatre.shown("Welcome.").await;
+    theatre.murmurs(theatre.bob, "By the way.");
+    theatre.uses(theatre.bob, "join", &[]).await;
     theatre.says(theatre.bob, "Thank you.", "You are dry.").await;
 }
 
@@ -273,7 +276,8 @@ async fn a_scene_waits_goes_on_and_is_left_and_what_was_before_goes_on() {
     assert!(theatre.last_prompt().contains("Alice: I sit down."), "{}", theatre.last_prompt());
     assert!(!theatre.last_prompt().contains("Are you there"), "{}", theatre.last_prompt());
     let over = theatre.uses(theatre.alice, "stop", &[]).await;
-    assert_eq!(over.content(), Text::from(Staging::Stopped("The greenhouse".to_owned())).to_string());
+    assert_eq!(over.content(), Text::from(Staging::Done).to_string());
+    theatre.shown(&Text::from(Staging::Stopped("The greenhouse".to_owned())).to_string()).await;
     theatre.murmurs(theatre.alice, "Hello?");
     theatre.stage.script.then_say("You keep herons.");
     theatre.murmurs(theatre.alice, &format!("{mention} what do I keep?"));
@@ -568,4 +572,152 @@ async fn a_scene_is_taken_home_and_brought_back() {
         theatre.stage.discord.answer_such_that(press, |it| it.content() != Text::Working.to_string()).await;
     assert_eq!(dropped.content(), Text::from(Staging::Dropped("Storm".to_owned())).to_string());
     assert!(theatre.store.conversation(before.id).await.expect("it is read").is_none());
+}
+
+#[tokio::test]
+async fn a_conversation_that_begins_anew_leaves_the_scenes_of_its_channel_alone() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[("title", json!("Kept"))]).await;
+    theatre.says(theatre.alice, "I sit down.", "Do.").await;
+    // It is the host's.
+    let discord = &theatre.stage.discord;
+    let reset =
+        async |who: UserId| discord.answer_to(discord.use_command(theatre.general, who, "reset", &[])).await;
+    assert_eq!(reset(theatre.bob).await.content(), Text::OthersHaveSpoken.to_string());
+    theatre.uses(theatre.alice, "stop", &[]).await;
+    let asked = reset(theatre.bob).await;
+    let press = discord.press(asked.id, theatre.bob, "Begin anew");
+    discord.answer_such_that(press, |it| it.content() == Text::Reset.to_string()).await;
+    theatre.uses(theatre.alice, "resume", &[("scene", json!("Kept"))]).await;
+    theatre.says(theatre.alice, "Once more.", "Gladly.").await;
+    assert!(theatre.last_prompt().contains("Alice: I sit down."), "{}", theatre.last_prompt());
+    // A scene that begins anew is gone, and nobody plays.
+    let asked = reset(theatre.alice).await;
+    let press = discord.press(asked.id, theatre.alice, "Begin anew");
+    discord.answer_such_that(press, |it| it.content() == Text::Reset.to_string()).await;
+    let unheard = theatre.murmurs(theatre.alice, "Is anybody there?");
+    theatre.stage.script.then_say("Here I am.");
+    theatre.murmurs(theatre.alice, &format!("{} hello", discord.mention_bot()));
+    theatre.shown("Here I am.").await;
+    discord.assert_no_reply(unheard);
+    assert!(!theatre.last_prompt().contains("anybody there"), "{}", theatre.last_prompt());
+}
+
+#[tokio::test]
+async fn what_was_written_before_a_scene_is_no_line_of_it_after_a_restart_either() {
+    let theatre = Theatre::new().await;
+    theatre.murmurs(theatre.alice, "anyone up for a scene?");
+    theatre.opened("mizzle", &[]).await;
+    theatre.says(theatre.alice, "I sit down.", "Do.").await;
+    let theatre = theatre.restarted().await;
+    theatre.stage.discord.caught_up().await;
+    theatre.says(theatre.alice, "I get up.", "Why?").await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("Alice: I sit down.") && !prompt.contains("anyone up"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_waits_when_a_scene_stops_is_a_line_of_it_all_the_same() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    let never = Arc::new(Semaphore::new(0));
+    theatre.stage.script.then([Step::Hold(never)]);
+    theatre.murmurs(theatre.alice, "I knock.");
+    theatre.stage.running(1).await;
+    theatre.murmurs(theatre.alice, "I knock again.");
+    theatre.stage.running(2).await;
+    theatre.uses(theatre.alice, "pause", &[]).await;
+    let theatre = theatre.restarted().await;
+    theatre.uses(theatre.alice, "resume", &[]).await;
+    theatre.says(theatre.alice, "I go in.", "Come in.").await;
+    let prompt = theatre.last_prompt();
+    for line in ["Alice: I knock.", "Alice: I knock again.", "Alice: I go in."] {
+        assert!(prompt.contains(line), "{line:?} is not in {prompt}");
+    }
+}
+
+/// Two members and two personas: a greeting and its other ways, lines that are changed and forgotten, a branch, a way home and
+/// back, and a restart in the middle of a reply.
+async fn the_whole_story(reads_everything: bool) {
+    let theatre = Theatre::with(reads_everything, Duration::ZERO).await;
+    let discord = &theatre.stage.discord;
+    let greeting = theatre.opened("crake", &[("as", json!("Mira")), ("title", json!("The case"))]).await;
+    let ways = theatre.on_disk().await.turns()[0].variants.len();
+    assert!(ways > 1);
+    discord.press(greeting.id, theatre.alice, &forth(1, ways));
+    discord
+        .until("the other greeting", |state| {
+            let shown = state.world.shown(theatre.general).find(|it| it.id == greeting.id);
+            shown.is_some_and(|it| it.content() != greeting.content())
+        })
+        .await;
+    assert_eq!(theatre.on_disk().await.turns()[0].selected, 1);
+    theatre.uses(theatre.alice, "cast add", &[("persona", json!("pomfret"))]).await;
+    theatre.uses(theatre.bob, "as", &[("name", json!("Bertram"))]).await;
+    let first = theatre.says(theatre.alice, "Who was it?", "The butler.").await;
+    theatre.says(theatre.bob, "Crake, are you sure?", "Quite.").await;
+    // A line is changed, and what comes after it knows.
+    let edit = discord.use_on_message(first.id, theatre.alice, "Edit line");
+    let form = discord.form(edit).await;
+    discord
+        .answer_to(discord.submit(theatre.general, theatre.alice, &form.with("text", "The gardener.")))
+        .await;
+    theatre.shown("The gardener.").await;
+    let second = theatre.says(theatre.bob, "The gardener?", "The very same.").await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("The gardener.") && !prompt.contains("The butler."), "{prompt}");
+    // It goes on elsewhere from there, and here without it.
+    discord.answer_to(discord.use_on_message(second.id, theatre.alice, "Branch into a thread")).await;
+    let branch = discord.threads_of(theatre.general)[0];
+    let asked = discord.answer_to(discord.use_on_message(second.id, theatre.alice, "Forget from here")).await;
+    let press = discord.press(asked.id, theatre.alice, "Forget them");
+    discord.answer_such_that(press, |it| it.content() != Text::Working.to_string()).await;
+    theatre.says(theatre.alice, "Never mind.", "As you wish.").await;
+    assert!(!theatre.last_prompt().contains("The very same."), "{}", theatre.last_prompt());
+    theatre.stage.script.then_say("In the shed.");
+    let said =
+        if reads_everything { "Where?".to_owned() } else { format!("{} Where?", discord.mention_bot()) };
+    discord.post(branch, theatre.alice, said);
+    discord
+        .wait_for("the branch to go on", |state| {
+            state.world.shown(branch).find(|it| it.content().ends_with("In the shed.")).map(|it| it.id)
+        })
+        .await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("The very same.") && !prompt.contains("Never mind."), "{prompt}");
+    // Home and back.
+    let exported = theatre.uses(theatre.bob, "export", &[("form", json!(1))]).await;
+    let chat = exported.files[0].bytes.clone();
+    let before = theatre.on_disk().await;
+    theatre.uses(theatre.alice, "stop", &[]).await;
+    let file = discord.upload("case.jsonl", &chat);
+    theatre.uses(theatre.alice, "import", &[("file", file), ("title", json!("The case, again"))]).await;
+    assert_eq!(Theatre::lines(&before), Theatre::lines(&theatre.on_disk().await));
+    theatre.uses(theatre.bob, "as", &[("name", json!("Bertram"))]).await;
+    // The process ends in the middle of a reply.
+    let never = Arc::new(Semaphore::new(0));
+    theatre.stage.script.then([Step::Say("I had".to_owned()), Step::Hold(never)]);
+    let said = if reads_everything { "Well?".to_owned() } else { format!("{} Well?", discord.mention_bot()) };
+    discord.post(theatre.general, theatre.alice, said);
+    discord
+        .wait_for("half a reply", |state| {
+            state.world.shown(theatre.general).find(|it| it.content().ends_with("I had")).map(|it| it.id)
+        })
+        .await;
+    let theatre = theatre.restarted().await;
+    theatre.says(theatre.bob, "Go on.", "An aunt in Port Lorne.").await;
+    let prompt = theatre.last_prompt();
+    for line in ["The gardener.", "Mira: Well?", ": I had", "Bertram: Go on."] {
+        assert!(prompt.contains(line), "{line:?} is not in {prompt}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_story_is_played() {
+    the_whole_story(true).await;
+}
+
+#[tokio::test]
+async fn a_whole_story_is_played_without_the_intent() {
+    the_whole_story(false).await;
 }

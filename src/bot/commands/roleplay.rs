@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use serenity::all::{AutocompleteChoice, CreateAutocompleteResponse};
 
+use super::super::ground::Ground;
 use super::super::user::User;
 use super::persona::{CHOICES, cut, playable};
 use super::{Context, Problem};
 use crate::assistant::{Found, Unstaged};
-use crate::chat::Place;
 use crate::chat::scene::{Direction, Scene};
 use crate::chat::settings::Answers;
 use crate::chat::text::{Editing, Staging, Text};
+use crate::chat::{MessageId, Place};
 use crate::persona::Persona;
 
 /// Play a scene.
@@ -55,14 +56,16 @@ impl From<Unstaged> for Problem {
             Unstaged::NotKept => Self::Told(Text::NotKept),
             Unstaged::Occupied => Self::Told(Staging::Occupied.into()),
             Unstaged::NoScene => Self::Told(Staging::NoScene.into()),
+            Unstaged::TooMany => Self::Told(Staging::TooMany.into()),
             Unstaged::Refused(refused) => Self::Told(Staging::Refused(refused).into()),
             Unstaged::Store(error) => Self::broken(error),
         }
     }
 }
 
-/// Where the command is used, if whoever uses it may be answered there.
-fn place(context: Context<'_>) -> Result<Place, Problem> {
+/// Where the command is used, if whoever uses it may be answered there. What the last process has left undone there is brought to an
+/// end first.
+async fn place(context: Context<'_>) -> Result<Place, Problem> {
     let handler = context.data();
     let user = User::of_command(context.interaction);
     let place = user.place(context.serenity_context());
@@ -76,16 +79,25 @@ fn place(context: Context<'_>) -> Result<Place, Problem> {
     if handler.assistant.is_denied(place, &user.author()) {
         return Err(Problem::Told(Text::Denied));
     }
+    handler.settle_first(context.serenity_context(), user.channel(), user.server()).await;
     Ok(place)
 }
 
 /// Changes something of the scene that is played where the command is used.
 async fn direct(context: Context<'_>, direction: Direction) -> Result<Scene, Problem> {
-    let place = place(context)?;
+    let place = place(context).await?;
     let user = User::of_command(context.interaction);
     let handler = context.data();
-    handler.settle_first(context.serenity_context(), user.channel(), user.server()).await;
     Ok(handler.assistant.direct(place, &user.author(), user.moderates(), direction).await?)
+}
+
+/// The buttons go that stand under the last reply here: another conversation goes on.
+async fn undress(context: Context<'_>, place: Place) {
+    let handler = context.data();
+    let newest = MessageId(context.interaction.id.get());
+    if let Some((message, webhook)) = handler.assistant.take_row(place, newest).await {
+        Ground::new(context.serenity_context(), &handler.faces, place).undress(message, webhook).await;
+    }
 }
 
 /// A persona that everybody may see where the command is used, and that leaves room for a conversation.
@@ -114,7 +126,7 @@ fn written(context: Context<'_>, text: &str) -> String {
 async fn in_cast(context: Context<'_>, partial: &str) -> CreateAutocompleteResponse {
     let place = User::of_command(context.interaction).place(context.serenity_context());
     let wanted = partial.trim().to_lowercase();
-    let scene = context.data().assistant.scene_of(place).await.ok();
+    let scene = context.data().assistant.scene_at_hand(place);
     let alike = scene.into_iter().flat_map(|scene| scene.cast).filter(|actor| {
         actor.name.to_lowercase().contains(&wanted) || actor.persona.0.to_lowercase().contains(&wanted)
     });

@@ -26,6 +26,7 @@ pub(super) async fn roll(
     let total = dice.total(&shown).ok_or(Problem::Told(Text::NoDice))?;
     let user = User::of_command(context.interaction);
     let (assistant, place) = (&context.data().assistant, user.place(context.serenity_context()));
+    context.data().settle_first(context.serenity_context(), user.channel(), user.server()).await;
     let plays = assistant.player_in(place, &user.author()).await;
     let who = plays.clone().unwrap_or_else(|| sanitize::name(&user.author().name));
     let rolled = Text::Rolled { who: escaped(&who), dice, shown: shown.clone(), total };

@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_branch_has_what_was_said_and_nothing_of_what_comes_later() {
         let mut conversation = conversation();
-        conversation.stage(Scene { state: SceneState::Ended, ..Scene::new("A storm", MemberId(2)) });
+        conversation.stage(Scene { state: SceneState::Ended, ..Scene::new("A storm", MemberId(2), 0) });
         drop(conversation.take_changes());
         let mut branch =
             conversation.branch(ConversationId(2), 8, TurnId(1), MemberId(1)).expect("it is there");

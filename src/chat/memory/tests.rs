@@ -229,7 +229,7 @@ fn who_may_see_a_memory_and_who_may_change_it() {
     assert_eq!([0, 1, 2].map(|member| may(1, member)), [false, false, false]);
     assert_eq!([0, 1, 2].map(|member| conversation.may_see_memories(MemberId(member))), [true, true, false]);
     let mut scene = conversation.clone();
-    scene.stage(crate::chat::scene::Scene::new("A scene", MemberId(2)));
+    scene.stage(crate::chat::scene::Scene::new("A scene", MemberId(2), 0));
     assert!(
         scene.may_change_memory(&scene.memories()[1], MemberId(2)) && scene.may_see_memories(MemberId(2))
     );

@@ -1,6 +1,6 @@
 //! A chat from elsewhere becomes the history of a scene.
 
-use super::{Chat, Line, Who};
+use super::{Chat, LARGEST_CHAT, LARGEST_TEXT, Line, Who};
 use crate::chat::history::{Conversation, Speaker, TurnKind, TurnState, Variant};
 use crate::chat::{MemberId, sanitize};
 use crate::persona::macros::{self, Context};
@@ -28,6 +28,9 @@ impl Chat {
         known: impl Fn(&Line) -> Option<(Speaker, String)>,
         (now, is_new): (u64, bool),
     ) {
+        let user = sanitize::name(&self.user);
+        // Whatever stands for somebody's name is longer than the name: no more is written down than could be read.
+        let mut room = LARGEST_CHAT;
         for line in self.lines.iter().filter(|line| line.who != Who::Hidden) {
             let guest = || (Speaker::Guest { by, name: sanitize::name(&line.name) }, line.name.clone());
             // Whoever tells what happens has no name of their own.
@@ -39,10 +42,14 @@ impl Chat {
                 Who::Narrator => (TurnKind::Narrator, own()),
                 Who::Note | Who::Hidden => (TurnKind::Note, own()),
             };
-            let names = Context::of_names(&line.name, &self.user);
-            let variant = |text: &String| Variant {
-                text: macros::expand(text, names).trim().to_owned(),
-                ..Variant::default()
+            let character = sanitize::name(&line.name);
+            let names = Context::of_names(&character, &user);
+            let mut variant = |text: &String| {
+                let expanded = macros::expand(text, names);
+                let fits = expanded.len() <= LARGEST_TEXT && expanded.len() <= room;
+                let text = if fits { expanded.trim() } else { text.trim() };
+                room = room.saturating_sub(text.len());
+                Variant { text: text.to_owned(), ..Variant::default() }
             };
             conversation.now = if is_new { now } else { line.said.min(now) };
             let first = conversation.turns().is_empty();
@@ -56,7 +63,7 @@ impl Chat {
                 Vec::new(),
             );
             if let Some(turn) = conversation.turn_mut(id) {
-                turn.variants = line.ways.iter().map(variant).collect();
+                turn.variants = line.ways.iter().map(&mut variant).collect();
                 turn.selected = line.selected.min(turn.variants.len().saturating_sub(1));
                 if turn.variants.is_empty() {
                     turn.variants.push(Variant::default());
@@ -129,6 +136,24 @@ mod tests {
         };
         assert_eq!(lines(&came), lines(&goes));
         assert_eq!((goes.user.as_str(), goes.character.as_str()), ("Mira", "Ada"));
+    }
+
+    #[test]
+    fn long_names_do_not_make_a_small_file_large() {
+        let head = format!(
+            r#"{{"user_name":"{}","character_name":"Ada","chat_metadata":{{}}}}"#,
+            "x".repeat(100_000)
+        );
+        let line = r#"{"name":"Ada","is_user":false,"mes":"{{user}}{{user}}{{user}}"}"#;
+        let text = std::iter::once(head.as_str())
+            .chain(std::iter::repeat_n(line, 500))
+            .collect::<Vec<_>>()
+            .join("\n");
+        let (chat, _) = Chat::parse(text.as_bytes()).expect("it is a chat");
+        let ada = Speaker::Persona { id: PersonaId("ada".to_owned()), version: "1".to_owned() };
+        let mut conversation = Conversation::new(ConversationId(1), 1, 0, ada, "Ada");
+        chat.take_in(&mut conversation, MemberId(7), |_| None, (1, true));
+        assert!(conversation.weight() < 1 << 20, "{} bytes", conversation.weight());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::lists::{as_many_as_fit, counted};
-use crate::chat::ChannelId;
 use crate::chat::markdown::escaped;
 use crate::chat::scene::{CAST_MAX, PLAYERS_MAX, Refused, Scene, SceneState};
+use crate::chat::{ChannelId, sanitize};
 
 /// Most characters of what a scene is about that are shown with it.
 const SHOWN: usize = 600;
@@ -26,8 +26,6 @@ pub enum Staging {
         /// Whether all that players write is read.
         reads_everything: bool,
     },
-    /// A scene begins in a thread.
-    OpenedInThread(ChannelId),
     /// A member plays.
     Joined(String),
     /// A member plays as somebody.
@@ -61,6 +59,10 @@ pub enum Staging {
     Scenes(Vec<(String, ChannelId, SceneState)>),
     /// The scene as it is.
     Shown(Box<Scene>),
+    /// It is done, and all see it.
+    Done,
+    /// There is no room for one more scene.
+    TooMany,
     /// A scene is played here already.
     Occupied,
     /// No scene is played here.
@@ -138,7 +140,6 @@ impl Display for Staging {
                 };
                 return write!(formatter, "\n-# {how} ((Like this)) or // like this is out of character.");
             }
-            Self::OpenedInThread(thread) => return write!(formatter, "The scene begins in <#{thread}>."),
             Self::Joined(who) => return write!(formatter, "{who} joins the scene."),
             Self::Plays { who, name } => return write!(formatter, "{who} plays **{}**.", escaped(name)),
             Self::Left(who) => return write!(formatter, "{who} leaves the scene. What was said stays."),
@@ -179,6 +180,10 @@ impl Display for Staging {
                 return formatter.write_str(&as_many_as_fit(String::new(), lines));
             }
             Self::Shown(scene) => return shown(formatter, scene),
+            Self::Done => "Done.",
+            Self::TooMany => {
+                "So many scenes are kept here that there is no room for one more. `/roleplay delete` makes room."
+            }
             Self::Occupied => {
                 "A scene is played here already. End it with `/roleplay stop`, or open yours in a thread of its own."
             }
@@ -237,13 +242,16 @@ impl Display for Staging {
             Self::TakenIn { lines, guests, remarks } => {
                 let text = format!("The scene goes on here with {}.", counted(*lines, "line", "lines"));
                 let guests = guests.iter().map(|name| {
-                    format!("I know nobody who plays {}; what they have said stays.", escaped(name))
+                    format!(
+                        "I know nobody who plays {}; what they have said stays.",
+                        escaped(&sanitize::name(name))
+                    )
                 });
                 let remarks = remarks.iter().map(|remark| format!("- {remark}"));
                 return formatter.write_str(&as_many_as_fit(text, guests.chain(remarks)));
             }
             Self::BroughtAlong { who, title, cast } => {
-                let cast: Vec<String> = cast.iter().map(|name| escaped(name)).collect();
+                let cast: Vec<String> = cast.iter().take(CAST_MAX).map(|name| escaped(name)).collect();
                 return write!(
                     formatter,
                     "**{}**\n{who} brings a scene along, with {}. It goes on here.",
@@ -252,7 +260,8 @@ impl Display for Staging {
                 );
             }
             Self::NobodyKnown(guests) => {
-                let guests: Vec<String> = guests.iter().map(|name| escaped(name)).collect();
+                let guests = guests.iter().take(CAST_MAX).map(|name| escaped(&sanitize::name(name)));
+                let guests: Vec<String> = guests.collect();
                 let names = if guests.is_empty() { "anybody in it".to_owned() } else { guests.join(", ") };
                 return write!(
                     formatter,

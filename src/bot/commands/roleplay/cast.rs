@@ -52,7 +52,7 @@ pub(super) async fn turn(
     #[max_length = 100]
     persona: Option<String>,
 ) -> Result<(), Problem> {
-    let here = place(context)?;
+    let here = place(context).await?;
     let (handler, user) = (context.data(), User::of_command(context.interaction));
     let persona = match persona {
         Some(wanted) => Some(cast_as(context, &wanted).await?.0),
@@ -71,7 +71,7 @@ pub(super) async fn turn(
 /// The id and the name of a persona of the scene; what nobody has is nobody's.
 async fn cast_as(context: Context<'_>, wanted: &str) -> Result<(PersonaId, String), Problem> {
     let wanted = wanted.trim().to_lowercase();
-    let scene = context.data().assistant.scene_of(place(context)?).await?;
+    let scene = context.data().assistant.scene_of(place(context).await?).await?;
     let is_it = |name: &str| name.to_lowercase() == wanted;
     let actor = scene.cast.into_iter().find(|actor| is_it(&actor.persona.0) || is_it(&actor.name));
     Ok(match actor {

@@ -1,17 +1,17 @@
 //! `/roleplay join`, `as`, `scene`, `narrate`, `note`, `pause`, `resume`, `stop`, `list`: what members do with a scene.
 
-use serenity::all::{AutocompleteChoice, CreateAutocompleteResponse};
+use serenity::all::{AutocompleteChoice, ChannelType, CreateAutocompleteResponse};
 
 use super::super::super::components::What;
 use super::super::super::user::User;
 use super::super::persona::{CHOICES, cut};
 use super::super::{Context, Problem, announce, confirm, defer, speak, whisper};
 use super::start::named;
-use super::{direct, place, written};
+use super::{direct, place, undress, written};
 use crate::assistant::{NARRATOR, Unstaged};
 use crate::chat::Place;
 use crate::chat::history::{ConversationId, TurnKind};
-use crate::chat::scene::{Direction, Refused, SceneState};
+use crate::chat::scene::{Direction, Refused, SceneState, in_character};
 use crate::chat::text::{Staging, Text};
 use crate::persona::PersonaId;
 
@@ -59,7 +59,7 @@ pub(super) async fn about(
     text: Option<String>,
 ) -> Result<(), Problem> {
     let Some(text) = text else {
-        let scene = context.data().assistant.scene_of(place(context)?).await?;
+        let scene = context.data().assistant.scene_of(place(context).await?).await?;
         return whisper(context, &Staging::Shown(Box::new(scene)).into()).await;
     };
     let text = or_none(&written(context, &text));
@@ -75,7 +75,7 @@ pub(super) async fn narrate(
     #[max_length = 1_800]
     text: Option<String>,
 ) -> Result<(), Problem> {
-    let here = place(context)?;
+    let here = place(context).await?;
     let (handler, user) = (context.data(), User::of_command(context.interaction));
     let assistant = &handler.assistant;
     let Some(text) = text else {
@@ -100,6 +100,8 @@ pub(super) async fn narrate(
     if assistant.player_in(here, &user.author()).await.is_none() {
         return Err(Problem::Told(Staging::Refused(Refused::NotTheirs).into()));
     }
+    // What is out of character is told to nobody.
+    let text = in_character(&text);
     let (incoming, _) = speak(context, &text, |_, text| Staging::Narrated(text).into()).await?;
     let (text, message) = (incoming.text, incoming.message);
     assistant.tell_in_scene(here, &user.author(), TurnKind::Narrator, &text, message).await;
@@ -122,7 +124,10 @@ pub(super) async fn note(
 /// Let the scene here wait.
 #[poise::command(slash_command)]
 pub(super) async fn pause(context: Context<'_>) -> Result<(), Problem> {
+    // What is being said comes to rest first, for which Discord does not wait.
+    defer(context).await?;
     let scene = direct(context, Direction::Pause).await?;
+    whisper(context, &Staging::Done.into()).await?;
     announce(context, &Staging::Paused(scene.title).into()).await
 }
 
@@ -135,18 +140,24 @@ pub(super) async fn resume(
     #[max_length = 100]
     scene: Option<String>,
 ) -> Result<(), Problem> {
-    let here = place(context)?;
+    let here = place(context).await?;
     let user = User::of_command(context.interaction);
     let assistant = &context.data().assistant;
+    defer(context).await?;
     let which = chosen(context, here, scene.as_deref()).await?;
+    undress(context, here).await;
     let scene = assistant.resume_scene(here, &user.author(), user.moderates(), which).await?;
+    whisper(context, &Staging::Done.into()).await?;
     announce(context, &Staging::Resumed(scene.title).into()).await
 }
 
 /// End the scene here; it is kept.
 #[poise::command(slash_command)]
 pub(super) async fn stop(context: Context<'_>) -> Result<(), Problem> {
+    defer(context).await?;
+    undress(context, place(context).await?).await;
     let scene = direct(context, Direction::Stop).await?;
+    whisper(context, &Staging::Done.into()).await?;
     announce(context, &Staging::Stopped(scene.title).into()).await
 }
 
@@ -172,8 +183,18 @@ pub(super) async fn list(context: Context<'_>) -> Result<(), Problem> {
     defer(context).await?;
     let here = User::of_command(context.interaction).place(context.serenity_context());
     let known = context.data().assistant.scenes_of(here).await.map_err(Problem::broken)?;
-    // Discord shows the names of those threads only that the reader may see.
-    let scenes = known.into_iter().map(|staged| (staged.title, staged.place.channel, staged.state));
+    // What is played in a private thread is nobody else's business.
+    let is_for_all = |thread: Place| {
+        let Some(server) = context.interaction.guild_id else { return true };
+        let guild = context.serenity_context().cache.guild(server);
+        guild.is_some_and(|guild| {
+            let mut threads = guild.threads.iter();
+            threads.any(|known| known.id.get() == thread.channel.0 && known.kind == ChannelType::PublicThread)
+        })
+    };
+    let known =
+        known.into_iter().filter(|staged| staged.place.channel == here.channel || is_for_all(staged.place));
+    let scenes = known.map(|staged| (staged.title, staged.place.channel, staged.state));
     whisper(context, &Text::from(Staging::Scenes(scenes.collect()))).await
 }
 

@@ -1,5 +1,7 @@
 //! `/roleplay start`: a scene is opened.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use poise::CreateReply;
 use serenity::all::{
     AutoArchiveDuration, ChannelId, Context as Discord, CreateThread, GuildId, MessageId, Permissions,
@@ -9,9 +11,9 @@ use super::super::super::user::User;
 use super::super::super::{reading, rest};
 use super::super::persona::names;
 use super::super::{Context, Problem, arrived, reply};
-use super::{actor, place, written};
+use super::{actor, place, undress, written};
 use crate::assistant::Unstaged;
-use crate::chat::scene::{Player, Scene, TEXT_MAX, TITLE_MAX, Written};
+use crate::chat::scene::{Actor, Direction, Scene, TEXT_MAX, Written};
 use crate::chat::text::Staging;
 use crate::chat::{self, Place, sanitize};
 
@@ -35,7 +37,7 @@ pub(super) async fn start(
     #[max_length = 80]
     title: Option<String>,
 ) -> Result<(), Problem> {
-    let here = place(context)?;
+    let here = place(context).await?;
     let (handler, user) = (context.data(), User::of_command(context.interaction));
     let assistant = &handler.assistant;
     let persona = actor(context, &persona).await?;
@@ -47,13 +49,13 @@ pub(super) async fn start(
     }
     let who = user.author();
     let title = title.map(|title| written(context, &title)).filter(|title| !sanitize::is_blank(title));
-    let mut opened = Scene::new(title.as_deref().unwrap_or(persona.char_name()), who.id);
-    debug_assert!(opened.title.chars().count() <= TITLE_MAX);
+    let mut opened = Scene::new(title.as_deref().unwrap_or(persona.char_name()), who.id, now());
     let about = scene.map(|text| written(context, &text)).filter(|text| !sanitize::is_blank(text));
     opened.scenario = about.as_ref().map(|text| Written { text: cut(text), by: who.id });
     if let Some(character) = character.map(|name| written(context, &name)) {
-        let name = named(&character)?;
-        opened.players = vec![Player { member: who.id, name: Some(name), description: String::new() }];
+        opened.cast = vec![Actor::of(&persona)];
+        let play = Direction::Play { name: named(&character)?, description: String::new() };
+        opened.direct(who.id, true, play, now()).map_err(Unstaged::from)?;
     }
     // Whatever speaks there comes to rest first, for which Discord does not wait.
     let deferred = rest::retry("defer a command", || context.defer()).await;
@@ -67,7 +69,7 @@ pub(super) async fn start(
     };
     let serenity = context.serenity_context();
     if !in_thread {
-        handler.settle_first(serenity, user.channel(), user.server()).await;
+        undress(context, here).await;
         assistant.open_scene(here, &persona, opened.clone()).await?;
     }
     reply(context, CreateReply::default().content(chat::text::Text::from(text).to_string())).await?;
@@ -96,6 +98,11 @@ pub(super) fn named(wanted: &str) -> Result<String, Problem> {
     } else {
         Err(Problem::Told(Staging::Nameless.into()))
     }
+}
+
+/// The time, in seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn cut(text: &str) -> String {

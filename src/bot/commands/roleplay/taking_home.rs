@@ -7,7 +7,7 @@ use serenity::all::{Attachment, CreateAttachment};
 
 use super::super::super::user::User;
 use super::super::personas::fetched;
-use super::super::{Context, Problem, actor, announce, defer, reply, whisper};
+use super::super::{Context, Problem, announce, defer, reply, whisper};
 use super::scene::{chosen, scenes};
 use super::{place, written};
 use crate::assistant::Unstaged;
@@ -113,7 +113,7 @@ pub(super) async fn import(
     #[max_length = 80]
     title: Option<String>,
 ) -> Result<(), Problem> {
-    let here = place(context)?;
+    let here = place(context).await?;
     let (handler, user) = (context.data(), User::of_command(context.interaction));
     let assistant = &handler.assistant;
     if assistant.scene_of(here).await.is_ok() {
@@ -129,10 +129,11 @@ pub(super) async fn import(
         let archive = Archive::unpack(&fetched.bytes).map_err(|error| Editing::NoChat(error.to_string()))?;
         let (chat, remarks) =
             Chat::parse(&archive.chat).map_err(|error| Editing::NoChat(error.to_string()))?;
-        Ok((chat, remarks, archive.cards))
+        Ok((chat, remarks, archive.cards.len()))
     };
-    let (mut chat, remarks, cards) = handler.beside(read).await?;
+    let (mut chat, mut remarks, cards) = handler.beside(read).await?;
     for line in &mut chat.lines {
+        assistant.drop_blocked(here, &mut line.name);
         for way in &mut line.ways {
             assistant.drop_blocked(here, way);
         }
@@ -142,17 +143,18 @@ pub(super) async fn import(
     let characters = chat.characters();
     for &line in &characters {
         let by_name = cast.is_empty().then(|| wanted.clone()).flatten();
-        let found = match by_name.or_else(|| known(context, here, line)) {
-            Some(found) => Some(found),
-            None => brought_along(context, here, line, &cards).await,
-        };
-        match found {
+        match by_name.or_else(|| known(context, here, line)) {
             Some(persona) => cast.push((line, persona)),
             None => guests.push(line.name.clone()),
         }
     }
     if cast.is_empty() {
         return Err(Problem::Told(Staging::NobodyKnown(guests).into()));
+    }
+    if cards > 0 && !guests.is_empty() {
+        remarks.push(
+            "its character cards are not taken in: `/personas import` makes personas of them".to_owned(),
+        );
     }
     let title = title.unwrap_or_else(|| chat.character.clone());
     let title: String = written(context, &title).chars().take(TITLE_MAX).collect();
@@ -182,19 +184,4 @@ fn known(context: Context<'_>, here: Place, line: &Line) -> Option<Arc<Persona>>
         let plays = assistant.may_play_in(&found, here) && !(here.server.is_some() && found.is_private());
         plays.then(|| Arc::clone(found.persona()))
     })
-}
-
-/// A character whose card was brought along, made a persona of the server, where whoever brings it may do that.
-async fn brought_along(
-    context: Context<'_>,
-    here: Place,
-    line: &Line,
-    cards: &[(String, Vec<u8>)],
-) -> Option<Arc<Persona>> {
-    let actor = actor(context).ok()?;
-    let handler = context.data();
-    let id = handler.take_card(&actor, &line.name, cards).await?;
-    let assistant = &handler.assistant;
-    let found = assistant.persona_named(&id.0, here, actor.member).ok()?;
-    (assistant.may_play_in(&found, here) && !found.is_private()).then(|| Arc::clone(found.persona()))
 }
