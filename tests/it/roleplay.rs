@@ -6,7 +6,7 @@ use std::time::Duration;
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::notice::Notice;
 use mummer::chat::scene::{Refused, SceneState};
-use mummer::chat::text::{Staging, Text};
+use mummer::chat::text::{Lines, Staging, Text};
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
 use serde_json::{Value, json};
@@ -448,6 +448,25 @@ async fn a_narrator_tells_what_happens_and_the_others_go_on() {
     let said = theatre.says(theatre.alice, "Who is it?", "The wind.").await;
     assert_eq!(Theatre::seen_as(&said), "Mizzle");
     assert!(theatre.last_prompt().contains("Narrator: *The door creaks.*"), "{}", theatre.last_prompt());
+}
+
+#[tokio::test]
+async fn members_change_what_they_have_told() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    let told = theatre.uses(theatre.alice, "narrate", &[("text", json!("A pane bursts."))]).await;
+    theatre.says(theatre.alice, "I duck.", "It hisses.").await;
+    let discord = &theatre.stage.discord;
+    let form = discord.form(discord.use_on_message(told.id, theatre.alice, "Edit line")).await;
+    assert_eq!(form.field("text"), Some("A pane bursts."));
+    let form = form.with("text", "A pane <@1> cracks.");
+    let answer = discord.answer_to(discord.submit(theatre.general, theatre.alice, &form)).await;
+    assert_eq!(answer.content(), Text::from(Lines::Edited).to_string());
+    let now = discord.message(told.id);
+    assert_eq!((now.content(), now.mentions.len()), ("*A pane <@1> cracks.*", 0));
+    theatre.says(theatre.alice, "I look up.", "It drips.").await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("cracks.") && !prompt.contains("bursts"), "{prompt}");
 }
 
 #[tokio::test]

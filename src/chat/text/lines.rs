@@ -2,8 +2,8 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::MESSAGE_MAX;
 use super::lists::counted;
+use super::{MESSAGE_MAX, Staging};
 use crate::chat::markdown::escaped;
 use crate::chat::notice::MARK;
 use crate::chat::{ChannelId, MessageId, Place, sanitize};
@@ -205,6 +205,10 @@ pub fn branch_name(title: Option<&str>, text: &str) -> String {
 /// where in it their words stand.
 #[must_use]
 pub fn said_anew(shown: &str, before: &str, text: &str) -> Option<String> {
+    let is_told = shown.starts_with('*') && !shown.starts_with("**") && shown.ends_with('*');
+    if is_told {
+        return Some(Staging::Narrated(text.to_owned()).to_string());
+    }
     let words = super::said(shown).or_else(|| shown.ends_with(before).then_some(before))?;
     Some(format!("{}{text}", &shown[..shown.len() - words.len()]))
 }
@@ -235,6 +239,7 @@ mod tests {
     #[test]
     fn what_is_said_for_a_member_is_changed_where_it_stands() {
         assert_eq!(said_anew("**Ada:** one", "one", "two").as_deref(), Some("**Ada:** two"));
+        assert_eq!(said_anew("*one*", "one", "*two*").as_deref(), Some("*two*"));
         assert_eq!(said_anew("It tells: one", "one", "two").as_deref(), Some("It tells: two"));
         assert_eq!(said_anew("something else", "one", "two"), None);
     }

@@ -116,6 +116,13 @@ fn read(mut text: &str, marks: &BTreeSet<Mark>, readable: Readable, spans: &mut 
             text = rest;
             continue;
         }
+        if let Some((channel, rest)) = link(text)
+            && let Some(name) = readable(Mark::Channel, channel)
+        {
+            push(spans, &with(marks, &[Mark::Channel]), &format!("{name} \u{203a} message"));
+            text = rest;
+            continue;
+        }
         if let Some((inside, added, rest)) = paired(text) {
             let marks = with(marks, added);
             if added == [Mark::Code] {
@@ -153,6 +160,14 @@ fn mention(text: &str) -> Option<(Mark, u64, &str)> {
     Some((kind, number.parse().ok()?, rest))
 }
 
+/// The channel of a message whose link the text begins with. Discord shows such a link by the channel's name.
+fn link(text: &str) -> Option<(u64, &str)> {
+    let (_server, rest) = text.strip_prefix("https://discord.com/channels/")?.split_once('/')?;
+    let (channel, rest) = rest.split_once('/')?;
+    let (_message, rest) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    Some((channel.parse().ok()?, rest))
+}
+
 /// What stands between two marks at the beginning of the text.
 fn paired(text: &str) -> Option<(&str, &'static [Mark], &str)> {
     PAIRS.iter().find_map(|(mark, marks)| {
@@ -168,8 +183,15 @@ fn paired(text: &str) -> Option<(&str, &'static [Mark], &str)> {
 
 /// The text in one line, without its marks.
 pub(super) fn plain(content: &str, readable: Readable) -> String {
-    let words = content.lines().flat_map(|line| spans(line, readable)).map(|span| span.text);
-    words.collect::<Vec<String>>().join(" ").split_whitespace().collect::<Vec<&str>>().join(" ")
+    let line = |line: &str| spans(line, readable).into_iter().map(|span| span.text).collect::<String>();
+    content
+        .lines()
+        .map(line)
+        .collect::<Vec<String>>()
+        .join(" ")
+        .split_whitespace()
+        .collect::<Vec<&str>>()
+        .join(" ")
 }
 
 /// Lines of text in which no mark means anything.
@@ -322,6 +344,15 @@ mod tests {
                 found.iter().map(|(text, marks)| (text.as_str(), marks.as_str())).collect();
             assert_eq!(found, expected, "{line}");
         }
+    }
+
+    #[test]
+    fn a_link_to_a_message_is_read_as_its_channel() {
+        let tavern =
+            |kind: Mark, number: u64| (kind == Mark::Channel && number == 8).then(|| "#tavern".to_owned());
+        let link = "in https://discord.com/channels/1/8/3. https://discord.com/channels/1/9/3";
+        let shown = "in #tavern \u{203a} message. https://discord.com/channels/1/9/3";
+        assert_eq!(plain(link, &tavern), shown);
     }
 
     #[test]

@@ -43,7 +43,12 @@ const FACES: [&str; 6] = ["#5865f2", "#3ba55c", "#c27c0e", "#ad4f8b", "#2f8f9d",
 impl FakeDiscord {
     /// A channel as a member sees it, as an SVG.
     pub(crate) fn drawn(&self, channel: ChannelId, viewer: UserId) -> String {
-        self.inner.look(|state| draw(state, channel, viewer))
+        self.drawn_since(channel, viewer, MessageId(0))
+    }
+
+    /// The same once they have scrolled down to a message.
+    pub(crate) fn drawn_since(&self, channel: ChannelId, viewer: UserId, first: MessageId) -> String {
+        self.inner.look(|state| draw(state, (channel, first), viewer))
     }
 }
 
@@ -54,11 +59,11 @@ struct Sheet {
     body: String,
 }
 
-fn draw(state: &State, channel: ChannelId, viewer: UserId) -> String {
+fn draw(state: &State, (channel, first): (ChannelId, MessageId), viewer: UserId) -> String {
     let mut sheet = Sheet::default();
     sheet.heading(&title(state, channel));
     let mut before: Option<&Message> = None;
-    for message in seen(state, channel, viewer) {
+    for message in seen(state, channel, viewer).filter(|message| message.id >= first) {
         let follows = before.is_some_and(|before| follows(state, before, message));
         sheet.message(state, message, follows);
         before = Some(message);
