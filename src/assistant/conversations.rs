@@ -97,18 +97,18 @@ impl Assistant {
         self.make_room(None);
         let id = conversation.id;
         let persona = self.lead_of(place, &conversation);
-        let live = self.restored(place, conversation, persona);
+        let live = self.restored(place, conversation, &persona);
         live.took(taken);
         self.keep(id, Arc::new(live))
     }
 
     /// A conversation of a place as it was written down, with the persona that speaks in it from now on.
-    pub(super) fn restored(&self, place: Place, conversation: Conversation, persona: Arc<Persona>) -> Live {
+    pub(super) fn restored(&self, place: Place, conversation: Conversation, persona: &Arc<Persona>) -> Live {
         let weight = Weight::new(Arc::clone(&self.weight));
         let memory = self.memory(place.channel);
-        let live = Live::restore(conversation, Arc::clone(&persona), place, weight, memory);
+        let live = Live::restore(conversation, Arc::clone(persona), place, weight, memory);
         // It may have become another version since.
-        live.adopt(&persona);
+        live.adopt(persona);
         live
     }
 

@@ -241,7 +241,7 @@ impl Assistant {
                     store.conversation(which).await?.filter(|(there, _)| there.channel == place.channel);
                 let (_, conversation) = known.ok_or(Unstaged::NoScene)?;
                 let persona = self.lead_of(place, &conversation);
-                Arc::new(self.restored(place, conversation, persona))
+                Arc::new(self.restored(place, conversation, &persona))
             }
         };
         let scene = {

@@ -378,6 +378,7 @@ enum Who {
 
 /// What each may do in a channel in which others have spoken, or alone with the bot.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a row for each command")]
 async fn everybody_may_do_what_is_theirs() {
     let (_directory, store, stage) = began().await;
     let discord = &stage.discord;

@@ -8,7 +8,10 @@ use crate::chat::scene::{CAST_MAX, PLAYERS_MAX, Refused, Scene, SceneState};
 use crate::chat::{ChannelId, sanitize};
 
 /// Most characters of what a scene is about that are shown with it.
-const SHOWN: usize = 600;
+const SHOWN: usize = 400;
+
+/// So many players are told by name: a message has room for no more.
+const PLAYERS_SHOWN: usize = 10;
 
 /// What commands answer about scenes.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,62 +127,75 @@ impl From<Staging> for super::Text {
 
 impl Display for Staging {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
-        let words = match self {
+        if let Some(words) = self.words() {
+            return formatter.write_str(words);
+        }
+        match self {
             Self::Opened { who, persona, title, about, reads_everything } => {
-                write!(
-                    formatter,
-                    "**{}**\n{who} opens a scene with **{}**.",
-                    escaped(title),
-                    escaped(persona)
-                )?;
+                let (title, persona) = (escaped(title), escaped(persona));
+                write!(formatter, "**{title}**\n{who} opens a scene with **{persona}**.")?;
                 quoted(formatter, about.as_deref())?;
                 let how = if *reads_everything {
                     "Whoever uses `/roleplay join` plays, and need not mention anybody."
                 } else {
                     "Whoever mentions me, replies to me with a ping, or uses `/say` plays."
                 };
-                return write!(formatter, "\n-# {how} ((Like this)) or // like this is out of character.");
+                write!(formatter, "\n-# {how} ((Like this)) or // like this is out of character.")
             }
-            Self::Joined(who) => return write!(formatter, "{who} joins the scene."),
-            Self::Plays { who, name } => return write!(formatter, "{who} plays **{}**.", escaped(name)),
-            Self::Left(who) => return write!(formatter, "{who} leaves the scene. What was said stays."),
-            Self::About(None) => "The scene is about nothing in particular now.",
-            Self::About(Some(about)) => {
+            Self::Joined(who) => write!(formatter, "{who} joins the scene."),
+            Self::Plays { who, name } => write!(formatter, "{who} plays **{}**.", escaped(name)),
+            Self::Left(who) => write!(formatter, "{who} leaves the scene. What was said stays."),
+            Self::About(about) => {
                 formatter.write_str("The scene changes.")?;
-                return quoted(formatter, Some(about));
+                quoted(formatter, about.as_deref())
             }
+            Self::Added(name) => write!(formatter, "**{}** enters the scene.", escaped(name)),
+            Self::Removed(name) => write!(formatter, "**{}** leaves the scene.", escaped(name)),
+            Self::Paused(title) => {
+                write!(formatter, "**{}** waits. `/roleplay resume` lets it go on.", escaped(title))
+            }
+            Self::Resumed(title) => write!(formatter, "**{}** goes on.", escaped(title)),
+            Self::Stopped(title) => write!(
+                formatter,
+                "**{}** is over. I keep it: `/roleplay resume` takes it up again, `/roleplay export` gives it to you.",
+                escaped(title)
+            ),
+            Self::Narrated(text) => write!(formatter, "*{}*", text.trim_matches('*').trim()),
+            Self::Scenes(scenes) => {
+                formatter.write_str(&as_many_as_fit(String::new(), scenes.iter().map(listed)))
+            }
+            Self::Shown(scene) => shown(formatter, scene),
+            Self::Refused(Refused::Full) => write!(
+                formatter,
+                "A scene has room for {CAST_MAX} personas and {PLAYERS_MAX} players, and this one is full."
+            ),
+            Self::MayDrop(title) => write!(
+                formatter,
+                "I would forget **{}** for good; what stands in Discord stays. Shall I?",
+                escaped(title)
+            ),
+            Self::Dropped(title) => write!(formatter, "I have forgotten **{}**.", escaped(title)),
+            Self::ThreadLost(title) => write!(
+                formatter,
+                "-# The thread of **{}** is gone, and I have kept the scene: `/roleplay resume` goes on with it here.",
+                escaped(title)
+            ),
+            other => other.carried(formatter),
+        }
+    }
+}
+
+impl Staging {
+    /// What is always the same sentence.
+    fn words(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::About(None) => "The scene is about nothing in particular now.",
             Self::Noted(true) => "I bear that in mind with every reply.",
             Self::Noted(false) => "The note is gone.",
-            Self::Added(name) => return write!(formatter, "**{}** enters the scene.", escaped(name)),
-            Self::Removed(name) => return write!(formatter, "**{}** leaves the scene.", escaped(name)),
-            Self::Paused(title) => {
-                return write!(formatter, "**{}** waits. `/roleplay resume` lets it go on.", escaped(title));
-            }
-            Self::Resumed(title) => return write!(formatter, "**{}** goes on.", escaped(title)),
-            Self::Stopped(title) => {
-                return write!(
-                    formatter,
-                    "**{}** is over. I keep it: `/roleplay resume` takes it up again, `/roleplay export` gives it to you.",
-                    escaped(title)
-                );
-            }
             Self::WordGiven => "They have the word.",
-            Self::Narrated(text) => return write!(formatter, "*{}*", text.trim_matches('*').trim()),
             Self::Scenes(scenes) if scenes.is_empty() => {
                 "There are no scenes here yet. `/roleplay start` opens one."
             }
-            Self::Scenes(scenes) => {
-                let lines = scenes.iter().map(|(title, channel, state)| {
-                    let state = match state {
-                        SceneState::Running => "is played",
-                        SceneState::Paused => "waits",
-                        SceneState::Ended => "is over",
-                    };
-                    format!("**{}** in <#{channel}> {state}.", escaped(title))
-                });
-                return formatter.write_str(&as_many_as_fit(String::new(), lines));
-            }
-            Self::Shown(scene) => return shown(formatter, scene),
             Self::Done => "Done.",
             Self::TooMany => {
                 "So many scenes are kept here that there is no room for one more. `/roleplay delete` makes room."
@@ -193,12 +209,6 @@ impl Display for Staging {
             }
             Self::Refused(Refused::NotTheirs) => {
                 "That is for whoever has opened this scene, and for those who may manage messages here. To play, use `/roleplay join`."
-            }
-            Self::Refused(Refused::Full) => {
-                return write!(
-                    formatter,
-                    "A scene has room for {CAST_MAX} personas and {PLAYERS_MAX} players, and this one is full."
-                );
             }
             Self::Refused(Refused::NameTaken) => {
                 "Somebody else in this scene has that name. Choose another one."
@@ -217,68 +227,64 @@ impl Display for Staging {
             Self::NoNarrator => {
                 "I have no persona that could tell what happens. Write it yourself: `/roleplay narrate` takes a text."
             }
-            Self::MayDrop(title) => {
-                return write!(
-                    formatter,
-                    "I would forget **{}** for good; what stands in Discord stays. Shall I?",
-                    escaped(title)
-                );
-            }
-            Self::Dropped(title) => return write!(formatter, "I have forgotten **{}**.", escaped(title)),
+            Self::NothingHere => "Nothing was said here yet that I remember.",
+            _ => return None,
+        })
+    }
+
+    /// What is said of scenes that are taken home and brought along.
+    fn carried(&self, formatter: &mut Formatter<'_>) -> Result {
+        match self {
             Self::TakenHome { title, kept_back } => {
                 match title.as_str() {
                     "" => formatter.write_str("This is what was said here, as far as I remember it.")?,
                     title => write!(formatter, "This is **{}**.", escaped(title))?,
                 }
-                return match kept_back {
+                match kept_back {
                     0 => Ok(()),
                     count => write!(
                         formatter,
                         " {} not in it: only admins, and whoever has made a persona, get its card.",
                         if *count == 1 { "One card is".to_owned() } else { format!("{count} cards are") }
                     ),
-                };
+                }
             }
             Self::TakenIn { lines, guests, remarks } => {
                 let text = format!("The scene goes on here with {}.", counted(*lines, "line", "lines"));
                 let guests = guests.iter().map(|name| {
-                    format!(
-                        "I know nobody who plays {}; what they have said stays.",
-                        escaped(&sanitize::name(name))
-                    )
+                    let name = escaped(&sanitize::name(name));
+                    format!("I know nobody who plays {name}; what they have said stays.")
                 });
                 let remarks = remarks.iter().map(|remark| format!("- {remark}"));
-                return formatter.write_str(&as_many_as_fit(text, guests.chain(remarks)));
+                formatter.write_str(&as_many_as_fit(text, guests.chain(remarks)))
             }
             Self::BroughtAlong { who, title, cast } => {
                 let cast: Vec<String> = cast.iter().take(CAST_MAX).map(|name| escaped(name)).collect();
-                return write!(
-                    formatter,
-                    "**{}**\n{who} brings a scene along, with {}. It goes on here.",
-                    escaped(title),
-                    cast.join(", ")
-                );
+                let (title, cast) = (escaped(title), cast.join(", "));
+                write!(formatter, "**{title}**\n{who} brings a scene along, with {cast}. It goes on here.")
             }
             Self::NobodyKnown(guests) => {
                 let guests = guests.iter().take(CAST_MAX).map(|name| escaped(&sanitize::name(name)));
                 let guests: Vec<String> = guests.collect();
                 let names = if guests.is_empty() { "anybody in it".to_owned() } else { guests.join(", ") };
-                return write!(
+                write!(
                     formatter,
                     "I have no persona that could play {names}. Name one with `persona`, or make one with `/personas import`."
-                );
+                )
             }
-            Self::NothingHere => "Nothing was said here yet that I remember.",
-            Self::ThreadLost(title) => {
-                return write!(
-                    formatter,
-                    "-# The thread of **{}** is gone, and I have kept the scene: `/roleplay resume` goes on with it here.",
-                    escaped(title)
-                );
-            }
-        };
-        formatter.write_str(words)
+            _ => Ok(()),
+        }
     }
+}
+
+/// A scene in a list of them.
+fn listed((title, channel, state): &(String, ChannelId, SceneState)) -> String {
+    let state = match state {
+        SceneState::Running => "is played",
+        SceneState::Paused => "waits",
+        SceneState::Ended => "is over",
+    };
+    format!("**{}** in <#{channel}> {state}.", escaped(title))
 }
 
 fn quoted(formatter: &mut Formatter<'_>, text: Option<&str>) -> Result {
@@ -306,10 +312,11 @@ fn shown(formatter: &mut Formatter<'_>, scene: &Scene) -> Result {
         Some(name) => format!("<@{}> as {}", player.member, escaped(name)),
         None => format!("<@{}>", player.member),
     });
-    let players: Vec<String> = players.collect();
+    let players: Vec<String> = players.take(PLAYERS_SHOWN).collect();
     if !players.is_empty() {
-        let many = counted(players.len(), "player", "players");
-        write!(formatter, "\n{many}: {}.", players.join(", "))?;
+        let many = counted(scene.players.len(), "player", "players");
+        let more = if players.len() < scene.players.len() { ", …" } else { "" };
+        write!(formatter, "\n{many}: {}{more}.", players.join(", "))?;
     }
     if let Some(note) = &scene.note {
         write!(formatter, "\nNote:")?;
