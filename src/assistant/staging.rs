@@ -504,7 +504,7 @@ impl Assistant {
     }
 
     /// Nothing is said in a conversation any more when this returns.
-    async fn still(&self, live: &Arc<Live>) {
+    pub(super) async fn still(&self, live: &Arc<Live>) {
         self.until_stopped(|running| Arc::ptr_eq(&running.live, live)).await;
     }
 
@@ -531,7 +531,7 @@ impl Assistant {
     }
 
     /// From now on this is the conversation to which a channel points.
-    fn enter_with(&self, channel: ChannelId, live: Arc<Live>) {
+    pub(super) fn enter_with(&self, channel: ChannelId, live: Arc<Live>) {
         let _one_at_a_time = self.taking_in();
         self.drop_conversation_in(channel);
         self.dressed.remove(&channel);
@@ -547,7 +547,7 @@ impl Assistant {
     }
 
     /// Whoever changes to what a channel points waits for this.
-    fn stagehand(&self, channel: ChannelId) -> &tokio::sync::Mutex<()> {
+    pub(super) fn stagehand(&self, channel: ChannelId) -> &tokio::sync::Mutex<()> {
         &self.staging[usize::try_from((channel.0 >> 22) % LEARNERS as u64).unwrap_or_default()]
     }
 }
