@@ -52,7 +52,7 @@ use crate::store::{ChosenAlone, Store, StoreError};
 
 pub use accepted::Accepted;
 use accepted::{Known, Work};
-pub use branching::Branch;
+pub use branching::{Branch, Unplanted};
 pub use bundling::Unbundled;
 pub use conversations::AtHand;
 use following::Change;

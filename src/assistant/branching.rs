@@ -7,67 +7,153 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use super::Assistant;
-use super::live::Live;
+use super::following::Change;
+use super::limits::{Share, TooMuch};
+use super::live::{Live, now};
 use super::rewriting::Hand;
-use crate::chat::history::{Conversation, ConversationId};
+use crate::chat::history::{Conversation, ConversationId, Turn, TurnId, TurnKind};
+use crate::chat::request::Asked;
 use crate::chat::text::{Lines, Text};
-use crate::chat::{MessageId, Place};
+use crate::chat::{MemberId, MessageId, Place};
 use crate::store::{Store, StoreError};
 
-/// What was said up to a line, to go on somewhere else.
+/// What is to go on somewhere else: everything up to a line. It is copied when there is a place for it, as it is then.
 pub struct Branch {
-    conversation: Conversation,
-    /// Who has said the line.
-    pub name: String,
-    /// What it says.
-    pub text: String,
-    /// The title of the scene, when it is one.
-    pub title: Option<String>,
+    source: ConversationId,
+    line: TurnId,
+    host: MemberId,
+    /// The title of the scene, or whose persona speaks.
+    pub title: String,
+    /// Who has said the line, and what, when a persona has. What members say they can take back where they have said it.
+    pub last: Option<(String, String)>,
+    /// It counts as being answered.
+    _share: Share,
+}
+
+/// Why a branch does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Unplanted {
+    /// The line is not what it was; this is said instead.
+    #[error("the line is not there, or is being said")]
+    Gone(Lines),
+    /// It could not be read or written down.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Assistant {
-    /// A copy of the conversation of a place up to the line in a message, which somebody wants to go on somewhere else. Whoever
-    /// calls has asked whether they may read here.
+    /// What was said in a place up to the line in a message is to go on somewhere else, as somebody asks in an interaction with the
+    /// number `id`, which counts as a request. Whoever calls has asked whether they may read here.
     ///
     /// # Errors
     /// What is said to them instead.
-    pub async fn branch(&self, place: Place, message: MessageId, hand: &Hand) -> Result<Branch, Text> {
+    pub async fn branch(
+        &self,
+        place: Place,
+        message: MessageId,
+        id: MessageId,
+        hand: &Hand,
+    ) -> Result<Branch, Text> {
         if self.store.is_none() {
             return Err(Lines::NotKept.into());
         }
         self.may_write(place, hand)?;
         let live = self.bring(place).await.ok_or(Lines::NoLine)?;
+        let (source, line, title) = {
+            let conversation = live.lock();
+            let line = conversation.turn_of(message).cloned().ok_or(Lines::NoLine)?;
+            (conversation.id, line, conversation.scene().map(|scene| scene.title.clone()))
+        };
+        if line.state.is_unfinished() || live.is_at_work_on(line.id) {
+            return Err(Lines::Unfinished.into());
+        }
+        let (server, member) = (place.server, hand.author.id);
+        let asked = Asked { message: id, channel: place.channel, server, member, at: now() };
+        let admitted = self.asking.admit(&self.limits_in(place), &asked, 0, self.steady_now());
+        let share = admitted.map_err(|TooMuch(notice)| Text::TooMuch(notice))?;
+        let last = (line.kind == TurnKind::Persona).then(|| {
+            let mut text = line.shown().text.clone();
+            self.drop_blocked(place, &mut text);
+            (line.name.clone(), text)
+        });
+        let speaker =
+            || last.as_ref().map_or_else(|| live.persona().char_name().to_owned(), |(name, _)| name.clone());
+        let title = title.unwrap_or_else(speaker);
+        Ok(Branch { source, line: line.id, host: member, title, last, _share: share })
+    }
+
+    /// Lets a branch go on in a place, which is new: what has begun there meanwhile gives way to it.
+    ///
+    /// # Errors
+    /// [`Unplanted`]; then it does not go on there.
+    pub async fn plant(&self, place: Place, branch: Branch) -> Result<(), Unplanted> {
+        let Some(store) = &self.store else { return Err(Unplanted::Gone(Lines::NotKept)) };
+        let _one_at_a_time = self.stagehand(place.channel).lock().await;
+        let early = {
+            // Nobody forgets anything of it between the copying and its being at hand.
+            let _nobody_forgets = self.forgetting.read().await;
+            let (mut conversation, messages) = self.copy(store, &branch).await?;
+            store.begin_scene(place, &conversation.take_changes()).await?;
+            // Who changes something from now on finds the copy; what was changed before that is known.
+            if self.follow(&mut conversation, &messages) {
+                store.write(place, &conversation.take_changes()).await?;
+            }
+            let persona = self.lead_of(place, &conversation);
+            let live = Arc::new(self.restored(place, conversation, &persona));
+            let early = self.live_in(place.channel);
+            self.enter(place.channel, live);
+            early
+        };
+        if let Some(early) = early {
+            early.cease().await;
+            self.still(&early).await;
+        }
+        Ok(())
+    }
+
+    /// What a branch has of its source, and the messages that show it there, each with that by which the branch knows it.
+    async fn copy(
+        &self,
+        store: &Store,
+        Branch { source, line, host, .. }: &Branch,
+    ) -> Result<(Conversation, Vec<(MessageId, MessageId)>), Unplanted> {
+        let live = self.conversations.get(source).map(|live| Arc::clone(&*live));
+        let is_at_work = live.as_ref().is_some_and(|live| live.is_at_work_on(*line));
+        let source = match &live {
+            Some(live) => Some(live.lock().clone()),
+            None => store.conversation(*source).await?.map(|(_, conversation)| conversation),
+        };
+        let source = source.ok_or(Unplanted::Gone(Lines::NoLine))?;
+        if is_at_work || source.turn(*line).is_some_and(|line| line.state.is_unfinished()) {
+            return Err(Unplanted::Gone(Lines::Unfinished));
+        }
         let id = self.new_conversation();
         let own = ChaCha8Rng::from_os_rng().next_u64();
         let seed = self.settings.seed.map_or(own, |seed| seed.wrapping_add(id.0));
-        let conversation = live.lock();
-        let turn = conversation.turn_of(message).ok_or(Lines::NoLine)?;
-        if turn.state.is_unfinished() || live.is_at_work_on(turn.id) {
-            return Err(Lines::Unfinished.into());
-        }
-        let (name, mut text) = (turn.name.clone(), turn.shown().text.clone());
-        let title = conversation.scene().map(|scene| scene.title.clone());
-        let branch = conversation.branch(id, seed, turn.id, hand.author.id).ok_or(Lines::NoLine)?;
-        self.drop_blocked(place, &mut text);
-        Ok(Branch { conversation: branch, name, text, title })
+        let branch = source.branch(id, seed, *line, *host).ok_or(Unplanted::Gone(Lines::NoLine))?;
+        let shown = |turn: &Turn| {
+            let first = turn.parts.first().map(|part| part.message);
+            turn.parts.iter().map(move |part| (part.message, first)).collect::<Vec<_>>()
+        };
+        let copied = |turn: &Turn| turn.copy_of.map(|message| (message, message));
+        let until = source.turns().iter().filter(|turn| turn.id <= *line);
+        let messages = until.flat_map(|turn| {
+            let shown = shown(turn).into_iter().filter_map(|(message, first)| Some((message, first?)));
+            shown.chain(copied(turn))
+        });
+        // What the bot itself deletes for another way to say it was said all the same.
+        let is_replaced = |message| live.as_ref().is_some_and(|live| live.is_replaced(message));
+        Ok((branch, messages.filter(|(message, _)| !is_replaced(*message)).collect()))
     }
 
-    /// Lets a branch go on in a place, which is new.
-    ///
-    /// # Errors
-    /// A [`StoreError`]; then it does not go on there.
-    pub async fn plant(&self, place: Place, branch: Branch) -> Result<(), StoreError> {
-        let Branch { mut conversation, .. } = branch;
-        let _nobody_forgets = self.forgetting.read().await;
-        if let Some(store) = &self.store {
-            store.begin_scene(place, &conversation.take_changes()).await?;
-        }
-        let state = conversation.scene().map(|scene| scene.state);
-        self.put(place, conversation, Vec::new());
-        if let Some(state) = state {
-            self.scenes.insert(place.channel, state);
-        }
-        Ok(())
+    /// What has lately become of these messages becomes of their copies. Whether that changes anything.
+    fn follow(&self, conversation: &mut Conversation, messages: &[(MessageId, MessageId)]) -> bool {
+        let follow = |(message, copy): &(MessageId, MessageId)| match self.change_of(*message) {
+            Some(Change::Deleted) => forget(conversation, *copy),
+            Some(Change::Edited(text)) => restate(conversation, *copy, &text),
+            None => false,
+        };
+        messages.iter().map(follow).fold(false, |any, one| any | one)
     }
 
     /// What a message said is gone: what conversations have of it to which no channel points now, and branches, goes too.
@@ -77,16 +163,7 @@ impl Assistant {
 
     /// The same when its author has changed what it says.
     pub(super) async fn restate_elsewhere(&self, message: MessageId, text: &str) {
-        let restate = |conversation: &mut Conversation| {
-            let said = conversation.said_in(text);
-            // What is out of character now was not said.
-            if said.is_empty() {
-                return forget(conversation, message);
-            }
-            let shown = conversation.restate(message, &said);
-            conversation.restate_copy(message, &said) || shown
-        };
-        self.change_elsewhere(message, restate).await;
+        self.change_elsewhere(message, |conversation| restate(conversation, message, text)).await;
     }
 
     async fn change_elsewhere(&self, message: MessageId, change: impl Fn(&mut Conversation) -> bool) {
@@ -117,6 +194,16 @@ impl Assistant {
 fn forget(conversation: &mut Conversation, message: MessageId) -> bool {
     let shown = conversation.unsay(message);
     conversation.forget_copy(message) || shown
+}
+
+fn restate(conversation: &mut Conversation, message: MessageId, text: &str) -> bool {
+    let said = conversation.said_in(text);
+    // What is out of character now was not said.
+    if said.is_empty() {
+        return forget(conversation, message);
+    }
+    let shown = conversation.restate(message, &said);
+    conversation.restate_copy(message, &said) || shown
 }
 
 async fn change_at_hand(live: &Live, change: impl Fn(&mut Conversation) -> bool) {

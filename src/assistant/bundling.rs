@@ -6,8 +6,9 @@ use super::Assistant;
 use super::answer::sampling;
 use crate::chat::budget::{self, Fitted, Room};
 use crate::chat::history::{Conversation, Cut, Origin, Speaker, Turn, TurnId};
+use crate::chat::slots::{self, Source};
 use crate::chat::text::Remark;
-use crate::chat::{MessageId, Place, slots};
+use crate::chat::{MessageId, Place};
 use crate::generation::Generator;
 use crate::generation::bundle::{Bundle, FORMAT, machine};
 use crate::persona::Persona;
@@ -107,7 +108,13 @@ impl Made {
         let begun = self.origin.begun();
         let was_there = self.said.selected > 0 || begun.is_some();
         let next = if was_there { TurnId(self.said.id.0 + 1) } else { TurnId(last.0 + 1) };
-        let mut before = self.conversation.as_of(last, next, cut);
+        // The newest one that was told is the last of them.
+        let told = explanation.pieces.iter().filter_map(|(source, _)| match source {
+            Source::Memory(number) => Some(number + 1),
+            _ => None,
+        });
+        let memories = told.max().unwrap_or(0);
+        let mut before = self.conversation.as_of(last, next, cut, memories);
         let count = |prompt: &_| self.generator.count(prompt).tokens();
         let fitted = match begun {
             None => budget::fit(&self.persona, &mut before, model, room.prompt, last, count),
@@ -119,7 +126,7 @@ impl Made {
         };
         let fitted = fitted.ok()?;
         let newest = if was_there { self.said.id } else { last };
-        let there = self.conversation.as_of(newest, next, before.cut);
+        let there = self.conversation.as_of(newest, next, before.cut, memories);
         let stop = slots::stop_strings(&self.persona, &there, fitted.direct);
         Some((fitted, stop))
     }

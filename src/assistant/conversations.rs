@@ -118,6 +118,12 @@ impl Assistant {
         self.conversations.get(&id).map(|live| Arc::clone(&*live))
     }
 
+    /// Whether it is this conversation that is at hand, and not another reading of it, or none.
+    pub(super) fn is_at_hand(&self, live: &Live) -> bool {
+        let id = live.lock().id;
+        self.conversations.get(&id).is_some_and(|there| std::ptr::eq(&**there, live))
+    }
+
     /// Whether the bot posted the message in that channel.
     pub(super) fn said_here(&self, channel: ChannelId, message: MessageId) -> bool {
         self.live_in(channel).is_some_and(|live| live.posted(message))
@@ -198,6 +204,10 @@ impl Assistant {
     pub(super) fn drop_conversation_in(&self, channel: ChannelId) -> Option<Arc<Live>> {
         let (_, id) = self.channels.remove(&channel)?;
         let live = self.conversations.remove(&id).map(|(_, live)| live);
+        if let Some(live) = &live {
+            // Nor is anything of it summed up any more.
+            live.line.disturb();
+        }
         self.generator.forget(id.0);
         live
     }

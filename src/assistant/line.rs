@@ -80,6 +80,11 @@ impl Line {
         state.answered.is_none().then(|| state.taken.clone())
     }
 
+    /// Whoever waits for nobody to come need not wait any more.
+    pub(super) fn disturb(&self) {
+        std::mem::take(&mut self.lock().taken).cancel();
+    }
+
     /// Takes a place, while at most so many wait beside the one that is being answered.
     ///
     /// # Errors

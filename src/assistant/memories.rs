@@ -1,6 +1,5 @@
 //! Long memory: what is cut from the history is summed up while nobody waits, and members see and change what is remembered.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,7 +12,7 @@ use super::answer::{NEXT_MESSAGE_SHARE, finish_name, sampling};
 use super::live::Live;
 use crate::chat::budget::{self, Room};
 use crate::chat::history::{Conversation, ConversationId, TurnId, TurnKind};
-use crate::chat::memory::{Chapter, Link, Memory, condensed, summary_tokens};
+use crate::chat::memory::{Chapter, Link, Memory, Next, condensed, summary_tokens};
 use crate::chat::prompt::Prompt;
 use crate::chat::{MemberId, MessageId, Place, sanitize};
 use crate::generation::{Class, Event, Finish, Finished, Full, Generator, Meta, Request};
@@ -29,10 +28,19 @@ enum Unsaid {
     Full(#[from] Full),
     #[error("it failed ({0})")]
     Failed(String),
-    #[error("it ended too early ({0})")]
-    CutOff(&'static str),
+    #[error("it was stopped ({0})")]
+    Stopped(&'static str),
+    #[error("it never ended")]
+    Endless,
     #[error("the model said nothing")]
     Nothing,
+}
+
+impl Unsaid {
+    /// Whether it would be no different the next time.
+    fn is_failure(&self) -> bool {
+        !matches!(self, Self::Full(_) | Self::Stopped(_))
+    }
 }
 
 /// Sees to it that nothing that was computed for a summary stays.
@@ -107,7 +115,16 @@ impl Assistant {
         let mut any = false;
         while let Some((chapter, text)) = self.undisturbed(&disturbed, self.sum_up_next(live)).await.flatten()
         {
-            if !live.lock().remember(&chapter, &text) {
+            // Nobody forgets anything between the looking and the writing.
+            let _nobody_forgets = self.forgetting.read().await;
+            if !self.is_at_hand(live) {
+                return;
+            }
+            let is_as_it_was = match text {
+                Some(text) => live.lock().remember(&chapter, &text),
+                None => live.lock().pass_over(&chapter),
+            };
+            if !is_as_it_was {
                 break;
             }
             any = true;
@@ -133,8 +150,8 @@ impl Assistant {
         }
     }
 
-    /// Sums up the next that is due.
-    async fn sum_up_next(&self, live: &Live) -> Option<(Chapter, String)> {
+    /// Sums up the next that is due; without a text it is passed over.
+    async fn sum_up_next(&self, live: &Live) -> Option<(Chapter, Option<String>)> {
         let history = live.lock().clone();
         let (cut, seed) = (history.cut, history.seed);
         if live.has_given_up(cut) {
@@ -153,10 +170,19 @@ impl Assistant {
             warn!("what was cut from a history could not be looked through");
             return None;
         };
-        let (chapter, prompt) = next?;
+        let (chapter, prompt) = match next {
+            Some(Next::Sum(chapter, prompt)) => (chapter, prompt),
+            Some(Next::PassOver(chapter)) => return Some((chapter, None)),
+            None => {
+                live.give_up(cut);
+                return None;
+            }
+        };
         let seed = seed.wrapping_add(chapter.until().map_or(0, |until| until.0));
         match self.summary(live.place, &persona, prompt, room.reply, seed).await {
-            Ok(text) => Some((chapter, text)),
+            Ok(text) => Some((chapter, Some(text))),
+            // It is tried again after the next reply.
+            Err(problem) if !problem.is_failure() => None,
             Err(problem) => {
                 live.give_up(cut);
                 warn!("what was cut from a history is not summed up before the next cut: {problem}");
@@ -208,11 +234,11 @@ impl Assistant {
                 Some(Event::Failed(failure)) => return Err(Unsaid::Failed(format!("{:?}", failure.kind))),
                 Some(_) => {}
                 // It never ends without a last word; if it did, that would be a fault.
-                None => return Err(Unsaid::CutOff("no end")),
+                None => return Err(Unsaid::Endless),
             }
         };
         if matches!(reason, Finish::Cancelled | Finish::Shutdown) {
-            return Err(Unsaid::CutOff(finish_name(&reason)));
+            return Err(Unsaid::Stopped(finish_name(&reason)));
         }
         info!(
             request = meta.request,
@@ -221,9 +247,15 @@ impl Assistant {
             "what was cut is summed up"
         );
         let is_cut_off = matches!(reason, Finish::Length | Finish::ContextFull);
-        let mut text = condensed(&text, is_cut_off);
-        self.drop_blocked(place, &mut text);
+        let text = self.unblocked(place, &text, is_cut_off);
         if sanitize::is_blank(&text) { Err(Unsaid::Nothing) } else { Ok(text) }
+    }
+
+    /// A text as it is remembered: without what is blocked, and then not too long.
+    fn unblocked(&self, place: Place, text: &str, is_cut_off: bool) -> String {
+        let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.drop_blocked(place, &mut text);
+        condensed(&text, is_cut_off)
     }
 
     /// Lets the generator read what is known of the next prompt, which has something new in it, as long as nobody comes.
@@ -305,8 +337,7 @@ impl Assistant {
             return Err(Withheld::NotRead);
         }
         let live = self.bring(place).await.ok_or(Withheld::Unknown)?;
-        let mut text = condensed(text, false);
-        self.drop_blocked(place, &mut text);
+        let text = self.unblocked(place, text, false);
         if sanitize::is_blank(&text) {
             return Err(Withheld::Blank);
         }
@@ -366,8 +397,6 @@ fn remembered(conversation: &Conversation, memory: &Memory) -> Remembered {
         let turn = conversation.turn(link?.turn)?;
         turn.parts.first().map(|part| part.message).or(turn.copy_of)
     };
-    let mut hasher = DefaultHasher::new();
-    (conversation.id, memory.until, &memory.text).hash(&mut hasher);
     Remembered {
         until: memory.until,
         text: memory.text.clone(),
@@ -375,6 +404,6 @@ fn remembered(conversation: &Conversation, memory: &Memory) -> Remembered {
         said: (said(first), said(last)),
         shown: (shown(first), shown(last)),
         is_edited: memory.editor.is_some(),
-        mark: hasher.finish(),
+        mark: memory.mark(),
     }
 }

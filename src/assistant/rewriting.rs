@@ -205,17 +205,19 @@ impl<O: Outlet> Delivering<'_, O> {
         if pages.len() > said.parts.len() && !is_last {
             return Lines::NoRoom;
         }
-        if let Err(told) = self.drop_parts(said, pages.len()).await {
-            return told;
-        }
         let there = said.parts.len().min(pages.len());
+        // From the first message on that is changed the line is what it was no more.
+        let half = |untouched| if untouched { Lines::Unchangeable } else { Lines::HalfEdited };
+        if let Err(dropped) = self.drop_parts(said, there).await {
+            return half(dropped == 0);
+        }
         for (number, (_, content)) in pages.iter().enumerate().take(there) {
             if number > 0 {
                 tokio::time::sleep(self.manner.between_edits).await;
             }
             let end = pages.get(number + 1).map_or(text.len(), |(start, _)| *start);
-            if let Err(told) = self.write_part(said, number, content, &text[..end]).await {
-                return told;
+            if !self.write_part(said, number, content, &text[..end]).await {
+                return half(number == 0 && there == said.parts.len());
             }
         }
         self.outcome = Outcome::Answered;
@@ -235,17 +237,17 @@ impl<O: Outlet> Delivering<'_, O> {
         text[..*more].trim().clone_into(&mut self.delivered);
         let ending = self.deliver(None).await;
         self.remember(&ending);
-        if self.delivered == text { Lines::Edited } else { Lines::Stopped }
+        if self.delivered == text { Lines::Edited } else { Lines::HalfEdited }
     }
 
-    /// Deletes the messages of a turn that are too many, and what they show with them.
-    async fn drop_parts(&mut self, said: &Turn, kept: usize) -> Result<(), Lines> {
+    /// Deletes the messages of a turn that are too many, and what they show with them; how many of them, when it cannot delete all.
+    async fn drop_parts(&mut self, said: &Turn, kept: usize) -> Result<(), usize> {
         for (number, part) in said.parts.iter().enumerate().skip(kept).rev() {
             self.live.will_delete(part.message);
             let delivery = self.outlet.act(ReplyAction::Delete { part: number }, None).await;
             if !matches!(delivery, Delivery::Done | Delivery::Deleted) {
                 self.live.did_not_delete(part.message);
-                return Err(Lines::Unchangeable);
+                return Err(said.parts.len() - 1 - number);
             }
             self.live.lock().unsay(part.message);
             self.live.save().await;
@@ -254,15 +256,9 @@ impl<O: Outlet> Delivering<'_, O> {
     }
 
     /// Shows something else in one message of a turn: `text` is what the turn says up to its end. What it says after that is as it
-    /// was.
-    async fn write_part(
-        &mut self,
-        said: &Turn,
-        number: usize,
-        content: &str,
-        text: &str,
-    ) -> Result<(), Lines> {
-        let before = self.live.lock().turn(said.id).cloned().ok_or(Lines::Changed)?;
+    /// was. Whether it could.
+    async fn write_part(&mut self, said: &Turn, number: usize, content: &str, text: &str) -> bool {
+        let Some(before) = self.live.lock().turn(said.id).cloned() else { return false };
         let after = before.parts.get(number + 1).map(|part| part.start);
         if let Some(turn) = self.live.lock().turn_mut(said.id) {
             *turn = changed(before.clone(), number, text);
@@ -277,12 +273,12 @@ impl<O: Outlet> Delivering<'_, O> {
             if row.is_some() {
                 self.put_row(row);
             }
-            return Ok(());
+            return true;
         }
         if let Some(turn) = self.live.lock().turn_mut(said.id) {
             *turn = Turn { state: said.state, ..before };
         }
-        Err(Lines::Unchangeable)
+        false
     }
 }
 

@@ -547,7 +547,7 @@ impl Assistant {
     }
 
     /// Nothing is said in a conversation any more when this returns.
-    async fn still(&self, live: &Arc<Live>) {
+    pub(super) async fn still(&self, live: &Arc<Live>) {
         self.until_stopped(|running| Arc::ptr_eq(&running.live, live)).await;
     }
 
@@ -593,7 +593,7 @@ impl Assistant {
     }
 
     /// Whoever changes to what a channel points waits for this.
-    fn stagehand(&self, channel: ChannelId) -> &tokio::sync::Mutex<()> {
+    pub(super) fn stagehand(&self, channel: ChannelId) -> &tokio::sync::Mutex<()> {
         &self.staging[usize::try_from((channel.0 >> 22) % LEARNERS as u64).unwrap_or_default()]
     }
 }

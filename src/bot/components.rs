@@ -25,8 +25,9 @@ use crate::chat::{MemberId, MessageId};
 pub(super) enum Press {
     /// Of a question that somebody was asked: what, and whom.
     Of(What, MemberId),
-    /// Of the question whether everything is to be forgotten from a message on: whom it was asked, and which message.
-    Rewind(MemberId, MessageId),
+    /// Of the question whether everything is to be forgotten from a message on: whom it was asked, which message, and the last turn
+    /// that they were asked about.
+    Rewind(MemberId, MessageId, TurnId),
     /// Under a reply: what, of which turn, and of which way to say it.
     Under(Steer, TurnId, usize),
     /// Under an explanation: the bug bundle of the reply in this message.
@@ -93,8 +94,10 @@ impl Press {
             return Some(Self::Bundle(MessageId(rest.parse().ok()?)));
         }
         if word == REWIND {
-            let (asker, message) = rest.split_once(':')?;
-            return Some(Self::Rewind(MemberId(asker.parse().ok()?), MessageId(message.parse().ok()?)));
+            let (asker, rest) = rest.split_once(':')?;
+            let (message, last) = rest.split_once(':')?;
+            let (asker, message) = (MemberId(asker.parse().ok()?), MessageId(message.parse().ok()?));
+            return Some(Self::Rewind(asker, message, TurnId(last.parse().ok()?)));
         }
         let steer = Steer::ALL.into_iter().find(|steer| steer.word() == word)?;
         let (turn, selected) = rest.split_once(':')?;
@@ -111,7 +114,9 @@ impl std::fmt::Display for Press {
                 let word = WORDS.iter().find(|(known, _)| known == what).map_or("", |(_, word)| word);
                 write!(formatter, "{word}:{asker}")
             }
-            Self::Rewind(asker, message) => write!(formatter, "{REWIND}:{asker}:{message}"),
+            Self::Rewind(asker, message, TurnId(last)) => {
+                write!(formatter, "{REWIND}:{asker}:{message}:{last}")
+            }
             Self::Under(steer, TurnId(turn), selected) => {
                 write!(formatter, "{}:{turn}:{selected}", steer.word())
             }
@@ -127,7 +132,7 @@ impl Handler {
         let press = Press::parse(&interaction.data.custom_id);
         let errand = Errand::parse(&interaction.data.custom_id);
         let asker = match press {
-            Some(Press::Of(_, asker) | Press::Rewind(asker, _)) => Some(asker),
+            Some(Press::Of(_, asker) | Press::Rewind(asker, ..)) => Some(asker),
             // Whose a reply is the assistant knows.
             Some(Press::Under(..) | Press::Bundle(_)) => None,
             None => errand.as_ref().map(|errand| errand.asker),
@@ -140,8 +145,8 @@ impl Handler {
             None if let Some(errand) = errand => self.pressed_for_persona(context, interaction, errand).await,
             None => whisper(context, interaction, &Text::Stale).await,
             Some(Press::Of(what, _)) => self.carry_out(context, interaction, what).await,
-            Some(Press::Rewind(_, message)) => {
-                carried_out(context, interaction, Box::pin(self.rewind(context, user, message))).await
+            Some(Press::Rewind(_, message, last)) => {
+                carried_out(context, interaction, Box::pin(self.rewind(context, user, (message, last)))).await
             }
             Some(Press::Under(steer, turn, selected)) => {
                 self.steer(context, interaction, (steer, turn, selected)).await
@@ -296,7 +301,11 @@ mod tests {
             (any::<u64>(), any::<u64>()).prop_map(|(days, id)| Press::Of(What::Keep(days), MemberId(id))),
             (any::<u64>(), any::<u64>())
                 .prop_map(|(scene, id)| Press::Of(What::Drop(ConversationId(scene)), MemberId(id))),
-            (any::<u64>(), any::<u64>()).prop_map(|(id, from)| Press::Rewind(MemberId(id), MessageId(from))),
+            (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(id, from, last)| Press::Rewind(
+                MemberId(id),
+                MessageId(from),
+                TurnId(last)
+            )),
             (0..Steer::ALL.len(), any::<u64>(), any::<usize>()).prop_map(|(steer, turn, way)| Press::Under(
                 Steer::ALL[steer],
                 TurnId(turn),
@@ -338,7 +347,9 @@ mod tests {
             "bundle:1:2",
             "rewind:1",
             "rewind:x:1",
-            "rewind:1:2:3",
+            "rewind:1:2",
+            "rewind:1:2:x",
+            "rewind:1:2:3:4",
         ];
         for id in forged {
             assert_eq!(Press::parse(id), None, "{id}");

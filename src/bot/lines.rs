@@ -18,13 +18,16 @@ use super::reading;
 use super::rest::{self, Finality, Trouble};
 use super::sender::no_mentions;
 use super::user::User;
-use crate::assistant::{Branch, Delivery, Rewrite, Unwilling};
-use crate::chat::history::Turn;
+use crate::assistant::{Branch, Delivery, Rewrite, Unplanted, Unwilling};
+use crate::chat::history::{Turn, TurnId};
 use crate::chat::text::{LINE_FORM, Lines, Text, branch_name, said_anew, with_draft};
 use crate::chat::{self, MessageId, Place};
 
 /// How long a form may wait for what was left undone.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How long whoever wants lines forgotten waits until their messages are gone; after that they are told that it goes on.
+const SWEEPING: Duration = Duration::from_secs(20);
 
 /// What stands before the ids of the form for a line.
 const REWRITE: &str = "edit-line";
@@ -218,44 +221,59 @@ impl Handler {
         &self,
         context: &Context,
         user: User<'_>,
-        message: MessageId,
+        lines: (MessageId, TurnId),
     ) -> Result<Text, Problem> {
-        let place = user.place(context);
+        let (place, asker, moderates) = (user.place(context), user.id(), user.moderates());
         self.settle_first(context, user.channel(), user.server()).await;
-        let gone = self.assistant.rewind(place, message, &user.hand()).await.map_err(Problem::Told)?;
+        let gone = self.assistant.rewind(place, lines, &user.hand()).await.map_err(Problem::Told)?;
         let may = user.server().and_then(|server| {
             let home = place.parent.unwrap_or(place.channel);
             reading::permissions(context, server, ChannelId::new(home.0.max(1)))
         });
-        let moderates = may.is_some_and(|may| may.contains(Permissions::MANAGE_MESSAGES));
-        let ground = Ground::new(context, &self.faces, place);
-        let mut left = 0;
-        for turn in gone.iter().rev() {
-            left += self.sweep(&ground, turn, moderates).await;
-        }
-        Ok(Lines::Forgotten { lines: gone.len(), left }.into())
+        let manages = may.is_some_and(|may| may.contains(Permissions::MANAGE_MESSAGES));
+        let (this, discord, lines) = (self.clone(), context.clone(), gone.len());
+        let swept = tokio::spawn(async move {
+            let ground = Ground::new(&discord, &this.faces, place);
+            let mut left = 0;
+            for turn in gone.iter().rev() {
+                let member = turn.speaker.member();
+                // Who may not manage messages has nobody else's deleted.
+                let is_theirs = moderates || member.is_none_or(|member| member == asker);
+                let may = if is_theirs { Some(manages || member.is_none()) } else { None };
+                left += this.sweep(&ground, place, turn, may).await;
+            }
+            left
+        });
+        Ok(match tokio::time::timeout(SWEEPING, swept).await {
+            Ok(Ok(left)) => Lines::Forgotten { lines, left }.into(),
+            _ => Lines::Sweeping(lines).into(),
+        })
     }
 
-    /// Deletes the messages of a turn, last ones first. How many of them stay.
-    async fn sweep(&self, ground: &Ground<'_>, turn: &Turn, moderates: bool) -> usize {
+    /// Deletes the messages of a turn, last ones first: all of them, or without `all` those that the bot has posted. How many of them stay.
+    async fn sweep(&self, ground: &Ground<'_>, place: Place, turn: &Turn, all: Option<bool>) -> usize {
         let mut left = 0;
         for part in turn.parts.iter().rev() {
             let posted = Posted::new(part.message, part.webhook);
-            let may =
-                moderates || turn.speaker.member().is_none() || self.is_posted_by_us(ground, posted).await;
+            let may = match all {
+                Some(all) => all || self.is_posted_by_us(ground, posted).await,
+                None => false,
+            };
             if !may {
                 left += 1;
                 continue;
             }
+            self.assistant.will_sweep(place, part.message).await;
             match ground.delete(posted).await {
-                Ok(Delivery::Done) => {}
-                Err(trouble) if trouble.finality() == Some(Finality::Message) => {}
-                Ok(_) => left += 1,
+                Ok(Delivery::Done) => continue,
+                Err(trouble) if trouble.finality() == Some(Finality::Message) => continue,
+                Ok(_) => {}
                 Err(trouble) => {
                     debug!(channel = ground.channel.get(), %trouble, "a forgotten message could not be deleted");
-                    left += 1;
                 }
             }
+            self.assistant.did_not_sweep(place, part.message);
+            left += 1;
         }
         left
     }
@@ -274,9 +292,12 @@ impl Handler {
         user: User<'_>,
         place: Place,
         soil: Soil,
-        message: MessageId,
+        (message, id): (MessageId, MessageId),
     ) -> Result<Text, Problem> {
         let Soil { server, home, kind } = soil;
+        if !user.makes_threads_here(kind == ChannelType::PrivateThread) {
+            return Ok(Lines::NoThreadOfTheirs.into());
+        }
         let needed = Permissions::SEND_MESSAGES_IN_THREADS
             | match kind {
                 ChannelType::PrivateThread => Permissions::CREATE_PRIVATE_THREADS,
@@ -286,8 +307,8 @@ impl Handler {
         if may.is_some_and(|may| !may.contains(needed) && !may.contains(Permissions::ADMINISTRATOR)) {
             return Ok(Lines::MayNotBranch.into());
         }
-        let branch = self.assistant.branch(place, message, &user.hand()).await.map_err(Problem::Told)?;
-        let mut thread = CreateThread::new(branch_name(branch.title.as_deref(), &branch.text)).kind(kind);
+        let branch = self.assistant.branch(place, message, id, &user.hand()).await.map_err(Problem::Told)?;
+        let mut thread = CreateThread::new(branch_name(&branch.title)).kind(kind);
         if kind == ChannelType::PrivateThread {
             thread = thread.invitable(false);
         }
@@ -321,14 +342,18 @@ impl Handler {
                 return refused(trouble);
             }
         }
-        let (name, text) = (branch.name.clone(), branch.text.clone());
+        let last = branch.last.clone();
         let there = Place {
             channel: chat::ChannelId(thread.get()),
             parent: Some(chat::ChannelId(soil.home.get())),
             server: place.server,
         };
-        self.assistant.plant(there, branch).await.map_err(Problem::broken)?;
-        let first = Text::from(Lines::BranchesFrom { place, message, name, text }).to_string();
+        match self.assistant.plant(there, branch).await {
+            Ok(()) => {}
+            Err(Unplanted::Gone(told)) => return Ok(told.into()),
+            Err(Unplanted::Store(error)) => return Err(Problem::broken(error)),
+        }
+        let first = Text::from(Lines::BranchesFrom { place, message, last }).to_string();
         let first = CreateMessage::new()
             .content(first)
             .allowed_mentions(no_mentions())

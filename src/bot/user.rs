@@ -122,6 +122,13 @@ impl<'a> User<'a> {
             || self.may(Permissions::VIEW_CHANNEL) && self.may(Permissions::READ_MESSAGE_HISTORY)
     }
 
+    /// Whether they may make such a thread here themselves, and write in it.
+    pub(super) fn makes_threads_here(self, private: bool) -> bool {
+        let create =
+            if private { Permissions::CREATE_PRIVATE_THREADS } else { Permissions::CREATE_PUBLIC_THREADS };
+        self.may(create) && self.may(Permissions::SEND_MESSAGES_IN_THREADS)
+    }
+
     /// As whom they change what was said.
     pub(super) fn hand(self) -> Hand {
         Hand { author: self.author(), moderates: self.moderates() }

@@ -71,7 +71,7 @@ pub struct TooLong {
 /// turn, so deep that what stays takes at most half of the room that it could have; the examples come back as far as
 /// they fit in the other half; and the cut is remembered in the conversation. The turn `keep` and those after it stay
 /// if they can. Of the lorebook comes what its budget allows, and less only where the newest turn would not fit; of the
-/// memories what has its share of the room.
+/// memories what has its share of the room, and less, before lore goes, where the newest turn would not fit.
 ///
 /// # Errors
 /// [`TooLong`] when the newest turn alone does not fit; the cut then stays as it was.
@@ -84,7 +84,7 @@ pub fn fit(
     count: impl Fn(&Prompt) -> usize,
 ) -> Result<Fitted, TooLong> {
     let mut budget = persona.lore.as_ref().map_or(0, |lore| lore.book().budget(room));
-    let memories = memories_told(conversation, room / MEMORY_SHARE, &count);
+    let mut memories = memories_told(conversation, room / MEMORY_SHARE, &count);
     loop {
         let conversation = &mut *conversation;
         let mut draft = Draft { persona, conversation, model, count: &count, budget, memories };
@@ -93,6 +93,7 @@ pub fn fit(
         let newest = draft.conversation.window().last().map_or(old.first_turn, |turn| turn.id.0);
         match draft.fit(&lore, room, keep.0) {
             Ok(attempt) => return Ok(draft.explained(attempt, lore)),
+            Err(_) if memories > 0 => memories /= 2,
             Err(TooLong { have, .. }) if budget > 0 => {
                 // Without lore there may be room for some of it; what was too much must go, and a little for the joints.
                 let bare = draft.attempt(&Activation::default(), newest, persona.card.examples.len()).tokens;

@@ -193,15 +193,19 @@ impl Turn {
     /// of them.
     #[must_use]
     pub fn mark(&self) -> u64 {
-        // Fowler, Noll and Vo, the variant 1a.
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.shown().text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+        text_mark(&self.shown().text)
     }
 
     /// The variant that is shown and remembered, to be changed.
     pub fn shown_mut(&mut self) -> &mut Variant {
         &mut self.variants[self.selected]
     }
+}
+
+/// A number that follows from a text, and is the same in every version: FNV-1a.
+pub(super) fn text_mark(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// One message in which (a part of) a turn is shown.

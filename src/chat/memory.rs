@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::MemberId;
-use super::history::{Conversation, Turn, TurnId};
+use super::history::{Conversation, Turn, TurnId, text_mark};
 use super::prompt::Prompt;
 use super::slots::{self, Line, Slots};
 use super::template;
@@ -24,6 +24,9 @@ pub const MEMORIES_KEPT: usize = 24;
 const SUMMARY_SHARE: usize = 32;
 const SUMMARY_LEAST: usize = 48;
 const SUMMARY_MOST: usize = 200;
+
+/// What is summed up has at least one part in so many of the room.
+const LINES_SHARE: usize = 4;
 
 /// What is told of some turns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +59,12 @@ impl Memory {
         !self.text.is_empty()
     }
 
+    /// A number that follows from what it says, as that of a turn does.
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        text_mark(&self.text)
+    }
+
     /// Bytes of memory that it takes, about.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -72,6 +81,15 @@ pub enum Due {
     Memories([TurnId; 2]),
 }
 
+/// What is to be done next about what was cut.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// This is summed up by that prompt.
+    Sum(Chapter, Prompt),
+    /// This fits into no prompt, and is passed over.
+    PassOver(Chapter),
+}
+
 /// What is to be summed up, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chapter {
@@ -81,33 +99,34 @@ pub struct Chapter {
 }
 
 impl Chapter {
-    /// The next one that is due, with so many turns that its prompt has at most `room` tokens, and that prompt. A turn that fits into
-    /// none is passed over.
+    /// The next one that is due, with so many turns that its prompt has at most `room` tokens. `None` when nothing is due, or not even
+    /// the instruction leaves room for much. A persona's own one that does not is not used.
     #[must_use]
     pub fn next(
         persona: &Persona,
         conversation: &Conversation,
         room: usize,
         count: impl Fn(&Prompt) -> usize,
-    ) -> Option<(Self, Prompt)> {
+    ) -> Option<Next> {
+        let due = conversation.due()?;
+        let prompt = |own: &str, lines| template::alpaca(&Slots::summary(persona, conversation, own, lines));
+        let leaves_room = |own: &&str| count(&prompt(own, Vec::new())) <= room - room / LINES_SHARE;
+        let own = [persona.card.summary_prompt.as_str(), ""].into_iter().find(leaves_room)?;
         let fitting = |due: Due| {
             let chapter = Self::of(conversation, due)?;
-            let prompt = template::alpaca(&Slots::summary(persona, conversation, chapter.lines.clone()));
-            (count(&prompt) <= room).then_some((chapter, prompt))
+            let prompt = prompt(own, chapter.lines.clone());
+            (count(&prompt) <= room).then_some(Next::Sum(chapter, prompt))
         };
-        let mut turns = match conversation.due()? {
-            Due::Turns(turns) => turns,
-            due @ Due::Memories(_) => return fitting(due),
-        };
-        while !turns.is_empty() {
-            let lengths: Vec<usize> = (1..=turns.len()).collect();
-            let fits = |&most: &usize| fitting(Due::Turns(turns[..most].to_vec())).is_some();
-            match lengths.partition_point(fits) {
-                0 => drop(turns.remove(0)),
-                most => return fitting(Due::Turns(turns[..most].to_vec())),
+        let due = match due {
+            Due::Turns(turns) => {
+                let first = |most: usize| Due::Turns(turns[..most].to_vec());
+                let lengths: Vec<usize> = (1..=turns.len()).collect();
+                let most = lengths.partition_point(|&most| fitting(first(most)).is_some());
+                first(most.max(1))
             }
-        }
-        None
+            due @ Due::Memories(_) => due,
+        };
+        fitting(due.clone()).or_else(|| Self::of(conversation, due).map(Next::PassOver))
     }
 
     /// What is to be summed up, if all of it is there.

@@ -156,10 +156,14 @@ impl Slots {
         slots
     }
 
-    /// The slots for a summary of these lines, as the persona's author wants it.
-    pub(super) fn summary(persona: &Persona, conversation: &Conversation, lines: Vec<Line>) -> Self {
+    /// The slots for a summary of these lines, by an instruction of the persona's `own`, if that says anything.
+    pub(super) fn summary(
+        persona: &Persona,
+        conversation: &Conversation,
+        own: &str,
+        lines: Vec<Line>,
+    ) -> Self {
         let voice = Voice { usual: SUMMARY_INSTRUCTION, ..Voice::of(persona, conversation) };
-        let own = persona.card.summary_prompt.as_str();
         let prompt = if own.trim().is_empty() { voice.usual } else { own };
         let instruction = voice.fixed(Source::Instruction, prompt).into_iter().collect();
         Self { persona: instruction, transcript: lines, personal: true, ..Self::default() }

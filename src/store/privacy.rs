@@ -200,6 +200,32 @@ impl Store {
                     "description": row.try_get::<String, _>("description")?,
                 }));
             }
+            let told = "SELECT memories.text, channels.channel FROM memories \
+                        JOIN channels ON channels.conversation = memories.conversation \
+                        WHERE memories.editor = $1 ORDER BY memories.conversation, memories.until";
+            let mut memories = Vec::new();
+            for row in sqlx::query(told).bind(id).fetch_all(&mut *reading).await? {
+                memories.push(json!({
+                    "channel": number(&row, "channel")?.to_string(),
+                    "text": row.try_get::<String, _>("text")?,
+                }));
+            }
+            // Of a scene the title is its host's, and each text that of whoever wrote it.
+            let staged = "SELECT channels.channel, CASE WHEN host = $1 THEN title END AS title, \
+                          CASE WHEN scenario_by = $1 THEN scenario END AS scenario, \
+                          CASE WHEN note_by = $1 THEN note END AS note FROM scenes \
+                          JOIN channels ON channels.conversation = scenes.conversation \
+                          WHERE host = $1 OR scenario_by = $1 OR note_by = $1 ORDER BY scenes.conversation";
+            let mut scenes = Vec::new();
+            for row in sqlx::query(staged).bind(id).fetch_all(&mut *reading).await? {
+                let text = |column| row.try_get::<Option<String>, _>(column);
+                scenes.push(json!({
+                    "channel": number(&row, "channel")?.to_string(),
+                    "title": text("title")?,
+                    "scenario": text("scenario")?,
+                    "note": text("note")?,
+                }));
+            }
             let out = "SELECT since FROM opted_out WHERE member = $1";
             let out = sqlx::query(out).bind(id).fetch_optional(&mut *reading).await?;
             let out = out.map(|row| number(&row, "since")).transpose()?;
@@ -216,6 +242,8 @@ impl Store {
                 "personas_chosen": chosen,
                 "decisions": decisions,
                 "characters": characters,
+                "memories_written": memories,
+                "scenes": scenes,
             }))
         };
         reading.await.map_err(|error: sqlx::Error| self.failed(&error))

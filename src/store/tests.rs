@@ -6,8 +6,9 @@ use super::*;
 use crate::chat::history::{
     Conversation, ConversationId, Origin, Part, Speaker, Tokens, Took, TurnId, TurnState, Variant,
 };
-use crate::chat::memory::{Chapter, Memory};
+use crate::chat::memory::{Chapter, Memory, Next};
 use crate::chat::request::{Asked, Concluded, Outcome};
+use crate::chat::scene::{Scene, Written};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::persona::PersonaId;
 
@@ -392,7 +393,7 @@ async fn remembered(store: &Store) -> Conversation {
         conversation.hear(MemberId(number % 2), name, "hello", Some(MessageId(number)));
         conversation.cut.first_turn = number + 1;
         let due = Chapter::next(&ada(), &conversation, usize::MAX, |_| 0);
-        let (chapter, _) = due.expect("something is due");
+        let Some(Next::Sum(chapter, _)) = due else { panic!("something is due") };
         assert!(conversation.remember(&chapter, &format!("An unlikely heron {number}.")));
     }
     conversation.reword(TurnId(2), "Egrets.", MemberId(7));
@@ -435,6 +436,27 @@ async fn what_is_remembered_is_what_it_was() {
 }
 
 #[tokio::test]
+async fn members_get_what_they_have_written_of_memories_and_scenes() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = remembered(&store).await;
+    let mut scene = Scene::new("A storm", MemberId(7), 0);
+    scene.scenario = Some(Written { text: "It rains.".to_owned(), by: MemberId(7) });
+    scene.note = Some(Written { text: "Briefly.".to_owned(), by: MemberId(1) });
+    conversation.stage(scene);
+    write(&store, &mut conversation).await;
+    let export = |member| store.export_member(MemberId(member));
+    let (host, other) = (export(7).await.expect("it is read"), export(1).await.expect("it is read"));
+    assert_eq!(host["memories_written"], serde_json::json!([{ "channel": "5", "text": "Egrets." }]));
+    assert_eq!(other["memories_written"], serde_json::json!([]));
+    let scenes = serde_json::json!([
+        [{ "channel": "5", "title": "A storm", "scenario": "It rains.", "note": null }],
+        [{ "channel": "5", "title": null, "scenario": null, "note": "Briefly." }],
+    ]);
+    assert_eq!(serde_json::json!([host["scenes"], other["scenes"]]), scenes);
+}
+
+#[tokio::test]
 async fn what_is_remembered_of_whoever_is_forgotten_goes_and_what_they_have_written_of_it() {
     for (member, left) in [(0, vec![1]), (1, vec![0, 2]), (7, vec![0, 1])] {
         let directory = directory();
@@ -462,7 +484,8 @@ async fn what_was_said_to_somebody_elsewhere_takes_what_is_remembered_of_it_alon
     (turn.state, turn.shown_mut().text) = (TurnState::Complete, "Aye.".to_owned());
     conversation.hear(MemberId(1), "Bob", "hello", None);
     conversation.cut.first_turn = 1;
-    let (chapter, _) = Chapter::next(&ada(), &conversation, usize::MAX, |_| 0).expect("something is due");
+    let next = Chapter::next(&ada(), &conversation, usize::MAX, |_| 0);
+    let Some(Next::Sum(chapter, _)) = next else { panic!("something is due") };
     assert!(conversation.remember(&chapter, "Herons."));
     write(&store, &mut conversation).await;
     assert_eq!(told(&store).await, [0]);

@@ -1,13 +1,14 @@
 //! Branches: what was said up to a line goes on in a thread of its own, which nobody sees who could not see the source.
 
 use mummer::chat::history::Conversation;
+use mummer::chat::settings::Limits;
 use mummer::chat::text::{Lines, Text};
 use mummer::generation::scripted::Step;
 use serenity::model::Permissions;
 
 use crate::buttons::{Scene, has};
 use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Message, MessageId, UserId, Whom};
-use crate::memory::{PATIENCE, on_disk};
+use crate::memory::{PATIENCE, on_disk, open};
 use crate::stage::{Setting, Stage};
 
 const BRANCH: &str = "Branch into a thread";
@@ -136,6 +137,13 @@ async fn where_nothing_may_branch_off_nothing_does() {
         assert_eq!(told(&scene.stage, said.id, scene.alice).await, lines(Lines::MayNotBranch), "{taken:?}");
         discord.allow(scene.general, Whom::Member(discord.bot_id()), taken);
     }
+    // Nor does whoever may not make threads themselves have the bot make one.
+    for taken in [Permissions::CREATE_PUBLIC_THREADS, Permissions::SEND_MESSAGES_IN_THREADS] {
+        discord.deny(scene.general, Whom::Member(scene.alice), taken);
+        let told = told(&scene.stage, said.id, scene.alice).await;
+        assert_eq!(told, lines(Lines::NoThreadOfTheirs), "{taken:?}");
+        discord.allow(scene.general, Whom::Member(scene.alice), taken);
+    }
     let direct = discord.direct(scene.alice);
     let alone = discord.post(direct, scene.alice, "hello");
     discord.reply_to(alone).await;
@@ -157,6 +165,101 @@ async fn where_nothing_is_written_down_nothing_branches_off() {
     let said = stage.discord.reply_to(trigger).await;
     stage.idle().await;
     assert_eq!(told(&stage, said.id, alice).await, lines(Lines::NotKept));
+}
+
+#[tokio::test]
+async fn a_branch_counts_as_a_request() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let store = open(&directory).await;
+    let discord = FakeDiscord::start().await;
+    let (general, alice) = (discord.channel("general"), discord.member("Alice"));
+    let limits = Limits { member_per_hour: Some(2), ..Limits::default() };
+    let stage = Stage::set(discord, Setting { limits, store: Some(store), ..Setting::default() }).await;
+    let trigger = stage.discord.post(general, alice, format!("{} hello", stage.discord.mention_bot()));
+    let said = stage.discord.reply_to(trigger).await;
+    stage.idle().await;
+    branched(&stage, general, said.id, alice).await;
+    let told = told(&stage, said.id, alice).await;
+    assert!(told.contains("more than I may answer in an hour"), "{told}");
+    assert_eq!(stage.discord.threads_of(general).len(), 1);
+}
+
+#[tokio::test]
+async fn members_words_are_not_repeated_in_a_thread() {
+    let scene = Scene::new().await;
+    let (asked, _) = scene.answered("One.").await;
+    let thread = branched(&scene.stage, scene.general, asked, scene.alice).await;
+    let head = scene.stage.discord.said_by_bot(thread).remove(0);
+    assert!(head.content().ends_with(&format!("/{asked}.")), "{}", head.content());
+    let begun = scene.stage.discord.requests().into_iter().rfind(|made| made.call == Some(Call::StartThread));
+    let name = begun.expect("it was asked for").body["name"].clone();
+    assert!(
+        name.as_str().is_some_and(|name| name.starts_with("Branch: ") && !name.contains("hello")),
+        "{name}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_taken_back_while_a_branch_is_made_is_not_in_it() {
+    let scene = Scene::new().await;
+    let discord = &scene.stage.discord;
+    let bob = discord.member("Bob");
+    scene.stage.script.then([Step::Say("Zero.".to_owned())]);
+    discord.post(scene.general, bob, format!("{} me too", discord.mention_bot()));
+    scene.shown(|message| message.content() == "Zero." && has(message, "Continue")).await;
+    scene.stage.idle().await;
+    let (asked, first) = scene.answered("One.").await;
+    let (_, second) = scene.answered("Two.").await;
+    let gate = discord.hold_next(Call::StartThread);
+    let made = discord.use_on_message(second.id, scene.alice, BRANCH);
+    discord.requested(Call::StartThread, 1).await;
+    discord.delete(first.id);
+    discord.edit(asked, &format!("{} good day", discord.mention_bot()));
+    discord.caught_up().await;
+    scene.stage.assistant.forget_member(mummer::chat::MemberId(bob.0)).await.expect("he is forgotten");
+    drop(gate);
+    discord.answer_to(made).await;
+    let thread = discord.threads_of(scene.general).pop().expect("there is a thread");
+    assert_eq!(scene.remembered_in(thread).await, ["good day", "hello", "Two."]);
+    assert_eq!(texts(&scene.stage.conversation(thread)), ["good day", "hello", "Two."]);
+}
+
+#[tokio::test]
+async fn a_branch_goes_on_though_somebody_has_spoken_there_first() {
+    let scene = Scene::new().await;
+    let discord = &scene.stage.discord;
+    let secret = discord.private_thread(scene.general, "secret", (scene.alice, &[]));
+    discord.add_to_thread(secret, discord.bot_id());
+    discord.caught_up().await;
+    let said = scene.answered_in(secret, "A secret.").await;
+    let gate = discord.hold_next(Call::AddThreadMember);
+    let made = discord.use_on_message(said.id, scene.alice, BRANCH);
+    discord.requested(Call::AddThreadMember, 1).await;
+    let branch = discord.threads_of(scene.general).pop().expect("there is a thread");
+    discord.caught_up().await;
+    discord.add_to_thread(branch, scene.alice);
+    scene.answered_in(branch, "Too early.").await;
+    drop(gate);
+    let told = discord.answer_to(made).await;
+    assert_eq!(told.content(), lines(Lines::Branched(mummer::chat::ChannelId(branch.0))));
+    assert_eq!(scene.remembered_in(branch).await, ["go on", "A secret."]);
+    scene.answered_in(branch, "Later.").await;
+    let prompt = scene.stage.prompt(scene.stage.script.prompts().len() - 1);
+    assert!(prompt.contains("A secret.") && !prompt.contains("Too early."), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_at_the_source_by_hand_stays_in_a_branch() {
+    let scene = Scene::new().await;
+    let (_, first) = scene.answered("One.").await;
+    let thread = branched(&scene.stage, scene.general, first.id, scene.alice).await;
+    let told = scene.forgotten(first.id, scene.alice).await;
+    assert_eq!(told, lines(Lines::Forgotten { lines: 1, left: 0 }));
+    let discord = &scene.stage.discord;
+    assert!(discord.message(first.id).deleted.is_some());
+    discord.caught_up().await;
+    assert_eq!(scene.remembered_in(scene.general).await, ["hello"]);
+    assert_eq!(scene.remembered_in(thread).await, ["hello", "One."]);
 }
 
 #[tokio::test]

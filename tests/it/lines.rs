@@ -12,7 +12,7 @@ use serenity::model::Permissions;
 use tokio::sync::Semaphore;
 
 use crate::buttons::{BACK, Scene, has};
-use crate::discord::{Call, FakeDiscord, Form, Message, MessageId, UserId, Whom};
+use crate::discord::{Call, Failure, FakeDiscord, Form, Message, MessageId, UserId, Whom};
 use crate::memory::{PATIENCE, on_disk, open};
 
 const REGENERATE: &str = "Regenerate";
@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// What is said once the question whether lines are to be forgotten is answered with yes.
-    async fn forgotten(&self, message: MessageId, user: UserId) -> String {
+    pub(crate) async fn forgotten(&self, message: MessageId, user: UserId) -> String {
         let asked = self.told(message, user, FORGET).await;
         self.confirmed(&asked, user).await
     }
@@ -70,6 +70,16 @@ impl Scene {
         let conversation = on_disk(&self.store, self.general).await;
         let turns = conversation.iter().flat_map(Conversation::turns);
         turns.map(|turn| turn.shown().text.clone()).collect()
+    }
+
+    /// Alice opens a scene.
+    async fn opened(&self) {
+        let discord = &self.stage.discord;
+        let persona = [("persona", json!("mizzle"))];
+        let opened = discord.use_command(self.general, self.alice, "roleplay start", &persona);
+        discord.answer_to(opened).await;
+        self.shown(|message| has(message, "Continue") || message.seen_as.is_some()).await;
+        self.stage.idle().await;
     }
 
     /// What a persona shows in a message.
@@ -368,6 +378,72 @@ async fn members_change_what_they_have_said_through_the_bot() {
     assert_eq!(scene.said().await[0], "I keep bees");
     let told = scene.edited(shown.id, &"x".repeat(1_994)).await;
     assert!(told.content().starts_with("That has 2005 characters"), "{}", told.content());
+}
+
+#[tokio::test]
+async fn members_change_what_they_have_told_in_a_scene() {
+    let scene = Scene::new().await;
+    let discord = &scene.stage.discord;
+    scene.opened().await;
+    let text = [("text", json!("It rains."))];
+    let told = discord.use_command(scene.general, scene.alice, "roleplay narrate", &text);
+    let told = discord.answer_to(told).await;
+    assert_eq!(told.content(), "*It rains.*");
+    assert_eq!(scene.edited(told.id, "It pours.").await.content(), lines(Lines::Edited));
+    assert_eq!(scene.content(&told), "*It pours.*");
+    discord.caught_up().await;
+    assert_eq!(scene.said().await.last().map(String::as_str), Some("It pours."));
+}
+
+#[tokio::test]
+async fn a_line_of_which_some_messages_are_changed_says_so() {
+    let scene = Scene::new().await;
+    let discord = &scene.stage.discord;
+    scene.stage.script.then([Step::Say(long(2_800))]);
+    discord.post(scene.general, scene.alice, format!("{} hello", discord.mention_bot()));
+    let last = scene.shown(|message| has(message, "Regenerate")).await;
+    scene.stage.idle().await;
+    discord.fail_next(1, Call::EditWebhookMessage, Failure::Refused { status: 403, code: 50_013 });
+    let told = scene.edited(last.id, "Short.").await;
+    assert_eq!(told.content(), with_draft(&Text::from(Lines::HalfEdited)));
+    let shown = discord.said_by_webhook(scene.general);
+    assert_eq!(shown.len(), 1, "what was too much is gone");
+    assert_eq!(scene.said().await[1], shown[0].content(), "what is shown is remembered");
+}
+
+#[tokio::test]
+async fn more_than_was_asked_about_is_not_forgotten() {
+    let scene = Scene::new().await;
+    let (_, first) = scene.answered("One.").await;
+    let question = scene.told(first.id, scene.alice, FORGET).await;
+    scene.answered("Two.").await;
+    assert_eq!(scene.confirmed(&question, scene.alice).await, lines(Lines::MoreSince));
+    assert_eq!(scene.said().await.len(), 4);
+    let told = scene.forgotten(first.id, scene.alice).await;
+    assert!(told.starts_with("I have forgotten 3 lines."), "{told}");
+}
+
+#[tokio::test]
+async fn whoever_has_opened_a_scene_has_nobody_elses_messages_deleted() {
+    let scene = Scene::new().await;
+    let discord = &scene.stage.discord;
+    discord.allow(scene.general, Whom::Member(discord.bot_id()), Permissions::MANAGE_MESSAGES);
+    discord.caught_up().await;
+    scene.opened().await;
+    let ask = |user, reply: &str| {
+        scene.stage.script.then([Step::Say(reply.to_owned())]);
+        discord.post(scene.general, user, format!("{} well?", discord.mention_bot()))
+    };
+    let hers = ask(scene.alice, "One.");
+    scene.shown(|message| message.content() == "One." && has(message, "Continue")).await;
+    scene.stage.idle().await;
+    let bobs = ask(discord.member("Bob"), "Two.");
+    scene.shown(|message| message.content() == "Two." && has(message, "Continue")).await;
+    scene.stage.idle().await;
+    let told = scene.forgotten(hers, scene.alice).await;
+    assert_eq!(told, lines(Lines::Forgotten { lines: 4, left: 1 }));
+    let is_deleted = |message| discord.message(message).deleted.is_some();
+    assert!(is_deleted(hers) && !is_deleted(bobs));
 }
 
 #[tokio::test]

@@ -13,9 +13,7 @@ use crate::assistant::Wish;
 use crate::chat::buttons::Steer;
 use crate::chat::text::{Editing, LINE_MAX, Label, Lines, Text};
 use crate::chat::{MessageId, Place};
-
-/// Most characters of a field of a form, by Discord's documentation of text inputs.
-const FIELD_MAX: usize = 4_000;
+use crate::persona::form::FIELD_MAX;
 
 /// Most bytes of a file with a line.
 const LARGEST_LINE: usize = 4 * LINE_MAX;
@@ -94,13 +92,14 @@ pub(super) async fn forget_from_here(context: Context<'_>, message: Message) -> 
     let place = ready(context).await?;
     let (handler, user) = (context.data(), User::of_command(context.interaction));
     let message = MessageId(message.id.get());
-    let lines = handler.assistant.would_go(place, message, &user.hand()).await.map_err(Problem::Told)?;
+    let going = handler.assistant.would_go(place, message, &user.hand()).await;
+    let (lines, last) = going.map_err(Problem::Told)?;
     let button = |press: Press, label: Label, style| {
         CreateButton::new(press.to_string()).label(label.words()).style(style)
     };
     let cancel = What::Cancel;
     let buttons = vec![
-        button(Press::Rewind(user.id(), message), Label::ForgetLines, What::Forget.style()),
+        button(Press::Rewind(user.id(), message, last), Label::ForgetLines, What::Forget.style()),
         button(Press::Of(cancel, user.id()), cancel.label(), cancel.style()),
     ];
     let question = CreateReply::default().content(Text::from(Lines::MayForget(lines)).to_string());
@@ -117,7 +116,8 @@ pub(super) async fn branch_into_a_thread(context: Context<'_>, message: Message)
     let kind = context.interaction.channel.as_ref().map(|channel| channel.kind);
     let serenity = context.serenity_context();
     let soil = lines::soil(serenity, place, kind).ok_or(Problem::Told(Lines::NoThreads.into()))?;
-    let told = context.data().branch_off(serenity, user, place, soil, MessageId(message.id.get())).await?;
+    let ids = (MessageId(message.id.get()), MessageId(context.interaction.id.get()));
+    let told = context.data().branch_off(serenity, user, place, soil, ids).await?;
     whisper(context, &told).await
 }
 

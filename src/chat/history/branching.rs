@@ -35,6 +35,10 @@ impl Conversation {
             ..self.clone()
         };
         branch.forget_memories(|link| link.turn > to);
+        // What is not told has lost the turns that come later, and one of the branch's own will have the number of the last of them.
+        for memory in &mut branch.memories {
+            memory.until = memory.links.last().map_or(memory.until, |link| link.turn);
+        }
         if branch.cut.first_turn > to.0 {
             branch.cut.first_turn = 0;
         }
@@ -70,6 +74,7 @@ fn copied(turn: &Turn) -> Turn {
 mod tests {
     use super::*;
     use crate::chat::history::{Part, Speaker};
+    use crate::chat::memory::{Link, Memory};
     use crate::chat::scene::Scene;
     use crate::persona::PersonaId;
 
@@ -124,6 +129,17 @@ mod tests {
         assert!(changes.head.names.iter().all(|(_, name)| name != "Ann"), "she has said nothing in it");
         assert_eq!(said(&conversation).len(), 3, "the source is as it was");
         assert!(conversation.branch(ConversationId(2), 8, TurnId(9), MemberId(1)).is_none());
+    }
+
+    #[test]
+    fn what_is_not_told_ends_where_the_branch_begins() {
+        let mut conversation = conversation();
+        let link = |turn| Link { turn: TurnId(turn), member: Some(MemberId(1)), said: 0 };
+        let links = (0..3).map(link).collect();
+        conversation.memories = vec![Memory { until: TurnId(2), text: String::new(), links, editor: None }];
+        let branch = conversation.branch(ConversationId(2), 8, TurnId(1), MemberId(1)).expect("it is there");
+        let ends: Vec<TurnId> = branch.memories().iter().map(|memory| memory.until).collect();
+        assert_eq!(ends, [TurnId(1)], "the next turn there has the number 2");
     }
 
     #[test]

@@ -53,15 +53,17 @@ impl Variant {
 
 impl Conversation {
     /// As it was when `last` was the newest turn that a reply was to follow and `next` the number of the next one, its prompts
-    /// beginning there. What was changed or forgotten since is not as it was.
+    /// beginning there, and so many `memories` at hand. What was changed or forgotten since is not as it was.
     #[must_use]
-    pub fn as_of(&self, last: TurnId, next: TurnId, cut: Cut) -> Self {
+    pub fn as_of(&self, last: TurnId, next: TurnId, cut: Cut, memories: usize) -> Self {
         let mut past = self.clone();
         past.forget_all(|turn| turn.id > last);
         // The clock stands where it stood when the last of them was said.
         past.now = past.turns.last().map_or(past.created, |turn| turn.said);
         past.next_turn = next.0;
         past.cut = cut;
+        past.memories.retain(|memory| memory.is_told() && memory.until.0 < cut.first_turn);
+        past.memories.truncate(memories);
         past
     }
 }
@@ -70,6 +72,7 @@ impl Conversation {
 mod tests {
     use super::super::{ConversationId, MemberId, Speaker, Tokens};
     use super::*;
+    use crate::chat::memory::{Link, Memory};
 
     #[test]
     fn the_past_ends_where_it_is_asked_to() {
@@ -80,9 +83,26 @@ mod tests {
             conversation.hear(MemberId(2), "Bob", "hi", None);
         }
         let cut = Cut { first_turn: 1, examples_dropped: 2 };
-        let past = conversation.as_of(TurnId(1), TurnId(2), cut);
+        let past = conversation.as_of(TurnId(1), TurnId(2), cut, 0);
         assert_eq!((past.turns().len(), past.now, past.next_turn(), past.cut), (2, 200, TurnId(2), cut));
         assert_eq!(past.window().len(), 1);
+    }
+
+    #[test]
+    fn the_past_knew_nothing_of_what_was_remembered_since() {
+        let mut conversation =
+            Conversation::new(ConversationId(1), 1, 0, Speaker::Member(MemberId(1)), "Hermes");
+        for number in 0..4 {
+            let turn = conversation.hear(MemberId(2), "Bob", "hi", None);
+            let link = Link { turn, member: Some(MemberId(2)), said: 0 };
+            let text = format!("Told {number}.");
+            conversation.memories.push(Memory { until: turn, text, links: vec![link], editor: None });
+        }
+        let told = |first_turn, memories| {
+            let cut = Cut { first_turn, examples_dropped: 0 };
+            conversation.as_of(TurnId(3), TurnId(4), cut, memories).memories().len()
+        };
+        assert_eq!([told(2, 9), told(2, 1), told(2, 0), told(0, 9)], [2, 1, 0, 0]);
     }
 
     #[test]

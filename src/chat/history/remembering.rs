@@ -67,6 +67,25 @@ impl Conversation {
         true
     }
 
+    /// What fits into no prompt is not told, and is not due any more: of turns it is known that they are passed over, and of two memories
+    /// the older one says nothing from then on. Whether all of it is still what it was.
+    pub fn pass_over(&mut self, chapter: &Chapter) -> bool {
+        if Chapter::of(self, chapter.due.clone()).as_ref() != Some(chapter) {
+            return false;
+        }
+        match &chapter.due {
+            Due::Memories([older, _]) => return self.dismiss(*older),
+            Due::Turns(_) => {
+                let Some(until) = chapter.until() else { return false };
+                let place = self.memories.partition_point(|memory| memory.until < until);
+                let links = chapter.links.clone();
+                self.memories.insert(place, Memory { until, text: String::new(), links, editor: None });
+                self.memories_changed = true;
+            }
+        }
+        true
+    }
+
     /// A member lets a memory say this. Whether there was one.
     pub fn reword(&mut self, until: TurnId, text: &str, editor: MemberId) -> bool {
         let Some(memory) = self.memory_mut(until) else { return false };

@@ -57,7 +57,15 @@ fn words(prompt: &Prompt) -> usize {
 }
 
 fn next(conversation: &Conversation) -> Option<Chapter> {
-    Chapter::next(&ada(""), conversation, 1_000, words).map(|(chapter, _)| chapter)
+    sum(Chapter::next(&ada(""), conversation, 1_000, words)).map(|(chapter, _)| chapter)
+}
+
+/// What is to be summed up, and the prompt.
+fn sum(next: Option<Next>) -> Option<(Chapter, Prompt)> {
+    match next? {
+        Next::Sum(chapter, prompt) => Some((chapter, prompt)),
+        Next::PassOver(_) => None,
+    }
 }
 
 /// Sums up all that is due, with these words and a number.
@@ -201,15 +209,74 @@ fn a_chapter_is_no_longer_than_its_room() {
     let mut conversation = talk(10);
     cut(&mut conversation, 20);
     conversation.restate(MessageId(1_000), &"long ".repeat(500));
-    let (chapter, prompt) = Chapter::next(&ada(""), &conversation, 80, words).expect("something fits");
+    let next = |conversation: &Conversation, room| Chapter::next(&ada(""), conversation, room, words);
+    let Some(Next::PassOver(first)) = next(&conversation, 80) else {
+        panic!("what never fits is passed over")
+    };
+    assert_eq!(first.due, turns([0]));
+    assert!(conversation.pass_over(&first));
+    assert_eq!((conversation.told().count(), conversation.memories().len()), (0, 1));
+    let (chapter, prompt) = sum(next(&conversation, 80)).expect("something fits");
     assert!(words(&prompt) <= 80);
-    assert_eq!(
-        chapter.links.first().map(|link| link.turn),
-        Some(TurnId(1)),
-        "what never fits is passed over"
-    );
+    assert_eq!(chapter.links.first().map(|link| link.turn), Some(TurnId(1)));
     assert!((3..19).contains(&chapter.links.len()), "{}", chapter.links.len());
-    assert!(Chapter::next(&ada(""), &conversation, 10, words).is_none());
+    assert!(next(&conversation, 10).is_none());
+    // Once it is shorter it is told.
+    assert!(conversation.restate(MessageId(1_000), "short"));
+    assert_eq!(conversation.due(), Some(turns(0..20)));
+}
+
+#[test]
+fn one_turn_that_is_too_long_does_not_end_it_all() {
+    let mut conversation = talk(10);
+    conversation.restate(MessageId(1_008), &"long ".repeat(500));
+    cut(&mut conversation, 20);
+    let mut steps = 0;
+    while let Some(next) = Chapter::next(&ada(""), &conversation, 80, words) {
+        assert!(match next {
+            Next::Sum(chapter, _) => conversation.remember(&chapter, "They met."),
+            Next::PassOver(chapter) => conversation.pass_over(&chapter),
+        });
+        steps += 1;
+        assert!(steps < 40, "it comes to an end");
+    }
+    assert_eq!(conversation.due(), None);
+    let linked = conversation.told().flat_map(|memory| &memory.links).count();
+    assert_eq!(linked, 19, "all of the others are told");
+}
+
+#[test]
+fn an_instruction_that_leaves_no_room_is_not_used() {
+    let mut conversation = talk(10);
+    cut(&mut conversation, 20);
+    let persona = ada(&format!("summary_prompt = '{}'", "endless ".repeat(500)));
+    let counted = std::cell::Cell::new(0);
+    let count = |prompt: &Prompt| {
+        counted.set(counted.get() + 1);
+        words(prompt)
+    };
+    let (_, prompt) = sum(Chapter::next(&persona, &conversation, 200, count)).expect("it fits");
+    assert!(prompt.render().contains("Sum up what happened"), "{}", prompt.render());
+    assert!(counted.get() < 12, "{} times", counted.get());
+}
+
+#[test]
+fn memories_give_way_to_the_newest_message() {
+    let mut conversation = talk(6);
+    for exchanges in 1..=6 {
+        cut(&mut conversation, exchanges * 2);
+        sum_up(&mut conversation, "They met");
+    }
+    conversation.hear(MemberId(0), "Bob", &"word ".repeat(40), None);
+    let newest = conversation.turns().last().expect("it is there").id;
+    let mut fit = |room| budget::fit(&ada(""), &mut conversation, "", room, newest, words);
+    let told = |rendered: String| rendered.matches("What happened before:").count();
+    let all = fit(1_000).expect("it fits");
+    assert_eq!(told(all.prompt.render()), 6);
+    let bare = all.tokens - 6 * 6;
+    let fitted = fit(bare).expect("it fits without them");
+    assert!(told(fitted.prompt.render()) == 0 && fitted.tokens <= bare);
+    assert!(fit(bare - 1).is_err());
 }
 
 #[test]
@@ -299,7 +366,8 @@ fn a_persona_sums_up_in_its_own_manner() {
     let mut conversation = talk(1);
     cut(&mut conversation, 2);
     let prompt = |more: &str| {
-        let (_, prompt) = Chapter::next(&ada(more), &conversation, 1_000, words).expect("something is due");
+        let (_, prompt) =
+            sum(Chapter::next(&ada(more), &conversation, 1_000, words)).expect("something is due");
         assert_eq!(prompt.marks.persona_end, 0, "nothing of it is shared");
         prompt.render()
     };

@@ -36,6 +36,8 @@ pub enum Lines {
     Changed,
     /// A line says something else now.
     Edited,
+    /// Of a line only some messages say something else now.
+    HalfEdited,
     /// The line is in the file, because it is longer than a form takes.
     ByFile(MessageId),
     /// The line would have so many characters, of so many.
@@ -63,26 +65,30 @@ pub enum Lines {
         /// How many messages of theirs are there still.
         left: usize,
     },
+    /// So many lines are forgotten, and it takes a while until their messages are gone.
+    Sweeping(usize),
     /// Others have spoken since.
     OthersToo,
+    /// More was said since they were asked.
+    MoreSince,
     /// There can be no threads here.
     NoThreads,
     /// The bot may not make a thread, or write in it.
     MayNotBranch,
+    /// They may not make a thread themselves, or write in it.
+    NoThreadOfTheirs,
     /// Nothing is written down.
     NotKept,
     /// It goes on in a thread.
     Branched(ChannelId),
-    /// The first message in a thread: where what was said before it stands, and the last of that.
+    /// The first message in a thread: where what was said before it stands, and the last of that when a persona has said it.
     BranchesFrom {
         /// Where it was said.
         place: Place,
         /// In which message.
         message: MessageId,
-        /// Who said it.
-        name: String,
-        /// What.
-        text: String,
+        /// Who said it, and what.
+        last: Option<(String, String)>,
     },
 }
 
@@ -100,6 +106,9 @@ impl Display for Lines {
             Self::Unfinished => "That is being said or answered. Wait until it is over, or stop it.",
             Self::Changed => "That line is not what it was when you began. Look at it, and edit it anew.",
             Self::Edited => "The line is changed.",
+            Self::HalfEdited => {
+                "I could change only some of the messages of that line, and remember what they show. Please try again."
+            }
             Self::ByFile(message) => {
                 return write!(
                     formatter,
@@ -149,6 +158,16 @@ impl Display for Lines {
                     ),
                 };
             }
+            Self::Sweeping(lines) => {
+                return write!(
+                    formatter,
+                    "I have forgotten {}. Deleting their messages takes a while; I go on with it as far as I may.",
+                    counted(*lines, "line", "lines")
+                );
+            }
+            Self::MoreSince => {
+                "More was said here since I asked. Use *Forget from here* again, and I tell how much goes."
+            }
             Self::OthersToo => {
                 "Others have spoken since. Ask whoever has opened the scene, or somebody who may manage messages here."
             }
@@ -159,12 +178,15 @@ impl Display for Lines {
             Self::MayNotBranch => {
                 "I may not make a thread here, or write in it. Ask an admin to let me create threads and send messages in them."
             }
+            Self::NoThreadOfTheirs => {
+                "You may not create threads here and write in them yourself, so I do not do it for you. Ask an admin to let you."
+            }
             Self::NotKept => {
                 "I write nothing down here, so nothing can branch off. Whoever runs me can change that."
             }
             Self::Branched(thread) => return write!(formatter, "It goes on in <#{thread}>."),
-            Self::BranchesFrom { place, message, name, text } => {
-                return branches_from(formatter, *place, *message, name, text);
+            Self::BranchesFrom { place, message, last } => {
+                return branches_from(formatter, *place, *message, last.as_ref());
             }
         };
         formatter.write_str(words)
@@ -176,15 +198,14 @@ fn branches_from(
     formatter: &mut Formatter<'_>,
     Place { channel, server, .. }: Place,
     message: MessageId,
-    name: &str,
-    text: &str,
+    last: Option<&(String, String)>,
 ) -> Result {
     let server = server.map_or_else(|| "@me".to_owned(), |server| server.to_string());
     let head = format!(
-        "{MARK}What was said before stands in https://discord.com/channels/{server}/{channel}/{message}. It ends with:\n\
-         > **{}:** ",
-        escaped(name)
+        "{MARK}What was said before stands in https://discord.com/channels/{server}/{channel}/{message}."
     );
+    let Some((name, text)) = last else { return formatter.write_str(&head) };
+    let head = format!("{head} It ends with:\n> **{}:** ", escaped(name));
     let room = MESSAGE_MAX.saturating_sub(head.chars().count());
     let quoted = escaped(text).replace('\n', "\n> ");
     let cut = quoted.chars().count() > room;
@@ -192,22 +213,25 @@ fn branches_from(
     write!(formatter, "{head}{quoted}{}", if cut { "\u{2026}" } else { "" })
 }
 
-/// The name of a thread that branches off from a line, or from a scene with this title.
+/// The name of a thread that branches off from a scene with this title, or from what a persona with this name says.
 #[must_use]
-pub fn branch_name(title: Option<&str>, text: &str) -> String {
-    let words = title.unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ");
+pub fn branch_name(title: &str) -> String {
+    let words = title.split_whitespace().collect::<Vec<_>>().join(" ");
     let seen: String = words.chars().filter(|c| !sanitize::is_blank(&c.to_string()) || *c == ' ').collect();
     let short: String = seen.chars().take(THREAD_NAME_MAX).collect();
     format!("Branch: {}", short.trim()).trim_end_matches([':', ' ']).to_owned()
 }
 
-/// What a message shows that the bot has posted for a member, once they say something else in it; `None` when it is not known
-/// where in it their words stand.
+/// What a message shows that the bot has posted for a member, once they say, or tell, something else in it; `None` when it is not
+/// known where in it their words stand.
 #[must_use]
 pub fn said_anew(shown: &str, before: &str, text: &str) -> Option<String> {
-    let is_told = shown.starts_with('*') && !shown.starts_with("**") && shown.ends_with('*');
-    if is_told {
-        return Some(Staging::Narrated(text.to_owned()).to_string());
+    if let Some(told) = shown.strip_prefix('*').and_then(|rest| rest.strip_suffix('*'))
+        && !told.is_empty()
+        && !told.starts_with('*')
+    {
+        let is_told = text.trim_matches('*').chars().any(|c| !c.is_whitespace());
+        return is_told.then(|| Staging::Narrated(text.to_owned()).to_string());
     }
     let words = super::said(shown).or_else(|| shown.ends_with(before).then_some(before))?;
     Some(format!("{}{text}", &shown[..shown.len() - words.len()]))
@@ -223,8 +247,8 @@ mod tests {
 
     fn first(text: &str) -> String {
         let place = Place { channel: ChannelId(2), parent: None, server: Some(ServerId(1)) };
-        let (message, name, text) = (MessageId(3), "A*da".to_owned(), text.to_owned());
-        Lines::BranchesFrom { place, message, name, text }.to_string()
+        let last = Some(("A*da".to_owned(), text.to_owned()));
+        Lines::BranchesFrom { place, message: MessageId(3), last }.to_string()
     }
 
     #[test]
@@ -234,6 +258,9 @@ mod tests {
         assert!(head.contains("https://discord.com/channels/1/2/3"), "{head}");
         assert_eq!(said, "> **A\\*da:** Well?\n> Well.");
         assert!(is_notice(&shown), "nobody takes it for what a persona says");
+        let place = Place { channel: ChannelId(2), parent: None, server: Some(ServerId(1)) };
+        let shown = Lines::BranchesFrom { place, message: MessageId(3), last: None }.to_string();
+        assert!(shown.ends_with("https://discord.com/channels/1/2/3."), "a member's words are not repeated");
     }
 
     #[test]
@@ -242,20 +269,24 @@ mod tests {
         assert_eq!(said_anew("*one*", "one", "*two*").as_deref(), Some("*two*"));
         assert_eq!(said_anew("It tells: one", "one", "two").as_deref(), Some("It tells: two"));
         assert_eq!(said_anew("something else", "one", "two"), None);
+        for (before, after) in [("It rains.", "It pours."), ("*It rains*", "*It* pours")] {
+            let [shown, anew] = [before, after].map(|text| Staging::Narrated(text.to_owned()).to_string());
+            assert_eq!(said_anew(&shown, before, after), Some(anew), "what happens is told");
+            assert_eq!(said_anew(&shown, before, "**"), None);
+        }
     }
 
     proptest! {
         #[test]
         fn whatever_is_said_discord_takes_the_first_message_and_the_name(text in "(\\PC|\\n|\\*){0,2500}") {
             prop_assert!(first(&text).chars().count() <= MESSAGE_MAX);
-            prop_assert!((1..=100).contains(&branch_name(None, &text).chars().count()));
+            prop_assert!((1..=100).contains(&branch_name(&text).chars().count()));
         }
     }
 
     #[test]
-    fn threads_are_named_after_scenes_and_what_was_said() {
-        assert_eq!(branch_name(Some("A storm"), "Well?"), "Branch: A storm");
-        assert_eq!(branch_name(None, " Well?\n Well. "), "Branch: Well? Well.");
-        assert_eq!(branch_name(None, "\u{200b}"), "Branch");
+    fn threads_are_named_after_scenes_and_personas() {
+        assert_eq!(branch_name(" A\n storm "), "Branch: A storm");
+        assert_eq!(branch_name("\u{200b}"), "Branch");
     }
 }
