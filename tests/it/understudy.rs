@@ -11,7 +11,7 @@ use mummer::chat::{MemberId, template};
 use mummer::engine::{Engine, EngineOptions, Origin, UNDERSTUDY};
 use mummer::persona::lorebook::Activation;
 use mummer::persona::{Library, Persona};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{mummer, run, stdout};
 use crate::discord::{ChannelId, FakeDiscord, UserId};
@@ -243,6 +243,30 @@ async fn what_a_member_has_told_is_remembered() {
     answer(&discord, workshop, member, "My name is Jorrick.").await;
     let answer = answer(&discord, workshop, member, "What is my name?").await;
     assert!(answer.contains("Jorrick"), "{answer}");
+}
+
+#[tokio::test]
+async fn two_characters_play_in_one_scene_and_stay_who_they_are() {
+    let (discord, directory) = (FakeDiscord::start().await, tempfile::tempdir().expect("a directory"));
+    let (workshop, quay) = (discord.channel("workshop"), discord.channel("quay"));
+    let member = discord.member("Robin");
+    let _bot = two_characters(directory.path(), &discord, quay).await;
+    discord.registered().await;
+    let used = async |command: &str, persona: &str| {
+        let options = [("persona", json!(persona))];
+        let command = format!("roleplay {command}");
+        discord.answer_to(discord.use_command(workshop, member, &command, &options)).await
+    };
+    let opened = used("start", "bravik").await;
+    assert!(opened.content().contains("opens a scene with **Bravik**"), "{}", opened.content());
+    used("cast add", "oshenna").await;
+    for (question, home, other) in [
+        ("Oshenna, where do you live?", "Quenwick", "Tarnholm"),
+        ("Bravik, where do you live?", "Tarnholm", "Quenwick"),
+    ] {
+        let answer = answer(&discord, workshop, member, question).await;
+        assert!(answer.contains(home) && !answer.contains(other), "{question} {answer}");
+    }
 }
 
 /// Where the two likeliest tokens are nearer than this, another order of the same sums may choose otherwise.
