@@ -114,7 +114,12 @@ impl Theatre {
     pub(crate) async fn shown(&self, content: &str) -> Message {
         let general = self.general;
         let found = self.stage.discord.wait_for("a persona to speak", |state| {
-            state.world.shown(general).filter(|message| message.content().ends_with(content)).last().cloned()
+            state
+                .world
+                .shown(general)
+                .filter(|message| message.content().ends_with(content))
+                .next_back()
+                .cloned()
         });
         let found = found.await;
         self.stage.idle().await;
