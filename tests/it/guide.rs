@@ -207,7 +207,8 @@ async fn a_line_is_changed_and_branched_off_from(guide: &mut Guide) {
     offered(stage, thread, "Continue").await;
     guide.shows("branch", discord, (thread, *alice));
 
-    let over = theatre.uses(*alice, "stop", &[]).await;
+    theatre.uses(*alice, "stop", &[]).await;
+    let over = theatre.shown("gives it to you.").await;
     theatre.uses(*alice, "list", &[]).await;
     theatre.uses(*alice, "export", &[("scene", json!("The lost ring"))]).await;
     guide.shows_since("export", discord, seen, over.id);
