@@ -11,7 +11,7 @@ use super::following::Change;
 use super::limits::{Share, TooMuch};
 use super::live::{Live, now};
 use super::rewriting::Hand;
-use crate::chat::history::{Conversation, ConversationId, Turn, TurnId, TurnKind};
+use crate::chat::history::{Conversation, ConversationId, TurnId, TurnKind};
 use crate::chat::request::Asked;
 use crate::chat::text::{Lines, Text};
 use crate::chat::{MemberId, MessageId, Place};
@@ -22,6 +22,8 @@ pub struct Branch {
     source: ConversationId,
     line: TurnId,
     host: MemberId,
+    /// When they have asked for it, in seconds since 1970.
+    at: u64,
     /// The title of the scene, or whose persona speaks.
     pub title: String,
     /// Who has said the line, and what, when a persona has. What members say they can take back where they have said it.
@@ -68,7 +70,8 @@ impl Assistant {
             return Err(Lines::Unfinished.into());
         }
         let (server, member) = (place.server, hand.author.id);
-        let asked = Asked { message: id, channel: place.channel, server, member, at: now() };
+        let at = now();
+        let asked = Asked { message: id, channel: place.channel, server, member, at };
         let admitted = self.asking.admit(&self.limits_in(place), &asked, 0, self.steady_now());
         let share = admitted.map_err(|TooMuch(notice)| Text::TooMuch(notice))?;
         let last = (line.kind == TurnKind::Persona).then(|| {
@@ -79,7 +82,7 @@ impl Assistant {
         let speaker =
             || last.as_ref().map_or_else(|| live.persona().char_name().to_owned(), |(name, _)| name.clone());
         let title = title.unwrap_or_else(speaker);
-        Ok(Branch { source, line: line.id, host: member, title, last, _share: share })
+        Ok(Branch { source, line: line.id, host: member, at, title, last, _share: share })
     }
 
     /// Lets a branch go on in a place, which is new: what has begun there meanwhile gives way to it.
@@ -92,6 +95,10 @@ impl Assistant {
         let early = {
             // Nobody forgets anything of it between the copying and its being at hand.
             let _nobody_forgets = self.forgetting.read().await;
+            // Nor does it become the scene of somebody who is forgotten.
+            if self.is_unread(branch.host, branch.at) {
+                return Err(Unplanted::Gone(Lines::NoLine));
+            }
             let (mut conversation, messages) = self.copy(store, &branch).await?;
             store.begin_scene(place, &conversation.take_changes()).await?;
             // Who changes something from now on finds the copy; what was changed before that is known.
@@ -131,16 +138,13 @@ impl Assistant {
         let own = ChaCha8Rng::from_os_rng().next_u64();
         let seed = self.settings.seed.map_or(own, |seed| seed.wrapping_add(id.0));
         let branch = source.branch(id, seed, *line, *host).ok_or(Unplanted::Gone(Lines::NoLine))?;
-        let shown = |turn: &Turn| {
-            let first = turn.parts.first().map(|part| part.message);
-            turn.parts.iter().map(move |part| (part.message, first)).collect::<Vec<_>>()
-        };
-        let copied = |turn: &Turn| turn.copy_of.map(|message| (message, message));
         let until = source.turns().iter().filter(|turn| turn.id <= *line);
         let messages = until.flat_map(|turn| {
-            let shown = shown(turn).into_iter().filter_map(|(message, first)| Some((message, first?)));
-            shown.chain(copied(turn))
+            let shown = turn.parts.iter().map(|part| part.message);
+            let copy = turn.parts.first().map(|part| part.message).or(turn.copy_of);
+            shown.chain(turn.copy_of).zip(std::iter::repeat(copy))
         });
+        let messages = messages.filter_map(|(message, copy)| Some((message, copy?)));
         // What the bot itself deletes for another way to say it was said all the same.
         let is_replaced = |message| live.as_ref().is_some_and(|live| live.is_replaced(message));
         Ok((branch, messages.filter(|(message, _)| !is_replaced(*message)).collect()))
