@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::buttons::forth;
 use crate::discord::{ChannelId, FakeDiscord, Message, MessageId, UserId};
-use crate::memory::{on_disk, open};
+use crate::memory::{PATIENCE, on_disk, open};
 use crate::stage::{Setting, Stage};
 
 /// A bot that reads everything, a channel and two members.
@@ -119,6 +119,16 @@ impl Theatre {
         let found = found.await;
         self.stage.idle().await;
         self.stage.discord.message(found.id)
+    }
+
+    /// Waits until the model was asked so many times.
+    async fn asked(&self, times: usize) {
+        let asked = async {
+            while self.stage.script.prompts().len() < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.expect("it comes to that");
     }
 
     /// The conversation of the channel, as it is written down.
@@ -302,7 +312,7 @@ async fn what_many_say_at_once_is_answered_once() {
     theatre.stage.script.then([Step::Hold(Arc::clone(&gate)), Step::Say("First.".to_owned())]);
     theatre.stage.script.then_say("Second.");
     theatre.murmurs(theatre.alice, "I open the door.");
-    theatre.stage.running(1).await;
+    theatre.asked(1).await;
     theatre.murmurs(theatre.bob, "I come in.");
     theatre.murmurs(theatre.alice, "I close it.");
     theatre.murmurs(theatre.bob, "I sit down.");
