@@ -61,12 +61,12 @@ impl Assistant {
         }
         self.may_write(place, hand)?;
         let live = self.bring(place).await.ok_or(Lines::NoLine)?;
-        let (source, line, title) = {
+        let (source, turn, title) = {
             let conversation = live.lock();
-            let line = conversation.turn_of(message).cloned().ok_or(Lines::NoLine)?;
-            (conversation.id, line, conversation.scene().map(|scene| scene.title.clone()))
+            let turn = conversation.turn_of(message).cloned().ok_or(Lines::NoLine)?;
+            (conversation.id, turn, conversation.scene().map(|scene| scene.title.clone()))
         };
-        if line.state.is_unfinished() || live.is_at_work_on(line.id) {
+        if turn.state.is_unfinished() || live.is_at_work_on(turn.id) {
             return Err(Lines::Unfinished.into());
         }
         let (server, member) = (place.server, hand.author.id);
@@ -74,15 +74,15 @@ impl Assistant {
         let asked = Asked { message: id, channel: place.channel, server, member, at };
         let admitted = self.asking.admit(&self.limits_in(place), &asked, 0, self.steady_now());
         let share = admitted.map_err(|TooMuch(notice)| Text::TooMuch(notice))?;
-        let last = (line.kind == TurnKind::Persona).then(|| {
-            let mut text = line.shown().text.clone();
+        let last = (turn.kind == TurnKind::Persona).then(|| {
+            let mut text = turn.shown().text.clone();
             self.drop_blocked(place, &mut text);
-            (line.name.clone(), text)
+            (turn.name.clone(), text)
         });
         let speaker =
             || last.as_ref().map_or_else(|| live.persona().char_name().to_owned(), |(name, _)| name.clone());
         let title = title.unwrap_or_else(speaker);
-        Ok(Branch { source, line: line.id, host: member, at, title, last, _share: share })
+        Ok(Branch { source, line: turn.id, host: member, at, title, last, _share: share })
     }
 
     /// Lets a branch go on in a place, which is new: what has begun there meanwhile gives way to it.
@@ -122,32 +122,32 @@ impl Assistant {
     async fn copy(
         &self,
         store: &Store,
-        Branch { source, line, host, .. }: &Branch,
+        branch: &Branch,
     ) -> Result<(Conversation, Vec<(MessageId, MessageId)>), Unplanted> {
-        let live = self.conversations.get(source).map(|live| Arc::clone(&*live));
-        let is_at_work = live.as_ref().is_some_and(|live| live.is_at_work_on(*line));
+        let live = self.conversations.get(&branch.source).map(|live| Arc::clone(&*live));
+        let is_at_work = live.as_ref().is_some_and(|live| live.is_at_work_on(branch.line));
         let source = match &live {
             Some(live) => Some(live.lock().clone()),
-            None => store.conversation(*source).await?.map(|(_, conversation)| conversation),
+            None => store.conversation(branch.source).await?.map(|(_, conversation)| conversation),
         };
         let source = source.ok_or(Unplanted::Gone(Lines::NoLine))?;
-        if is_at_work || source.turn(*line).is_some_and(|line| line.state.is_unfinished()) {
+        if is_at_work || source.turn(branch.line).is_some_and(|turn| turn.state.is_unfinished()) {
             return Err(Unplanted::Gone(Lines::Unfinished));
         }
         let id = self.new_conversation();
         let own = ChaCha8Rng::from_os_rng().next_u64();
         let seed = self.settings.seed.map_or(own, |seed| seed.wrapping_add(id.0));
-        let branch = source.branch(id, seed, *line, *host).ok_or(Unplanted::Gone(Lines::NoLine))?;
-        let until = source.turns().iter().filter(|turn| turn.id <= *line);
+        let copy = source.branch(id, seed, branch.line, branch.host).ok_or(Unplanted::Gone(Lines::NoLine))?;
+        let until = source.turns().iter().filter(|turn| turn.id <= branch.line);
         let messages = until.flat_map(|turn| {
             let shown = turn.parts.iter().map(|part| part.message);
-            let copy = turn.parts.first().map(|part| part.message).or(turn.copy_of);
-            shown.chain(turn.copy_of).zip(std::iter::repeat(copy))
+            let known = turn.parts.first().map(|part| part.message).or(turn.copy_of);
+            shown.chain(turn.copy_of).zip(std::iter::repeat(known))
         });
-        let messages = messages.filter_map(|(message, copy)| Some((message, copy?)));
+        let messages = messages.filter_map(|(message, known)| Some((message, known?)));
         // What the bot itself deletes for another way to say it was said all the same.
         let is_replaced = |message| live.as_ref().is_some_and(|live| live.is_replaced(message));
-        Ok((branch, messages.filter(|(message, _)| !is_replaced(*message)).collect()))
+        Ok((copy, messages.filter(|(message, _)| !is_replaced(*message)).collect()))
     }
 
     /// What has lately become of these messages becomes of their copies. Whether that changes anything.

@@ -121,7 +121,7 @@ impl Assistant {
     /// Whether it is this conversation that is at hand, and not another reading of it, or none.
     pub(super) fn is_at_hand(&self, live: &Live) -> bool {
         let id = live.lock().id;
-        self.conversations.get(&id).is_some_and(|there| std::ptr::eq(&**there, live))
+        self.conversations.get(&id).is_some_and(|there| std::ptr::eq(&raw const **there, live))
     }
 
     /// Whether the bot posted the message in that channel.

@@ -174,7 +174,9 @@ impl Assistant {
             Some(Next::Sum(chapter, prompt)) => (chapter, prompt),
             Some(Next::PassOver(chapter)) => return Some((chapter, None)),
             None => {
-                live.give_up(cut);
+                if live.lock().due().is_some() {
+                    live.give_up(cut);
+                }
                 return None;
             }
         };
