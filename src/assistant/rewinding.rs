@@ -56,12 +56,12 @@ impl Assistant {
         let gone = {
             let mut conversation = live.lock();
             let from = *going.first().ok_or(Lines::NoLine)?;
-            let since = conversation.turns().iter().map(|turn| turn.id).filter(|&turn| turn >= from);
+            let mut since = conversation.turns().iter().map(|turn| turn.id).filter(|&turn| turn >= from);
             // What others were heard to say meanwhile is not theirs.
             if !rules && !since.clone().eq(going) {
                 return Err(Lines::OthersToo.into());
             }
-            if since.last().is_none_or(|newest| newest > last) {
+            if since.next_back().is_none_or(|newest| newest > last) {
                 return Err(Lines::MoreSince.into());
             }
             conversation.forget_from(from)

@@ -187,49 +187,11 @@ impl Store {
                     "about": row.try_get::<String, _>("about")?,
                 }));
             }
-            let plays = "SELECT players.name, players.description, scenes.title, channels.channel FROM players \
-                         JOIN scenes ON scenes.conversation = players.conversation \
-                         JOIN channels ON channels.conversation = players.conversation \
-                         WHERE players.member = $1 ORDER BY players.conversation";
-            let mut characters = Vec::new();
-            for row in sqlx::query(plays).bind(id).fetch_all(&mut *reading).await? {
-                characters.push(json!({
-                    "channel": number(&row, "channel")?.to_string(),
-                    "scene": row.try_get::<String, _>("title")?,
-                    "name": row.try_get::<Option<String>, _>("name")?,
-                    "description": row.try_get::<String, _>("description")?,
-                }));
-            }
-            let told = "SELECT memories.text, channels.channel FROM memories \
-                        JOIN channels ON channels.conversation = memories.conversation \
-                        WHERE memories.editor = $1 ORDER BY memories.conversation, memories.until";
-            let mut memories = Vec::new();
-            for row in sqlx::query(told).bind(id).fetch_all(&mut *reading).await? {
-                memories.push(json!({
-                    "channel": number(&row, "channel")?.to_string(),
-                    "text": row.try_get::<String, _>("text")?,
-                }));
-            }
-            // Of a scene the title is its host's, and each text that of whoever wrote it.
-            let staged = "SELECT channels.channel, CASE WHEN host = $1 THEN title END AS title, \
-                          CASE WHEN scenario_by = $1 THEN scenario END AS scenario, \
-                          CASE WHEN note_by = $1 THEN note END AS note FROM scenes \
-                          JOIN channels ON channels.conversation = scenes.conversation \
-                          WHERE host = $1 OR scenario_by = $1 OR note_by = $1 ORDER BY scenes.conversation";
-            let mut scenes = Vec::new();
-            for row in sqlx::query(staged).bind(id).fetch_all(&mut *reading).await? {
-                let text = |column| row.try_get::<Option<String>, _>(column);
-                scenes.push(json!({
-                    "channel": number(&row, "channel")?.to_string(),
-                    "title": text("title")?,
-                    "scenario": text("scenario")?,
-                    "note": text("note")?,
-                }));
-            }
             let out = "SELECT since FROM opted_out WHERE member = $1";
             let out = sqlx::query(out).bind(id).fetch_optional(&mut *reading).await?;
             let out = out.map(|row| number(&row, "since")).transpose()?;
             let [created, written, chosen] = personas_of(&mut reading, id).await?;
+            let [characters, memories, scenes] = staged_by(&mut reading, id).await?;
             Ok(json!({
                 "member": member.0.to_string(),
                 "opted_out_since": out,
@@ -521,6 +483,50 @@ async fn personas_of(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[
         }));
     }
     Ok([personas, versions, choices])
+}
+
+/// As whom a member plays, what they have written of what is remembered, and what they have written into scenes.
+async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Vec<Value>; 3], sqlx::Error> {
+    let plays = "SELECT players.name, players.description, scenes.title, channels.channel FROM players \
+                 JOIN scenes ON scenes.conversation = players.conversation \
+                 JOIN channels ON channels.conversation = players.conversation \
+                 WHERE players.member = $1 ORDER BY players.conversation";
+    let mut characters = Vec::new();
+    for row in sqlx::query(plays).bind(id).fetch_all(&mut **reading).await? {
+        characters.push(json!({
+            "channel": number(&row, "channel")?.to_string(),
+            "scene": row.try_get::<String, _>("title")?,
+            "name": row.try_get::<Option<String>, _>("name")?,
+            "description": row.try_get::<String, _>("description")?,
+        }));
+    }
+    let told = "SELECT memories.text, channels.channel FROM memories \
+                JOIN channels ON channels.conversation = memories.conversation \
+                WHERE memories.editor = $1 ORDER BY memories.conversation, memories.until";
+    let mut memories = Vec::new();
+    for row in sqlx::query(told).bind(id).fetch_all(&mut **reading).await? {
+        memories.push(json!({
+            "channel": number(&row, "channel")?.to_string(),
+            "text": row.try_get::<String, _>("text")?,
+        }));
+    }
+    // Of a scene the title is its host's, and each text that of whoever wrote it.
+    let staged = "SELECT channels.channel, CASE WHEN host = $1 THEN title END AS title, \
+                  CASE WHEN scenario_by = $1 THEN scenario END AS scenario, \
+                  CASE WHEN note_by = $1 THEN note END AS note FROM scenes \
+                  JOIN channels ON channels.conversation = scenes.conversation \
+                  WHERE host = $1 OR scenario_by = $1 OR note_by = $1 ORDER BY scenes.conversation";
+    let mut scenes = Vec::new();
+    for row in sqlx::query(staged).bind(id).fetch_all(&mut **reading).await? {
+        let text = |column| row.try_get::<Option<String>, _>(column);
+        scenes.push(json!({
+            "channel": number(&row, "channel")?.to_string(),
+            "title": text("title")?,
+            "scenario": text("scenario")?,
+            "note": text("note")?,
+        }));
+    }
+    Ok([characters, memories, scenes])
 }
 
 /// Forgets a conversation in which nothing was said.

@@ -199,7 +199,9 @@ async fn two_characters(directory: &Path, discord: &FakeDiscord, second: Channel
     std::fs::create_dir(directory.join("settings")).expect("it can be made");
     let file = directory.join("settings/mummer.toml");
     std::fs::write(&file, settings).expect("it can be written");
-    Running::start(directory, &["--config", file.to_str().expect("a path")], discord).await
+    let (file, database) = (file.to_str().expect("a path"), directory.join("mummer.db"));
+    let store = [("MUMMER__STORE__PATH", database.to_str().expect("a path"))];
+    Running::start_with(directory, &["--config", file], &store, discord).await
 }
 
 /// Says something to the bot, and gives the whole answer: the next message there is answered only when it is over.
