@@ -389,6 +389,13 @@ async fn members_change_what_they_have_told_in_a_scene() {
     let told = discord.use_command(scene.general, scene.alice, "roleplay narrate", &text);
     let told = discord.answer_to(told).await;
     assert_eq!(told.content(), "*It rains.*");
+    // It is remembered a moment after it is shown.
+    let remembered = async {
+        while scene.said().await.last().map(String::as_str) != Some("It rains.") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, remembered).await.expect("it comes to that");
     assert_eq!(scene.edited(told.id, "It pours.").await.content(), lines(Lines::Edited));
     assert_eq!(scene.content(&told), "*It pours.*");
     discord.caught_up().await;

@@ -131,6 +131,19 @@ impl Theatre {
         tokio::time::timeout(PATIENCE, asked).await.expect("it comes to that");
     }
 
+    /// Waits until something with these words is remembered, which may be a moment after it is shown.
+    async fn remembered(&self, words: &str) {
+        let remembered = async {
+            let has = |conversation: Conversation| {
+                conversation.turns().iter().any(|turn| turn.shown().text.contains(words))
+            };
+            while !on_disk(&self.store, self.general).await.is_some_and(has) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, remembered).await.expect("it comes to that");
+    }
+
     /// The conversation of the channel, as it is written down.
     pub(crate) async fn on_disk(&self) -> Conversation {
         self.stage.idle().await;
@@ -240,6 +253,9 @@ async fn what_dice_show_and_what_is_told_are_facts() {
     discord.answer_to(discord.use_command(general, theatre.alice, "roll", &[("dice", json!("2d1+3"))])).await;
     let told = theatre.uses(theatre.alice, "narrate", &[("text", json!("A pane bursts."))]).await;
     assert_eq!(told.content(), "*A pane bursts.*");
+    for words in ["Mira rolls", "A pane bursts."] {
+        theatre.remembered(words).await;
+    }
     theatre.uses(theatre.alice, "note", &[("text", json!("Keep it short."))]).await;
     theatre.uses(theatre.alice, "as", &[("name", json!("Mira")), ("description", json!("A sailor."))]).await;
     theatre.says(theatre.alice, "I duck.", "It hisses.").await;
@@ -525,6 +541,7 @@ async fn a_scene_is_taken_home_and_brought_back() {
     theatre.uses(theatre.alice, "cast add", &[("persona", json!("tallow"))]).await;
     theatre.says(theatre.alice, "I look up.", "It drizzles.").await;
     theatre.uses(theatre.alice, "narrate", &[("text", json!("Thunder."))]).await;
+    theatre.remembered("Thunder.").await;
     theatre.says(theatre.alice, "Tallow?", "Hm.").await;
     let before = theatre.on_disk().await;
     let text = theatre.uses(theatre.alice, "export", &[]).await;
