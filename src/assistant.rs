@@ -544,23 +544,25 @@ impl Assistant {
         });
     }
 
-    /// Stops the answers that are as described, and waits until they are over, though not for ever.
-    async fn until_stopped(&self, which: impl Fn(&Running) -> bool) {
+    /// Stops the answers that are as described, and waits until they are over, though not for ever. Returns to which messages, and
+    /// whose those are.
+    async fn until_stopped(&self, which: impl Fn(&Running) -> bool) -> Vec<(MessageId, MemberId)> {
         let stopped = self.running.iter().filter(|running| which(running));
-        let over: Vec<CancellationToken> = stopped
+        let (stopped, over): (Vec<(MessageId, MemberId)>, Vec<CancellationToken>) = stopped
             .map(|running| {
                 running.stop.cancel();
-                running.over.clone()
+                ((*running.key(), running.member), running.over.clone())
             })
-            .collect();
+            .unzip();
         let all_over = async {
             for over in &over {
                 over.cancelled().await;
             }
         };
         if tokio::time::timeout(STOPPING_TIME, all_over).await.is_err() {
-            tracing::warn!("an answer could not be stopped in time");
+            tracing::warn!("an answer that nobody wants any more could not be stopped in time");
         }
+        stopped
     }
 
     /// Stops the answers that are as described. How many.

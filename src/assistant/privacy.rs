@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
+use super::Assistant;
 use super::live::{Live, now};
-use super::{Assistant, STOPPING_TIME};
 use crate::chat::addressing::Incoming;
 use crate::chat::history::ConversationId;
 use crate::chat::request::Counts;
@@ -258,23 +257,9 @@ impl Assistant {
 
     /// Stops what is being answered of a member, waits until it is over, and returns the messages.
     async fn stop_member(&self, member: MemberId) -> BTreeSet<MessageId> {
-        let theirs = self.running.iter().filter(|running| running.is_of(member));
-        let running: Vec<(MessageId, bool, CancellationToken)> = theirs
-            .map(|running| {
-                running.stop.cancel();
-                (*running.key(), running.member == member, running.over.clone())
-            })
-            .collect();
-        let all_over = async {
-            for (_, _, over) in &running {
-                over.cancelled().await;
-            }
-        };
-        if tokio::time::timeout(STOPPING_TIME, all_over).await.is_err() {
-            tracing::warn!("an answer to a member who is to be forgotten could not be stopped in time");
-        }
+        let stopped = self.until_stopped(|running| running.is_of(member)).await;
         // What somebody else said is not theirs, whatever they wanted of the answer.
-        running.into_iter().filter(|(_, is_theirs, _)| *is_theirs).map(|(message, ..)| message).collect()
+        stopped.into_iter().filter(|(_, whose)| *whose == member).map(|(message, _)| message).collect()
     }
 
     /// What was computed of a conversation is forgotten, now and once more when the reply that is being made is over.

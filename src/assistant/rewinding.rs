@@ -1,16 +1,11 @@
 //! A conversation is taken back to before a line: that line and all that came after it are forgotten.
 
-use std::time::Duration;
-
-use super::Assistant;
 use super::live::Live;
 use super::rewriting::{Hand, rules};
+use super::{Assistant, STOPPING_TIME};
 use crate::chat::history::{Turn, TurnId};
 use crate::chat::text::{Lines, Text};
 use crate::chat::{MemberId, MessageId, Place};
-
-/// How long the answer that is being made may take to stop.
-const STOPPING_TIME: Duration = Duration::from_secs(30);
 
 impl Assistant {
     /// How many lines go when a conversation is taken back to before the one in a message, and the last of them, if somebody may do

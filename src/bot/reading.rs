@@ -2,7 +2,7 @@
 
 use serenity::all::{
     Attachment, ChannelId, Context, GuildId, Message, MessageInteractionMetadata, MessageType, Permissions,
-    User,
+    Timestamp, User,
 };
 
 use crate::chat::addressing::{self, Author, Incoming, RepliedTo};
@@ -47,7 +47,12 @@ pub(super) fn incoming(
 
 /// When a message was posted, in seconds since 1970.
 pub(super) fn posted(message: &Message) -> u64 {
-    u64::try_from(message.id.created_at().unix_timestamp()).unwrap_or(0)
+    seconds(message.id.created_at())
+}
+
+/// A time in seconds since 1970.
+pub(super) fn seconds(time: Timestamp) -> u64 {
+    u64::try_from(time.unix_timestamp()).unwrap_or(0)
 }
 
 /// The text of a message, with names for marks and a line for each attachment.

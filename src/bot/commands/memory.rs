@@ -1,4 +1,4 @@
-//! `/memory`: what is remembered of what does not fit into the model's context any more.
+//! `/roleplay memory`: what is remembered of what does not fit into the model's context any more.
 
 use serenity::all::{
     CreateActionRow, CreateInputText, CreateInteractionResponse, CreateModal, InputTextStyle,

@@ -12,8 +12,8 @@ use serenity::all::{AutocompleteChoice, CreateAutocompleteResponse};
 use super::super::ground::Ground;
 use super::super::user::User;
 use super::persona::{CHOICES, cut, playable};
-use super::{Context, Problem};
-use crate::assistant::{Found, Unstaged};
+use super::{Context, Problem, whisper};
+use crate::assistant::{Accepted, Found, Unstaged};
 use crate::chat::scene::{Direction, Scene};
 use crate::chat::settings::Answers;
 use crate::chat::text::{Editing, Staging, Text};
@@ -112,6 +112,16 @@ async fn actor(context: Context<'_>, wanted: &str) -> Result<Arc<Persona>, Probl
     }
     let (Found::Common(persona) | Found::Own(crate::assistant::Own { persona, .. })) = found;
     Ok(persona)
+}
+
+/// A persona speaks, because whoever uses the command wants it.
+async fn speaks(context: Context<'_>, accepted: Option<Accepted>) -> Result<(), Problem> {
+    whisper(context, &Staging::WordGiven.into()).await?;
+    if let Some(accepted) = accepted {
+        let server = User::of_command(context.interaction).server();
+        context.data().answer(context.serenity_context(), accepted, server).await;
+    }
+    Ok(())
 }
 
 /// What a member writes into a scene, without what must not be shown in the place.

@@ -2,8 +2,8 @@
 
 use super::super::super::user::User;
 use super::super::persona::names;
-use super::super::{Context, Problem, announce, whisper};
-use super::{actor, direct, in_cast, place};
+use super::super::{Context, Problem, announce};
+use super::{actor, direct, in_cast, place, speaks};
 use crate::chat::scene::{Actor, Direction};
 use crate::chat::text::Staging;
 use crate::persona::PersonaId;
@@ -61,11 +61,7 @@ pub(super) async fn turn(
     let id = crate::chat::MessageId(context.interaction.id.get());
     let accepted =
         handler.assistant.give_the_word(here, &user.author(), user.moderates(), persona, id).await?;
-    whisper(context, &Staging::WordGiven.into()).await?;
-    if let Some(accepted) = accepted {
-        handler.answer(context.serenity_context(), accepted, user.server()).await;
-    }
-    Ok(())
+    speaks(context, accepted).await
 }
 
 /// The id and the name of a persona of the scene; what nobody has is nobody's.

@@ -1,4 +1,4 @@
-//! `/roleplay join`, `as`, `scene`, `narrate`, `note`, `pause`, `resume`, `stop`, `list`: what members do with a scene.
+//! `/roleplay join`, `as`, `scene`, `narrate`, `note`, `pause`, `resume`, `stop`, `delete`, `list`: what members do with a scene.
 
 use serenity::all::{AutocompleteChoice, ChannelType, CreateAutocompleteResponse};
 
@@ -7,7 +7,7 @@ use super::super::super::user::User;
 use super::super::persona::{CHOICES, cut};
 use super::super::{Context, Problem, announce, confirm, defer, speak, whisper};
 use super::start::named;
-use super::{direct, place, undress, written};
+use super::{direct, place, speaks, undress, written};
 use crate::assistant::{NARRATOR, Unstaged};
 use crate::chat::Place;
 use crate::chat::history::{ConversationId, TurnKind};
@@ -76,8 +76,7 @@ pub(super) async fn narrate(
     text: Option<String>,
 ) -> Result<(), Problem> {
     let here = place(context).await?;
-    let (handler, user) = (context.data(), User::of_command(context.interaction));
-    let assistant = &handler.assistant;
+    let (assistant, user) = (&context.data().assistant, User::of_command(context.interaction));
     let Some(text) = text else {
         let id = crate::chat::MessageId(context.interaction.id.get());
         let narrator = PersonaId(NARRATOR.to_owned());
@@ -88,11 +87,7 @@ pub(super) async fn narrate(
             }
             given => given?,
         };
-        whisper(context, &Staging::WordGiven.into()).await?;
-        if let Some(accepted) = accepted {
-            handler.answer(context.serenity_context(), accepted, user.server()).await;
-        }
-        return Ok(());
+        return speaks(context, accepted).await;
     };
     if assistant.scene_of(here).await?.state != SceneState::Running {
         return Err(Problem::Told(Staging::NoScene.into()));

@@ -1,7 +1,5 @@
 //! `/roleplay start`: a scene is opened.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use poise::CreateReply;
 use serenity::all::{
     AutoArchiveDuration, ChannelId, Context as Discord, CreateThread, GuildId, MessageId, Permissions,
@@ -48,14 +46,15 @@ pub(super) async fn start(
         return Err(Unstaged::Occupied.into());
     }
     let who = user.author();
+    let now = reading::seconds(context.interaction.id.created_at());
     let title = title.map(|title| written(context, &title)).filter(|title| !sanitize::is_blank(title));
-    let mut opened = Scene::new(title.as_deref().unwrap_or(persona.char_name()), who.id, now());
+    let mut opened = Scene::new(title.as_deref().unwrap_or(persona.char_name()), who.id, now);
     let about = scene.map(|text| written(context, &text)).filter(|text| !sanitize::is_blank(text));
     opened.scenario = about.as_ref().map(|text| Written { text: cut(text), by: who.id });
     if let Some(character) = character.map(|name| written(context, &name)) {
         opened.cast = vec![Actor::of(&persona)];
         let play = Direction::Play { name: named(&character)?, description: String::new() };
-        opened.direct(who.id, true, play, now()).map_err(Unstaged::from)?;
+        opened.direct(who.id, true, play, now).map_err(Unstaged::from)?;
     }
     // Whatever speaks there comes to rest first, for which Discord does not wait.
     let deferred = rest::retry("defer a command", || context.defer()).await;
@@ -98,11 +97,6 @@ pub(super) fn named(wanted: &str) -> Result<String, Problem> {
     } else {
         Err(Problem::Told(Staging::Nameless.into()))
     }
-}
-
-/// The time, in seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn cut(text: &str) -> String {
