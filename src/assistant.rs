@@ -5,6 +5,7 @@ mod accepted;
 mod answer;
 mod branching;
 mod bundling;
+mod casting;
 mod conversations;
 mod delivering;
 mod dressing;
@@ -32,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use dashmap::{DashMap, DashSet, Entry};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -54,9 +56,10 @@ pub use accepted::Accepted;
 use accepted::{Known, Work};
 pub use branching::{Branch, Unplanted};
 pub use bundling::Unbundled;
+pub use casting::NARRATOR;
 pub use conversations::AtHand;
 use following::Change;
-use limits::{Asking, TooMuch};
+use limits::{Asking, Share, TooMuch};
 use live::{Live, now, speaker};
 pub use memories::{Remembered, Withheld};
 pub use retelling::{Unwilling, Wish};
@@ -64,7 +67,7 @@ pub use rewriting::{Hand, Line, Rewrite};
 use settling::Undone;
 pub use settling::{Page, Shown};
 use staging::Part;
-pub use staging::{NARRATOR, Unstaged};
+pub use staging::Unstaged;
 use steering::Progress;
 pub use steering::Told;
 use troupe::Troupe;
@@ -433,14 +436,7 @@ impl Assistant {
             let may_tell = is_spoken_to && self.asking.may_tell(asked.member, self.steady_now());
             Work::Refuse(instead.filter(|_| may_tell))
         } else {
-            let length = incoming.text.chars().count();
-            let admitted = match known {
-                Known::New => {
-                    let limits = self.limits_in(registration.live.place);
-                    self.asking.admit(&limits, &asked, length, self.steady_now())
-                }
-                Known::WrittenDown => Ok(self.asking.admit_again(&asked)),
-            };
+            let admitted = self.admit(&registration.live, &asked, &incoming.text, known);
             match admitted {
                 Ok(share) => {
                     // What waits in a scene is answered together, so there may be more of it.
@@ -460,6 +456,18 @@ impl Assistant {
             }
         };
         Some(Accepted { registration, incoming, asked, known, stop, edits, work })
+    }
+
+    /// Lets a message in within the limits that hold in its conversation, where those of it that were let in before count already.
+    fn admit(&self, live: &Live, asked: &Asked, text: &str, known: Known) -> Result<Share, TooMuch> {
+        let (limits, length) = (self.limits_in(live.place), text.chars().count());
+        let now = self.steady_now();
+        let is_along = live.lock().is_played() && live.has_line_of(asked.member);
+        match known {
+            Known::New if is_along => self.asking.admit_along(&limits, asked, length, now),
+            Known::New => self.asking.admit(&limits, asked, length, now),
+            Known::WrittenDown => Ok(self.asking.admit_again(asked)),
+        }
     }
 
     /// Notes that a message of a member is being answered in a conversation, unless it is already: also what stops that, and what
@@ -499,23 +507,39 @@ impl Assistant {
         });
     }
 
-    /// A channel is gone: all answers in it and in its threads stop, and what was said there is forgotten.
-    pub fn channel_gone(self: &Arc<Self>, channel: ChannelId) {
+    /// A channel is gone: all answers in it and in its threads stop, and what was said there is forgotten, but for the scenes that are
+    /// kept by the channels that they have for that, or else by `home`. Returns the titles of those that were not over, and where they
+    /// are kept; whoever does not wait for that need not.
+    pub fn channel_gone(
+        self: &Arc<Self>,
+        channel: ChannelId,
+        home: Option<ChannelId>,
+    ) -> JoinHandle<Vec<(Place, String)>> {
         let mut dropped = self.drop_with_threads(channel);
         // The event is not kept waiting by it, and the end of the program is.
         let assistant = Arc::clone(self);
         self.answers.spawn(async move {
+            let _one_at_a_time = assistant.stagehand(channel).lock().await;
+            for live in &dropped {
+                // What has been said of what is kept is written down.
+                assistant.still(live).await;
+                live.save().await;
+            }
             let _nobody_reads = assistant.forgetting.write().await;
             // Whoever was just reading it has it at hand again.
             dropped.extend(assistant.drop_with_threads(channel));
-            for live in dropped {
+            for live in &dropped {
                 live.cease().await;
+            }
+            let lost = assistant.keep_scenes(channel, home).await;
+            for live in dropped {
                 assistant.erase(live.place.channel).await;
             }
             assistant.erase(channel).await;
             assistant.erase_threads(channel).await;
             assistant.forget_rules_of(channel).await;
-        });
+            lost
+        })
     }
 
     /// Stops what is being answered in a channel and in its threads, and drops their conversations.

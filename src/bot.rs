@@ -17,6 +17,7 @@ mod quiet;
 mod reading;
 mod rest;
 mod sender;
+mod threads;
 mod user;
 
 use std::sync::Arc;

@@ -144,6 +144,13 @@ impl Accepted {
         }
     }
 
+    /// Nothing can be said where it was posted: in a scene it is a line all the same.
+    pub async fn pass_over(self) {
+        let Registration { assistant, live, .. } = &self.registration;
+        assistant.hear_last(live);
+        live.save().await;
+    }
+
     /// Answers: waits for its turn, makes the reply and hands it to the outlet piece by piece.
     pub async fn answer(self, outlet: &mut impl Outlet) {
         let Self { registration, mut incoming, asked, known, stop, edits, work } = self;
@@ -157,7 +164,11 @@ impl Accepted {
         let share = match work {
             Work::Answer { place, share, cue } => {
                 delivering.answer(&assistant, &mut incoming, place, cue).await;
-                live.waits_no_more(asked.message);
+                if let Some(line) = live.waits_no_more(asked.message)
+                    && delivering.outcome != Outcome::Waiting
+                {
+                    assistant.hear_unanswered(&live, &line);
+                }
                 Some(share)
             }
             Work::Refuse(notice) | Work::Ignore(notice) => {

@@ -8,11 +8,11 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::accepted::{Cue, CutOff};
+use super::casting::Next;
 use super::delivering::{Delivering, Ending, Stopped};
 use super::following::Change;
 use super::line::{Busy, PlaceInLine};
 use super::live::{now, speaker};
-use super::staging::Next;
 use super::{Assistant, Outlet};
 use crate::chat::addressing::{Incoming, RepliedTo};
 use crate::chat::budget::{self, Room, TooLong};
@@ -78,6 +78,8 @@ struct Heard {
     new: Vec<TurnId>,
     /// That of the message that is answered.
     trigger: Option<TurnId>,
+    /// The other messages that are answered with it.
+    also: Vec<MessageId>,
 }
 
 impl<O: Outlet> Delivering<'_, O> {
@@ -295,6 +297,7 @@ impl<O: Outlet> Delivering<'_, O> {
             self.live.work_on(id);
             if let Some(turn) = conversation.turn_mut(id) {
                 *turn.shown_mut() = variant;
+                turn.also.clone_from(&heard.also);
             }
         }
         let ending = self.deliver(Some(ticket.start(request))).await;
@@ -430,6 +433,7 @@ impl<O: Outlet> Delivering<'_, O> {
     ) -> Result<budget::Fitted, Notice> {
         let (generator, persona) = (Arc::clone(&assistant.generator), Arc::clone(&self.persona));
         let goes_on = goes_on.cloned();
+        history.turn_to(&persona.id);
         let fitting = tokio::task::spawn_blocking(move || {
             let count = |prompt: &_| generator.count(prompt).tokens();
             let model = &generator.info().id;
@@ -441,7 +445,9 @@ impl<O: Outlet> Delivering<'_, O> {
         });
         match fitting.await {
             Ok(Ok((fitted, cut))) => {
-                self.live.lock().cut = cut;
+                let mut conversation = self.live.lock();
+                conversation.turn_to(&self.persona.id);
+                conversation.cut = cut;
                 Ok(fitted)
             }
             Ok(Err(TooLong { have, room })) => Err(Notice::TooLong { have, room }),
@@ -452,9 +458,9 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Writes what is answered into the history: the message, and in a scene those that wait to be answered together with it.
     fn hear_all(&mut self, assistant: &Assistant, incoming: &Incoming) -> Heard {
         let mut heard = Heard::default();
-        self.live.waits_no_more(incoming.message);
+        drop(self.live.waits_no_more(incoming.message));
         if self.live.lock().is_played() {
-            self.together = self.live.gather();
+            self.together = self.live.gather_with(incoming.message);
         }
         let mut all = self.together.clone();
         if has_words(incoming) {
@@ -514,6 +520,8 @@ impl<O: Outlet> Delivering<'_, O> {
         heard.new.extend([new, Some(said)].into_iter().flatten());
         if incoming.message == trigger {
             heard.trigger = Some(said);
+        } else {
+            heard.also.push(incoming.message);
         }
     }
 

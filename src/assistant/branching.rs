@@ -14,7 +14,7 @@ use super::rewriting::Hand;
 use crate::chat::history::{Conversation, ConversationId, TurnId, TurnKind};
 use crate::chat::request::Asked;
 use crate::chat::text::{Lines, Text};
-use crate::chat::{MemberId, MessageId, Place};
+use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::store::{Store, StoreError};
 
 /// What is to go on somewhere else: everything up to a line. It is copied when there is a place for it, as it is then.
@@ -85,11 +85,17 @@ impl Assistant {
         Ok(Branch { source, line: turn.id, host: member, at, title, last, _share: share })
     }
 
-    /// Lets a branch go on in a place, which is new: what has begun there meanwhile gives way to it.
+    /// Lets a branch go on in a place, which is new: what has begun there meanwhile gives way to it. When it is a scene, it has this
+    /// channel for when the place is gone.
     ///
     /// # Errors
     /// [`Unplanted`]; then it does not go on there.
-    pub async fn plant(&self, place: Place, branch: Branch) -> Result<(), Unplanted> {
+    pub async fn plant(
+        &self,
+        place: Place,
+        home: Option<ChannelId>,
+        branch: Branch,
+    ) -> Result<(), Unplanted> {
         let Some(store) = &self.store else { return Err(Unplanted::Gone(Lines::NotKept)) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
         let early = {
@@ -100,6 +106,9 @@ impl Assistant {
                 return Err(Unplanted::Gone(Lines::NoLine));
             }
             let (mut conversation, messages) = self.copy(store, &branch).await?;
+            if let Some(scene) = conversation.scene_mut() {
+                scene.home = home;
+            }
             store.begin_scene(place, &conversation.take_changes()).await?;
             // Who changes something from now on finds the copy; what was changed before that is known.
             if self.follow(&mut conversation, &messages) {

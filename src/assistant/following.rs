@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::Assistant;
+use super::live::Live;
 use crate::chat::{MessageId, Place, sanitize};
 
 /// So many of the last changes are remembered.
@@ -64,6 +65,14 @@ impl Assistant {
         if changed {
             live.save().await;
         }
+        self.answer_anew(&live, message);
+    }
+
+    /// What is being answered together with another message says something else now: a reply of which nothing is shown begins again.
+    fn answer_anew(&self, live: &Live, message: MessageId) {
+        if let Some(running) = live.answered_with(message).and_then(|trigger| self.running.get(&trigger)) {
+            running.edit.send_modify(|_| ());
+        }
     }
 
     /// A member has changed a message, which reads like this now: the turn changes, and a reply to it of which nothing is
@@ -92,6 +101,7 @@ impl Assistant {
             };
             if changed {
                 live.save().await;
+                self.answer_anew(&live, message);
             }
         }
         self.restate_elsewhere(message, &text).await;

@@ -65,7 +65,8 @@ impl Asking {
         }
     }
 
-    /// Lets a message in within these limits, which then counts, at a time in seconds since 1970.
+    /// Lets a message in within these limits, which then counts, at a time in seconds since 1970. One that is answered together with
+    /// another one of its author's is no more at a time than that one.
     ///
     /// # Errors
     /// [`TooMuch`] when it exceeds a limit; then it does not count.
@@ -76,14 +77,35 @@ impl Asking {
         length: usize,
         now: u64,
     ) -> Result<Share, TooMuch> {
+        self.count(limits, asked, length, now)?;
+        Ok(self.admit_again(asked))
+    }
+
+    /// The same of a message that is answered together with another one of its author's: at a time the two are one.
+    ///
+    /// # Errors
+    /// [`TooMuch`] when it exceeds a limit; then it does not count.
+    pub(super) fn admit_along(
+        self: &Arc<Self>,
+        limits: &Limits,
+        asked: &Asked,
+        length: usize,
+        now: u64,
+    ) -> Result<Share, TooMuch> {
+        let limits = Limits { member_at_a_time: None, server_at_a_time: None, ..*limits };
+        self.count(&limits, asked, length, now)?;
+        Ok(self.share(Vec::new()))
+    }
+
+    /// Counts a message within the hour, unless it exceeds a limit. Whoever calls takes in one at a time.
+    fn count(&self, limits: &Limits, asked: &Asked, length: usize, now: u64) -> Result<(), TooMuch> {
         let mut counts = self.lock();
         let now = counts.advance(now);
         if let Some(notice) = counts.complaint(limits, asked, length) {
             return Err(TooMuch(counts.may_tell(asked.member).then_some(notice)));
         }
         counts.count(&Asked { at: now, ..*asked });
-        drop(counts);
-        Ok(self.admit_again(asked))
+        Ok(())
     }
 
     /// Whether a member may be told that a message is not answered, which is not done each time.
@@ -95,7 +117,10 @@ impl Asking {
 
     /// Lets a message in that was let in before, and was counted then.
     pub(super) fn admit_again(self: &Arc<Self>, asked: &Asked) -> Share {
-        let whose = whose(asked);
+        self.share(whose(asked))
+    }
+
+    fn share(self: &Arc<Self>, whose: Vec<Whose>) -> Share {
         let mut counts = self.lock();
         for one in &whose {
             *counts.at_a_time.entry(*one).or_default() += 1;

@@ -11,7 +11,7 @@ use super::line::Line;
 use crate::chat::addressing::Incoming;
 use crate::chat::history::{Conversation, ConversationId, Cut, Speaker, Turn, TurnId, TurnKind};
 use crate::chat::reply::{Manner, Reply, ReplyAction};
-use crate::chat::{MessageId, Place};
+use crate::chat::{MemberId, MessageId, Place};
 use crate::persona::Persona;
 use crate::store::Store;
 
@@ -47,8 +47,7 @@ pub(super) struct Live {
     newest: Mutex<VecDeque<MessageId>>,
     /// The turn that is being said, or said anew.
     at_work: Mutex<Option<TurnId>>,
-    /// The messages that wait to be answered together, and when the last of them came.
-    together: Mutex<(BTreeMap<MessageId, Incoming>, Instant)>,
+    together: Mutex<Together>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
     /// Whether what was computed of it must go, because somebody was forgotten.
@@ -59,6 +58,16 @@ pub(super) struct Live {
     gave_up_at: AtomicU64,
     weight: Weight,
     memory: Option<Memory>,
+}
+
+/// The messages that are answered together.
+struct Together {
+    /// Those that wait for it.
+    waiting: BTreeMap<MessageId, Incoming>,
+    /// When the last of them came.
+    last_came: Instant,
+    /// Those that are being answered with the one that has made the persona speak, and that one.
+    answered: BTreeMap<MessageId, MessageId>,
 }
 
 /// Memory that a conversation takes, about, in bytes, as a part of what all that are at hand take.
@@ -137,7 +146,11 @@ impl Live {
             replaced: Mutex::default(),
             newest: Mutex::default(),
             at_work: Mutex::default(),
-            together: Mutex::new((BTreeMap::new(), Instant::now())),
+            together: Mutex::new(Together {
+                waiting: BTreeMap::new(),
+                last_came: Instant::now(),
+                answered: BTreeMap::new(),
+            }),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
             summing_up: tokio::sync::Mutex::default(),
@@ -224,7 +237,7 @@ impl Live {
     /// A message is taken in here. Whether it was not before.
     pub(super) fn take(&self, message: MessageId) -> bool {
         let taken_before = lock(&self.taken).contains(&message)
-            || self.lock().turns().iter().any(|turn| turn.trigger == Some(message));
+            || self.lock().turns().iter().any(|turn| turn.answers().any(|answered| answered == message));
         if !taken_before {
             remember(&self.taken, message, TAKEN_MAX);
         }
@@ -280,38 +293,58 @@ impl Live {
     /// A message waits to be answered together with others.
     pub(super) fn wait_together(&self, incoming: Incoming) {
         let mut together = lock(&self.together);
-        together.0.insert(incoming.message, incoming);
-        together.1 = Instant::now();
+        together.waiting.insert(incoming.message, incoming);
+        together.last_came = Instant::now();
     }
 
     /// These messages wait again.
     pub(super) fn wait_again(&self, all: impl IntoIterator<Item = Incoming>) {
-        lock(&self.together).0.extend(all.into_iter().map(|incoming| (incoming.message, incoming)));
+        let mut together = lock(&self.together);
+        together.answered.clear();
+        together.waiting.extend(all.into_iter().map(|incoming| (incoming.message, incoming)));
     }
 
-    /// A message does not wait any more. Whether it did.
-    pub(super) fn waits_no_more(&self, message: MessageId) -> bool {
-        lock(&self.together).0.remove(&message).is_some()
+    /// A message does not wait any more. What it says, if it did.
+    pub(super) fn waits_no_more(&self, message: MessageId) -> Option<Incoming> {
+        lock(&self.together).waiting.remove(&message)
     }
 
     /// Whether a message waits to be answered together with others.
     pub(super) fn waits_together(&self, message: MessageId) -> bool {
-        lock(&self.together).0.contains_key(&message)
+        lock(&self.together).waiting.contains_key(&message)
+    }
+
+    /// Whether anything of a member's waits to be answered together with others.
+    pub(super) fn has_line_of(&self, member: MemberId) -> bool {
+        lock(&self.together).waiting.values().any(|incoming| incoming.author.id == member)
     }
 
     /// What the last message that waits says, if any waits.
     pub(super) fn last_line(&self) -> Option<Incoming> {
-        lock(&self.together).0.last_key_value().map(|(_, incoming)| incoming.clone())
+        lock(&self.together).waiting.last_key_value().map(|(_, incoming)| incoming.clone())
+    }
+
+    /// All that wait to be answered together, in the order in which they were posted: they are answered with this one from now on.
+    pub(super) fn gather_with(&self, trigger: MessageId) -> Vec<Incoming> {
+        let mut together = lock(&self.together);
+        let gathered = std::mem::take(&mut together.waiting);
+        together.answered = gathered.keys().map(|message| (*message, trigger)).collect();
+        gathered.into_values().collect()
     }
 
     /// All that wait to be answered together, in the order in which they were posted; they wait no more.
     pub(super) fn gather(&self) -> Vec<Incoming> {
-        std::mem::take(&mut lock(&self.together).0).into_values().collect()
+        std::mem::take(&mut lock(&self.together).waiting).into_values().collect()
+    }
+
+    /// The message with which this one is being answered.
+    pub(super) fn answered_with(&self, message: MessageId) -> Option<MessageId> {
+        lock(&self.together).answered.get(&message).copied()
     }
 
     /// When the last message came that waits to be answered together with others.
     pub(super) fn last_came(&self) -> Instant {
-        lock(&self.together).1
+        lock(&self.together).last_came
     }
 
     /// This turn is being said.
@@ -390,7 +423,7 @@ impl Live {
     fn name_persona(&self, persona: &Persona) {
         let mut conversation = self.lock();
         conversation.name_of(&speaker(persona), persona.char_name());
-        conversation.cut.examples_dropped = 0;
+        conversation.renew_examples(&persona.id);
     }
 }
 

@@ -267,7 +267,8 @@ impl Assistant {
         let mut history = live.lock().clone();
         let Some(newest) = history.window().last().map(|turn| turn.id) else { return };
         let (generator, persona) = (Arc::clone(&self.generator), live.persona());
-        let room = self.room(&persona).prompt;
+        let (room, speaker) = (self.room(&persona).prompt, persona.id.clone());
+        history.turn_to(&speaker);
         let fitting = tokio::task::spawn_blocking(move || {
             let count = |prompt: &_| generator.count(prompt).tokens();
             let (model, room) = (&generator.info().id, room - room / NEXT_MESSAGE_SHARE);
@@ -281,6 +282,7 @@ impl Assistant {
             if disturbed.is_cancelled() {
                 return;
             }
+            conversation.turn_to(&speaker);
             conversation.cut = cut;
         }
         let generator = Arc::clone(&self.generator);

@@ -133,7 +133,11 @@ impl Assistant {
         self.may_write(live.place, hand)?;
         let turn = live.lock().turn_of(message).filter(|turn| turn.kind != TurnKind::Note).cloned();
         let turn = turn.ok_or(Lines::NoLine)?;
-        if self.may_change(live, &turn, hand).await { Ok(turn) } else { Err(Lines::NotTheirs.into()) }
+        match self.may_change(live, &turn, hand).await {
+            true => Ok(turn),
+            false if turn.speaker.member().is_some() => Err(Lines::OthersWords.into()),
+            false => Err(Lines::NotTheirs.into()),
+        }
     }
 
     /// Whether what somebody writes goes into what is remembered in a place.

@@ -2,22 +2,16 @@
 
 use std::sync::Arc;
 
-use super::accepted::{Accepted, Known};
 use super::following::Change;
 use super::live::{Live, now};
-use super::troupe::Found;
 use super::{Assistant, LEARNERS};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::{Conversation, ConversationId, TurnKind};
-use crate::chat::notice::{self, Notice};
 use crate::chat::scene::{Actor, Direction, Refused, Scene, SceneState};
 use crate::chat::settings::Answers;
 use crate::chat::{ChannelId, MemberId, MessageId, Place, sanitize};
-use crate::persona::{Persona, PersonaId};
+use crate::persona::Persona;
 use crate::store::{Staged, Store, StoreError};
-
-/// The persona that tells what happens, and need not be among those who play.
-pub const NARRATOR: &str = "narrator";
 
 /// Most scenes of a channel that are kept.
 const SCENES_MAX: usize = 50;
@@ -55,14 +49,6 @@ pub(super) enum Part {
     Early,
     /// It is a line of the scene.
     Line,
-}
-
-/// Who speaks next.
-pub(super) struct Next {
-    /// The persona.
-    pub(super) persona: Arc<Persona>,
-    /// What is said before, once.
-    pub(super) before: Vec<String>,
 }
 
 impl Assistant {
@@ -149,7 +135,7 @@ impl Assistant {
     ) -> Result<(), Unstaged> {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
-        let kept = store.scenes_in(place.channel).await?.into_iter();
+        let kept = store.scenes_in(place).await?.into_iter();
         if kept.filter(|staged| staged.place.channel == place.channel).count() >= SCENES_MAX {
             return Err(Unstaged::TooMany);
         }
@@ -213,15 +199,15 @@ impl Assistant {
         Ok(scene)
     }
 
-    /// Takes a scene of a place up again.
+    /// Takes a scene up again in a place, of which this channel keeps it.
     ///
     /// # Errors
     /// [`Unstaged`], and nothing has changed.
     pub async fn resume_scene(
         &self,
         place: Place,
-        who: &Author,
-        moderates: bool,
+        home: Option<ChannelId>,
+        (who, moderates): (&Author, bool),
         which: ConversationId,
     ) -> Result<Scene, Unstaged> {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
@@ -236,10 +222,7 @@ impl Assistant {
         let live = match here {
             Some(live) => live,
             None => {
-                // Another place's scene is not for this one.
-                let known =
-                    store.conversation(which).await?.filter(|(there, _)| there.channel == place.channel);
-                let (_, conversation) = known.ok_or(Unstaged::NoScene)?;
+                let conversation = self.staged_for(place, which).await?;
                 let persona = self.lead_of(place, &conversation);
                 Arc::new(self.restored(place, conversation, &persona))
             }
@@ -248,6 +231,7 @@ impl Assistant {
             let mut conversation = live.lock();
             let mut scene = conversation.scene().cloned().ok_or(Unstaged::NoScene)?;
             scene.direct(who.id, moderates, Direction::Resume, now())?;
+            scene.home = home;
             conversation.stage(scene.clone());
             scene
         };
@@ -278,9 +262,8 @@ impl Assistant {
         if self.live_in(place.channel).is_some_and(|live| live.lock().id == which) {
             return Err(Unstaged::Occupied);
         }
-        let known = store.scenes_in(place.channel).await?.into_iter();
-        let scene = known.filter(|staged| staged.place.channel == place.channel);
-        let scene = scene.into_iter().find(|staged| staged.conversation == which).ok_or(Unstaged::NoScene)?;
+        let mut known = store.scenes_in(place).await?.into_iter().filter(|staged| staged.is_for(place));
+        let scene = known.find(|staged| staged.conversation == which).ok_or(Unstaged::NoScene)?;
         if scene.state != SceneState::Ended {
             return Err(Unstaged::Occupied);
         }
@@ -292,43 +275,57 @@ impl Assistant {
         Ok(scene.title)
     }
 
-    /// The scenes of a channel and of its threads, newest first.
+    /// A conversation that can be played in a place, though its channel need not point to it. Another place's is not for this one.
+    ///
+    /// # Errors
+    /// [`Unstaged`] when there is none, or it cannot be read.
+    pub(super) async fn staged_for(
+        &self,
+        place: Place,
+        which: ConversationId,
+    ) -> Result<Conversation, Unstaged> {
+        let store = self.store.as_ref().ok_or(Unstaged::NoScene)?;
+        let (there, conversation) = store.conversation(which).await?.ok_or(Unstaged::NoScene)?;
+        let is_kept = conversation.scene().is_some_and(|scene| scene.home == Some(there.channel));
+        let is_for = there.channel == place.channel || (Some(there.channel) == place.parent && is_kept);
+        if is_for { Ok(conversation) } else { Err(Unstaged::NoScene) }
+    }
+
+    /// The scenes of a channel and of its threads, and those that the channel of a thread keeps for it, newest first.
     ///
     /// # Errors
     /// A [`StoreError`].
     pub async fn scenes_of(&self, place: Place) -> Result<Vec<Staged>, StoreError> {
         match &self.store {
-            Some(store) => store.scenes_in(place.channel).await,
+            Some(store) => store.scenes_in(place).await,
             None => Ok(Vec::new()),
         }
     }
 
-    /// A thread is gone, which everybody could see who sees its parent: its scenes are kept there. Returns the titles of those that
-    /// were not over. To be called before everything else of the thread is forgotten.
-    pub async fn keep_scenes_of(&self, thread: Place) -> Vec<String> {
-        let (Some(store), Some(parent)) = (&self.store, thread.parent) else { return Vec::new() };
-        let _one_at_a_time = self.stagehand(thread.channel).lock().await;
-        if let Some(live) = self.live_in(thread.channel) {
-            self.still(&live).await;
-            live.save().await;
-            live.cease().await;
-        }
-        // Nothing is forgotten of it between the reading and the writing.
-        let _nobody_forgets = self.forgetting.read().await;
-        let home = Place { channel: parent, parent: None, server: thread.server };
-        let mut titles = Vec::new();
+    /// A channel is gone, and nothing of it is at hand any more: its scenes are kept by the channels that they have for that, or else
+    /// by this one. Returns the titles of those that were not over, and where they are kept.
+    pub(super) async fn keep_scenes(&self, gone: ChannelId, home: Option<ChannelId>) -> Vec<(Place, String)> {
+        let Some(store) = &self.store else { return Vec::new() };
+        let mut lost = Vec::new();
         let moved = async {
-            for staged in store.scenes_in(thread.channel).await? {
-                let Some((_, mut conversation)) = store.conversation(staged.conversation).await? else {
+            let there = Place { channel: gone, parent: None, server: None };
+            let own = store.scenes_in(there).await?.into_iter().filter(|staged| staged.place.channel == gone);
+            for staged in own {
+                let home = staged.home.or(home).filter(|home| *home != gone);
+                let (Some(home), Some((_, mut conversation))) =
+                    (home, store.conversation(staged.conversation).await?)
+                else {
                     continue;
                 };
                 conversation.leave_place();
                 if let Some(scene) = conversation.scene_mut() {
                     scene.state = SceneState::Ended;
+                    scene.home = Some(home);
                 }
+                let home = Place { channel: home, parent: None, server: staged.place.server };
                 store.keep_beside(home, &conversation.take_changes()).await?;
                 if staged.state != SceneState::Ended {
-                    titles.push(staged.title);
+                    lost.push((home, staged.title));
                 }
             }
             Ok::<(), StoreError>(())
@@ -336,48 +333,7 @@ impl Assistant {
         if let Err(error) = moved.await {
             tracing::error!("a scene of a thread that is gone could not be kept: {error}");
         }
-        titles
-    }
-
-    /// A persona is to speak in the scene of a place, because a member who plays there, or moderates, wants it; `id` is a number that
-    /// no message has. Without a persona it is the next one.
-    ///
-    /// # Errors
-    /// [`Unstaged`] when nobody is to speak there; what else there is to say is told by [`Accepted::answer`].
-    pub async fn give_the_word(
-        self: &Arc<Self>,
-        place: Place,
-        who: &Author,
-        moderates: bool,
-        persona: Option<PersonaId>,
-        id: MessageId,
-    ) -> Result<Option<Accepted>, Unstaged> {
-        let live = self.scene_in(place).await?;
-        {
-            let conversation = live.lock();
-            let scene = conversation.scene().ok_or(Unstaged::NoScene)?;
-            if !moderates && scene.player(who.id).is_none() {
-                return Err(Refused::NotTheirs.into());
-            }
-            // Whoever tells what happens need not play.
-            let is_there = |persona: &PersonaId| {
-                scene.has(persona)
-                    || (persona.0 == NARRATOR && self.actor(place, scene.host, persona).is_some())
-            };
-            if !persona.as_ref().is_none_or(is_there) {
-                return Err(Refused::NotThere.into());
-            }
-            if scene.state != SceneState::Running {
-                return Err(Unstaged::NoScene);
-            }
-        }
-        if self.closing.is_cancelled() {
-            return Ok(None);
-        }
-        let _one_at_a_time = self.taking_in();
-        let incoming = Incoming::wordless(id, place, who.clone(), now());
-        let accepted = self.begin_answer(incoming, live, Known::New, true, None);
-        Ok(accepted.map(|accepted| accepted.on_cue(persona)))
+        lost
     }
 
     /// A member tells something in the scene of a place, in this message, or brings a fact about. Whether it is part of a scene.
@@ -428,107 +384,8 @@ impl Assistant {
         scene.ok_or(Unstaged::NoScene)
     }
 
-    /// Who speaks next in a conversation: in a scene whom somebody wants, or whom the last line names, or the next one of those who
-    /// play and can. `None` when nobody can; the scene waits then.
-    pub(super) async fn next_to_speak(
-        &self,
-        live: &Live,
-        wanted: Option<&PersonaId>,
-        last: &Incoming,
-    ) -> Option<Next> {
-        let (scene, order) = {
-            let conversation = live.lock();
-            let Some(scene) = conversation.scene() else {
-                return Some(Next { persona: live.persona(), before: Vec::new() });
-            };
-            let answered = last.reply_to.as_ref().and_then(|reply| conversation.turn_of(reply.message));
-            let answered = answered.and_then(|turn| turn.speaker.persona());
-            let order = scene.order(&last.text, conversation.last_spoken());
-            let mut order: Vec<Actor> = order.into_iter().cloned().collect();
-            if let Some(narrator) = wanted.filter(|wanted| !scene.has(wanted))
-                && let Some(narrator) = self.actor(live.place, scene.host, narrator)
-            {
-                order.insert(0, Actor::of(&narrator));
-            }
-            // The sort is stable: whoever is meant comes first, and the others stay as they are.
-            order.sort_by_key(|actor| Some(&actor.persona) != wanted.or(answered));
-            (scene.clone(), order)
-        };
-        let found: Vec<(Actor, Option<Arc<Persona>>)> = order
-            .into_iter()
-            .map(|actor| {
-                let persona = self.actor(live.place, scene.host, &actor.persona);
-                (actor, persona)
-            })
-            .collect();
-        let next = found.iter().find_map(|(_, persona)| persona.clone());
-        let mut before = Vec::new();
-        let changed: Vec<Actor> = found
-            .iter()
-            .filter_map(|(actor, persona)| match persona {
-                None if !actor.is_missing => {
-                    before.push(notice::plays_no_more(&actor.name));
-                    Some(Actor { is_missing: true, ..actor.clone() })
-                }
-                // Only of whoever speaks now it matters how they are.
-                Some(persona) if Some(persona) == next.as_ref() && *actor != Actor::of(persona) => {
-                    if actor.version != persona.version {
-                        before.push(notice::plays_anew(&actor.name));
-                    }
-                    Some(Actor::of(persona))
-                }
-                _ => None,
-            })
-            .collect();
-        if scene.departed > 0 {
-            before.push(Notice::Departed.to_string());
-        }
-        if !before.is_empty() || !changed.is_empty() || next.is_none() {
-            self.note_cast(live, changed, next.is_none());
-            live.save().await;
-        }
-        next.map(|persona| Next { persona, before })
-    }
-
-    /// Notes how those who play are seen now, and that the others were told of those who do not play any more. Where nobody plays the
-    /// scene waits.
-    fn note_cast(&self, live: &Live, changed: Vec<Actor>, nobody_plays: bool) {
-        let mut conversation = live.lock();
-        let Some(scene) = conversation.scene_mut() else { return };
-        for actor in changed {
-            if let Some(known) = scene.cast.iter_mut().find(|known| known.persona == actor.persona) {
-                *known = actor;
-            }
-        }
-        scene.departed = 0;
-        if nobody_plays {
-            scene.state = SceneState::Paused;
-            self.scenes.insert(live.place.channel, SceneState::Paused);
-        }
-    }
-
-    /// A persona that plays in a scene of a place, if it can be played there.
-    pub(super) fn actor(&self, place: Place, host: Option<MemberId>, id: &PersonaId) -> Option<Arc<Persona>> {
-        let own = match place.server {
-            Some(server) => self.own(server, id),
-            None => host.and_then(|host| self.made_by(host).into_iter().find(|own| own.persona.id == *id)),
-        };
-        let Some(own) = own else { return self.common(id) };
-        let found = Found::Own(own);
-        let is_for_all = place.server.is_none() || !found.is_private();
-        (is_for_all && self.may_play_in(&found, place)).then(|| Arc::clone(found.persona()))
-    }
-
-    /// Who plays in a conversation where nobody is to speak yet.
-    pub(super) fn lead_of(&self, place: Place, conversation: &Conversation) -> Arc<Persona> {
-        let lead = conversation.scene().and_then(|scene| {
-            scene.cast.iter().find_map(|actor| self.actor(place, scene.host, &actor.persona))
-        });
-        lead.unwrap_or_else(|| self.persona_of(place))
-    }
-
     /// The live conversation of a place, when it is a scene.
-    async fn scene_in(&self, place: Place) -> Result<Arc<Live>, Unstaged> {
+    pub(super) async fn scene_in(&self, place: Place) -> Result<Arc<Live>, Unstaged> {
         let live = self.bring(place).await.ok_or(Unstaged::NoScene)?;
         let is_scene = live.lock().scene().is_some_and(|scene| scene.state != SceneState::Ended);
         if is_scene { Ok(live) } else { Err(Unstaged::NoScene) }
@@ -551,20 +408,24 @@ impl Assistant {
         self.until_stopped(|running| Arc::ptr_eq(&running.live, live)).await;
     }
 
-    /// What waits to be answered in a scene that stops is a line of it all the same.
-    fn hear_last(&self, live: &Live) {
+    /// What waits to be answered in a scene is a line of it, also when nobody will answer it.
+    pub(super) fn hear_last(&self, live: &Live) {
         for incoming in live.gather() {
-            let (author, posted) = (&incoming.author, incoming.posted);
-            if self.is_unread(author.id, posted) || self.change_of(incoming.message) == Some(Change::Deleted)
-            {
-                continue;
-            }
-            let mut conversation = live.lock();
-            if conversation.turn_of(incoming.message).is_none() && !sanitize::is_blank(&incoming.text) {
-                conversation.now = now();
-                let name = conversation.speaks_as(author.id, &author.name).to_owned();
-                conversation.hear(author.id, &name, &incoming.text, Some(incoming.message));
-            }
+            self.hear_unanswered(live, &incoming);
+        }
+    }
+
+    /// A line that nobody has answered, and nobody will, was said all the same.
+    pub(super) fn hear_unanswered(&self, live: &Live, incoming: &Incoming) {
+        let (author, posted) = (&incoming.author, incoming.posted);
+        if self.is_unread(author.id, posted) || self.change_of(incoming.message) == Some(Change::Deleted) {
+            return;
+        }
+        let mut conversation = live.lock();
+        if conversation.turn_of(incoming.message).is_none() && !sanitize::is_blank(&incoming.text) {
+            conversation.now = now();
+            let name = conversation.speaks_as(author.id, &author.name).to_owned();
+            conversation.hear(author.id, &name, &incoming.text, Some(incoming.message));
         }
     }
 

@@ -27,9 +27,7 @@ impl Assistant {
         if let Some(current) = current.filter(is_meant) {
             return Ok(current);
         }
-        let (Some(store), Some(which)) = (&self.store, which) else { return Err(Unstaged::NoScene) };
-        let known = store.conversation(which).await?.filter(|(there, _)| there.channel == place.channel);
-        known.map(|(_, conversation)| conversation).ok_or(Unstaged::NoScene)
+        self.staged_for(place, which.ok_or(Unstaged::NoScene)?).await
     }
 
     /// The personas that have spoken in a conversation of a place, or play in it, as far as they can be played there.

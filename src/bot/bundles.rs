@@ -70,6 +70,7 @@ impl Handler {
         }
         let place = user.place(context);
         self.assistant.learn_for(place).await;
+        self.settle_first(context, user.channel(), user.server()).await;
         let told = self.assistant.origin_of(place, Some(message)).await;
         let told = told.ok_or(Problem::Told(Text::NoWhy))?;
         if !self.knows_all(user, place, &told.persona).await {

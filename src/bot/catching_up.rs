@@ -63,7 +63,7 @@ impl Handler {
         // It holds a lot while it waits, and so would everybody who waits for it.
         Box::pin(accepted.answer(&mut sender)).await;
         if sender.channel_is_gone() {
-            self.channel_gone(sender.channel());
+            self.channel_gone(context, sender.channel(), None).await;
         }
     }
 
@@ -94,7 +94,7 @@ impl Handler {
             Err(trouble) => {
                 warn!(channel = channel.get(), %trouble, "what was missed in a channel could not be read");
                 match trouble.finality() {
-                    Some(Finality::Channel) => self.channel_gone(channel),
+                    Some(Finality::Channel) => self.channel_gone(context, channel, None).await,
                     // Nobody will see what it shows, so it is as it was.
                     Some(Finality::Permission) => return self.assistant.settle(place, Page::unseen()).await,
                     Some(Finality::Message | Finality::Webhook) | None => {}

@@ -267,6 +267,7 @@ impl Handler {
         let answer = match task {
             Task::Reword(until, mark) => {
                 let (place, fields) = (user.place(context), fields(interaction));
+                self.settle_first(context, user.channel(), user.server()).await;
                 let reworded = self.reword(user, place, (until, mark), &fields).await;
                 let draft = fields.into_iter().map(|(_, text)| text.into_bytes()).next();
                 given_back(reworded, draft.map(|text| CreateAttachment::bytes(text, "memory.txt")))

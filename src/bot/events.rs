@@ -1,6 +1,6 @@
 //! The door: what Discord tells is passed on to the assistant, in our own words.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serenity::all::{
     ChannelId, ChannelType, Context, EventHandler, Guild, GuildChannel, GuildId, Interaction, Member,
@@ -41,6 +41,8 @@ pub(super) struct Handler {
     pub(super) attachments: Attachments,
     arrivals: Arc<Arrivals<Incoming>>,
     proxies: Arc<Proxies>,
+    /// One whose rating is learnt at a time.
+    rating: Arc<Mutex<()>>,
     /// Channels are read a few at a time, so that answering goes on beside it.
     pub(super) readers: Arc<Semaphore>,
     /// The same for looking at what is to be a persona.
@@ -63,6 +65,7 @@ impl Handler {
             attachments,
             arrivals: Arc::new(Arrivals::new()),
             proxies: Arc::new(Proxies::new()),
+            rating: Arc::default(),
             readers: Arc::new(Semaphore::new(READERS)),
             editors: Arc::new(Semaphore::new(EDITORS)),
         }
@@ -165,12 +168,12 @@ impl EventHandler for Handler {
         }
     }
 
-    async fn channel_create(&self, _: Context, channel: GuildChannel) {
-        self.rated(&channel);
+    async fn channel_create(&self, context: Context, channel: GuildChannel) {
+        self.rated(&context, &channel);
     }
 
-    async fn channel_update(&self, _: Context, _: Option<GuildChannel>, channel: GuildChannel) {
-        self.rated(&channel);
+    async fn channel_update(&self, context: Context, _: Option<GuildChannel>, channel: GuildChannel) {
+        self.rated(&context, &channel);
         self.quiet.forget(channel.id);
         // Its threads have no rules of their own.
         self.allowed_anew(channel.guild_id);
@@ -192,31 +195,21 @@ impl EventHandler for Handler {
         }
     }
 
-    async fn channel_delete(&self, _: Context, channel: GuildChannel, _: Option<Vec<Message>>) {
-        self.channel_gone(channel.id);
+    async fn channel_delete(&self, context: Context, channel: GuildChannel, _: Option<Vec<Message>>) {
+        self.channel_gone(&context, channel.id, None).await;
     }
 
     async fn thread_delete(&self, context: Context, thread: PartialGuildChannel, _: Option<GuildChannel>) {
         // What was said in a private one is not for those who see its parent.
         let is_public = matches!(thread.kind, ChannelType::PublicThread | ChannelType::NewsThread);
-        let parent = thread.parent_id.get();
-        let place = Place {
-            channel: chat::ChannelId(thread.id.get()),
-            parent: Some(chat::ChannelId(parent)),
-            server: Some(ServerId(thread.guild_id.get())),
-        };
-        let titles = if is_public { self.assistant.keep_scenes_of(place).await } else { Vec::new() };
-        self.channel_gone(thread.id);
-        let home = Place { channel: chat::ChannelId(parent), parent: None, ..place };
-        for title in titles {
-            Ground::new(&context, &self.faces, home).say(&Staging::ThreadLost(title).into()).await;
-        }
+        let parent = is_public.then_some(chat::ChannelId(thread.parent_id.get()));
+        self.channel_gone(&context, thread.id, parent).await;
     }
 
     async fn guild_create(&self, context: Context, guild: Guild, _: Option<bool>) {
         self.allowed_anew(guild.id);
         for channel in guild.channels.values() {
-            self.rated(channel);
+            self.rated(&context, channel);
         }
         self.assistant.left(ServerId(guild.id.get()), false).await;
         self.assistant.learn(ServerId(guild.id.get())).await;
@@ -263,8 +256,10 @@ impl Handler {
         };
         let accept = |incoming| self.assistant.accept(incoming);
         let accepted = self.arrivals.in_order(place.channel, id, incoming, ready, accept).await;
-        if let Some(accepted) = accepted.flatten().filter(|_| !self.quiet.is_quiet(channel)) {
-            self.answer(context, accepted, server).await;
+        match accepted.flatten() {
+            Some(accepted) if self.quiet.is_quiet(channel) => accepted.pass_over().await,
+            Some(accepted) => self.answer(context, accepted, server).await,
+            None => {}
         }
     }
 
@@ -304,15 +299,29 @@ impl Handler {
         self.faces.forget_server(server);
     }
 
-    /// A channel is for adults only, or not.
-    fn rated(&self, channel: &GuildChannel) {
-        self.assistant.restrict_by_age(chat::ChannelId(channel.id.get()), channel.nsfw);
+    /// A channel is for adults only, or not. Events are handled side by side, so that the last one counts, which is what is known.
+    fn rated(&self, context: &Context, channel: &GuildChannel) {
+        let _one_at_a_time = self.rating.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = context.cache.guild(channel.guild_id);
+        let known = known.and_then(|guild| Some(guild.channels.get(&channel.id)?.nsfw));
+        let channel_id = chat::ChannelId(channel.id.get());
+        self.assistant.restrict_by_age(channel_id, known.unwrap_or(channel.nsfw));
     }
 
-    pub(super) fn channel_gone(&self, channel: ChannelId) {
+    /// A channel is gone, and where it was a thread this one may keep its scenes: that is said there.
+    pub(super) async fn channel_gone(
+        &self,
+        context: &Context,
+        channel: ChannelId,
+        home: Option<chat::ChannelId>,
+    ) {
         self.quiet.forget(channel);
         let channel = chat::ChannelId(channel.get());
         self.arrivals.withdraw_channel(channel);
-        self.assistant.channel_gone(channel);
+        // Nobody hears of it where the program ends meanwhile.
+        let lost = self.assistant.channel_gone(channel, home).await.unwrap_or_default();
+        for (home, title) in lost {
+            Ground::new(context, &self.faces, home).say(&Staging::ThreadLost(title).into()).await;
+        }
     }
 }

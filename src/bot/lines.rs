@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use serenity::all::{
-    ActionRowComponent, ChannelId, ChannelType, Context, CreateActionRow, CreateAttachment, CreateInputText,
-    CreateInteractionResponse, CreateInteractionResponseMessage, CreateMessage, CreateModal, CreateThread,
-    EditInteractionResponse, EditThread, GuildId, InputTextStyle, MessageFlags, ModalInteraction,
-    Permissions, UserId,
+    ActionRowComponent, ChannelId, Context, CreateActionRow, CreateAttachment, CreateInputText,
+    CreateInteractionResponse, CreateInteractionResponseMessage, CreateMessage, CreateModal,
+    EditInteractionResponse, InputTextStyle, MessageFlags, ModalInteraction, Permissions, UserId,
 };
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
 use super::commands::Problem;
 use super::editing;
@@ -17,6 +16,7 @@ use super::ground::{Ground, Posted};
 use super::reading;
 use super::rest::{self, Finality, Trouble};
 use super::sender::no_mentions;
+use super::threads::{self, Soil};
 use super::user::User;
 use crate::assistant::{Branch, Delivery, Rewrite, Unplanted, Unwilling};
 use crate::chat::history::{Turn, TurnId};
@@ -56,33 +56,6 @@ impl std::fmt::Display for Rewritten {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{REWRITE}:{}:{}", self.message, self.seen)
     }
-}
-
-/// Where a branch can grow: the channel that its thread belongs to, and of which kind that is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Soil {
-    server: GuildId,
-    home: ChannelId,
-    kind: ChannelType,
-}
-
-/// Where what was said in a place of this kind can go on, so that nobody sees it who could not see it there. `None` where there
-/// can be no threads.
-pub(super) fn soil(context: &Context, place: Place, kind: Option<ChannelType>) -> Option<Soil> {
-    use ChannelType::{News, NewsThread, PrivateThread, PublicThread, Text};
-    let (home, kind) = match (kind?, place.parent) {
-        (Text, _) => (place.channel, PublicThread),
-        (News, _) => (place.channel, NewsThread),
-        (kind @ (PublicThread | NewsThread | PrivateThread), Some(parent)) => (parent, kind),
-        _ => return None,
-    };
-    let (server, home) = (GuildId::new(place.server?.0.max(1)), ChannelId::new(home.0.max(1)));
-    // The threads of forums are posts.
-    let is_text = context.cache.guild(server).and_then(|guild| {
-        let home = guild.channels.get(&home)?;
-        Some(matches!(home.kind, Text | News))
-    });
-    is_text.unwrap_or(true).then_some(Soil { server, home, kind })
 }
 
 /// The form in which a line is changed.
@@ -294,33 +267,20 @@ impl Handler {
         soil: Soil,
         (message, id): (MessageId, MessageId),
     ) -> Result<Text, Problem> {
-        let Soil { server, home, kind } = soil;
-        if !user.makes_threads_here(kind == ChannelType::PrivateThread) {
+        if !user.makes_threads_here(soil.is_private()) {
             return Ok(Lines::NoThreadOfTheirs.into());
         }
-        let needed = Permissions::SEND_MESSAGES_IN_THREADS
-            | match kind {
-                ChannelType::PrivateThread => Permissions::CREATE_PRIVATE_THREADS,
-                _ => Permissions::CREATE_PUBLIC_THREADS,
-            };
-        let may = reading::permissions(context, server, home);
-        if may.is_some_and(|may| !may.contains(needed) && !may.contains(Permissions::ADMINISTRATOR)) {
+        if !soil.may_grow(context) {
             return Ok(Lines::MayNotBranch.into());
         }
         let branch = self.assistant.branch(place, message, id, &user.hand()).await.map_err(Problem::Told)?;
-        let mut thread = CreateThread::new(branch_name(&branch.title)).kind(kind);
-        if kind == ChannelType::PrivateThread {
-            thread = thread.invitable(false);
-        }
-        // One that was made without anybody hearing of it stays empty.
-        let made = rest::once("create thread", home.create_thread(&context.http, thread)).await;
-        let thread = match made {
-            Ok(made) => made.id,
+        let thread = match soil.grow(context, &branch_name(&branch.title)).await {
+            Ok(thread) => thread,
             Err(trouble) => return refused(trouble),
         };
         let grown = self.grow(context, user, (place, message), soil, thread, branch).await;
         if !matches!(grown, Ok(Text::Lines(Lines::Branched(_)))) {
-            clear_away(context, thread).await;
+            threads::clear_away(context, thread).await;
         }
         grown
     }
@@ -335,7 +295,7 @@ impl Handler {
         thread: ChannelId,
         branch: Branch,
     ) -> Result<Text, Problem> {
-        if soil.kind == ChannelType::PrivateThread {
+        if soil.is_private() {
             let asker = UserId::new(user.id().0.max(1));
             let added = rest::retry("add thread member", || thread.add_thread_member(&context.http, asker));
             if let Err(trouble) = added.await {
@@ -343,12 +303,10 @@ impl Handler {
             }
         }
         let last = branch.last.clone();
-        let there = Place {
-            channel: chat::ChannelId(thread.get()),
-            parent: Some(chat::ChannelId(soil.home.get())),
-            server: place.server,
-        };
-        match self.assistant.plant(there, branch).await {
+        let there =
+            Place { channel: chat::ChannelId(thread.get()), parent: Some(soil.home()), server: place.server };
+        let home = there.parent.filter(|_| !soil.is_private());
+        match self.assistant.plant(there, home, branch).await {
             Ok(()) => {}
             Err(Unplanted::Gone(told)) => return Ok(told.into()),
             Err(Unplanted::Store(error)) => return Err(Problem::broken(error)),
@@ -366,17 +324,6 @@ impl Handler {
             Ok(_) => Ok(Lines::Branched(there.channel).into()),
             Err(trouble) => refused(trouble),
         }
-    }
-}
-
-/// A thread in which nothing goes on is deleted; where the bot may not do that, it is archived, which whoever has begun it may.
-async fn clear_away(context: &Context, thread: ChannelId) {
-    if rest::retry("delete thread", || thread.delete(&context.http)).await.is_ok() {
-        return;
-    }
-    let archive = || thread.edit_thread(&context.http, EditThread::new().archived(true));
-    if let Err(trouble) = rest::retry("archive thread", archive).await {
-        warn!(channel = thread.get(), %trouble, "a thread with nothing in it could not be taken away");
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct User<'a> {
     channel: ChannelId,
     /// The channel that the thread belongs to, when it is one.
     parent: Option<ChannelId>,
+    /// Whether a thread is only for those who were asked into it.
+    is_private: bool,
     server: Option<GuildId>,
 }
 
@@ -31,6 +33,7 @@ impl<'a> User<'a> {
             member: interaction.member.as_deref(),
             channel: interaction.channel_id,
             parent: interaction.channel.as_ref().and_then(parent),
+            is_private: interaction.channel.as_ref().is_none_or(is_private),
             server: interaction.guild_id,
         }
     }
@@ -41,6 +44,7 @@ impl<'a> User<'a> {
             member: interaction.member.as_ref(),
             channel: interaction.channel_id,
             parent: interaction.channel.as_ref().and_then(parent),
+            is_private: interaction.channel.as_ref().is_none_or(is_private),
             server: interaction.guild_id,
         }
     }
@@ -51,6 +55,7 @@ impl<'a> User<'a> {
             member: interaction.member.as_ref(),
             channel: interaction.channel_id,
             parent: interaction.channel.as_ref().and_then(parent),
+            is_private: interaction.channel.as_ref().is_none_or(is_private),
             server: interaction.guild_id,
         }
     }
@@ -91,6 +96,11 @@ impl<'a> User<'a> {
         let place = reading::place(context, self.channel, self.server);
         // Threads that sleep are not among those that are known.
         Place { parent: place.parent.or(self.parent.map(|parent| chat::ChannelId(parent.get()))), ..place }
+    }
+
+    /// The channel that sees what is said where they are: that of a thread that is not private.
+    pub(super) fn home(self) -> Option<chat::ChannelId> {
+        self.parent.filter(|_| !self.is_private).map(|parent| chat::ChannelId(parent.get()))
     }
 
     /// Whether the bot itself is in the server, or they are alone with it.
@@ -144,4 +154,8 @@ impl<'a> User<'a> {
 fn parent(channel: &PartialChannel) -> Option<ChannelId> {
     use ChannelType::{NewsThread, PrivateThread, PublicThread};
     channel.parent_id.filter(|_| matches!(channel.kind, NewsThread | PrivateThread | PublicThread))
+}
+
+fn is_private(channel: &PartialChannel) -> bool {
+    channel.kind == ChannelType::PrivateThread
 }

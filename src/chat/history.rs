@@ -6,7 +6,7 @@ mod past;
 mod remembering;
 mod weight;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,8 +40,11 @@ pub struct Conversation {
     pub seed: u64,
     /// When it began, in seconds since 1970.
     pub created: u64,
-    /// Where its prompts begin.
+    /// Where its prompts begin, for the persona that speaks at present.
     pub cut: Cut,
+    /// That persona, once it is known, and how many blocks of examples are left out for the others.
+    examples_of: Option<PersonaId>,
+    examples_dropped: BTreeMap<PersonaId, usize>,
     /// Whom `{{user}}` means where the prompt is the same from turn to turn; in a place that many share nobody.
     pub user: Option<String>,
     /// What time it is now, in seconds since 1970: set by whoever adds a turn.
@@ -166,6 +169,8 @@ pub struct Turn {
     pub state: TurnState,
     /// The message that made the persona speak, or in which the member spoke.
     pub trigger: Option<MessageId>,
+    /// The other messages that the persona answers together with that one.
+    pub also: Vec<MessageId>,
     /// The messages in which it is shown.
     pub parts: Vec<Part>,
     /// When it was said, in seconds since 1970.
@@ -187,6 +192,11 @@ impl Turn {
     #[must_use]
     pub fn shown(&self) -> &Variant {
         &self.variants[self.selected]
+    }
+
+    /// The messages that it answers; of what a member said, the message in which they said it.
+    pub fn answers(&self) -> impl Iterator<Item = MessageId> {
+        self.trigger.into_iter().chain(self.also.iter().copied())
     }
 
     /// A number that follows from what it says: as long as that is the same, so is the text, but for an accident in a world
@@ -288,6 +298,8 @@ impl Conversation {
             seed,
             created,
             cut: Cut::default(),
+            examples_of: None,
+            examples_dropped: BTreeMap::new(),
             user: None,
             now: created,
             greeting: None,
@@ -409,6 +421,26 @@ impl Conversation {
     pub fn begin_reply(&mut self, persona: Speaker, name: &str, trigger: Option<MessageId>) -> TurnId {
         let variant = Variant::default();
         self.push(TurnKind::Persona, persona, name, variant, TurnState::Pending, trigger, Vec::new())
+    }
+
+    /// This persona's prompts come next: of its examples those are left out that were left out of the last one.
+    pub fn turn_to(&mut self, persona: &PersonaId) {
+        if self.examples_of.as_ref() == Some(persona) {
+            return;
+        }
+        // Whose prompts there were before a start is not known; mostly it is the only one's.
+        if let Some(before) = self.examples_of.replace(persona.clone()) {
+            self.examples_dropped.insert(before, self.cut.examples_dropped);
+            self.cut.examples_dropped = self.examples_dropped.get(persona).copied().unwrap_or(0);
+        }
+    }
+
+    /// A persona is another version: nothing of its examples is left out.
+    pub fn renew_examples(&mut self, persona: &PersonaId) {
+        self.examples_dropped.remove(persona);
+        if self.examples_of.as_ref().is_none_or(|current| current == persona) {
+            self.cut.examples_dropped = 0;
+        }
     }
 
     /// The turn with this id, if it is still there.
@@ -545,7 +577,7 @@ impl Conversation {
             .flat_map(|turn| turn.parts.iter().map(|part| part.message).chain(turn.copy_of))
             .collect();
         let is_theirs = |trigger| theirs.contains(&trigger) || asked.contains(&trigger);
-        let said_to_them = |turn: &Turn| turn.trigger.is_some_and(is_theirs);
+        let said_to_them = |turn: &Turn| turn.answers().any(is_theirs);
         let any = self.forget_all(|turn| turn.speaker.member() == Some(member) || said_to_them(turn));
         self.names.retain(|(one, _)| one.member() != Some(member));
         let plays = self.scene.as_mut().is_some_and(|scene| scene.forget_member(member));
@@ -631,6 +663,7 @@ impl Conversation {
             selected: 0,
             state,
             trigger,
+            also: Vec::new(),
             parts,
             said,
             copy_of: None,
@@ -678,6 +711,24 @@ mod tests {
 
     fn member(id: u64) -> Speaker {
         Speaker::Member(MemberId(id))
+    }
+
+    #[test]
+    fn what_is_left_out_of_the_examples_is_each_personas_own() {
+        let mut conversation = conversation();
+        let [one, other] = ["hermes", "crake"].map(|id| PersonaId(id.to_owned()));
+        let dropped = |conversation: &mut Conversation, persona: &PersonaId| {
+            conversation.turn_to(persona);
+            conversation.cut.examples_dropped
+        };
+        conversation.cut = Cut { first_turn: 3, examples_dropped: 2 };
+        assert_eq!(dropped(&mut conversation, &one), 2, "as it was written down");
+        assert_eq!(dropped(&mut conversation, &other), 0);
+        conversation.cut.examples_dropped = 1;
+        assert_eq!([&one, &other].map(|persona| dropped(&mut conversation, persona)), [2, 1]);
+        conversation.renew_examples(&one);
+        assert_eq!([&other, &one].map(|persona| dropped(&mut conversation, persona)), [1, 0]);
+        assert_eq!(conversation.cut.first_turn, 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A scene: who plays in it, what it is about, what of a message belongs to it, and who speaks next.
 
 use super::history::Conversation;
-use super::{MemberId, sanitize};
+use super::{ChannelId, MemberId, sanitize};
 use crate::persona::{Persona, PersonaId};
 
 /// Most personas that play in a scene.
@@ -38,6 +38,9 @@ pub struct Scene {
     pub state: SceneState,
     /// Who has opened it; unknown when they are forgotten.
     pub host: Option<MemberId>,
+    /// The channel that keeps it when its thread is gone, because whoever sees the one sees the other; after that it is played in
+    /// whichever of the channel's threads wants it.
+    pub home: Option<ChannelId>,
     /// What it is about, in place of the personas' own scenarios.
     pub scenario: Option<Written>,
     /// What the model is to bear in mind (the author's note of other programs).
@@ -182,6 +185,7 @@ impl Scene {
             title: title.chars().take(TITLE_MAX).collect::<String>().trim().to_owned(),
             state: SceneState::Running,
             host: Some(host),
+            home: None,
             scenario: None,
             note: None,
             cast: Vec::new(),

@@ -222,6 +222,12 @@ impl Store {
                 });
             }
         }
+        let also = sqlx::query("SELECT * FROM also_answered WHERE conversation = $1 ORDER BY turn, message");
+        for row in also.bind(id).fetch_all(&mut *reading).await? {
+            if let Some(turn) = turn_of(&mut turns, &row)? {
+                turn.also.push(MessageId(number(&row, "message")?));
+            }
+        }
         for turn in &mut turns {
             // There is always one, and one of them is shown.
             if turn.variants.is_empty() {
@@ -366,6 +372,11 @@ async fn write_turn(
         let insert = insert.bind(signed(part.start));
         insert.execute(&mut **writing).await?;
     }
+    for message in &turn.also {
+        let insert = "INSERT INTO also_answered (conversation, turn, message) VALUES ($1, $2, $3)";
+        let insert = sqlx::query(insert).bind(id).bind(number).bind(message.0.cast_signed());
+        insert.execute(&mut **writing).await?;
+    }
     Ok(())
 }
 
@@ -400,6 +411,7 @@ fn turn(row: &SqliteRow) -> Result<Turn, sqlx::Error> {
         selected: usize_of(number(row, "selected")?),
         state: meaning(&STATES, row.try_get("state")?, "state")?,
         trigger: optional(row, "trigger_message")?.map(MessageId),
+        also: Vec::new(),
         parts: Vec::new(),
         said: number(row, "said")?,
         copy_of: optional(row, "copy_of")?.map(MessageId),

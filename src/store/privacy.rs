@@ -33,10 +33,12 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
 pub(super) const FORGET: [&str; 15] = [
     ALONE_WITH,
-    "DELETE FROM turns WHERE trigger_message IN (SELECT parts.message FROM turns AS said CROSS JOIN parts \
+    "DELETE FROM turns WHERE (conversation, id) IN (SELECT conversation, turn FROM answers WHERE message IN (\
+     SELECT parts.message FROM turns AS said CROSS JOIN parts \
      WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id \
-     UNION SELECT copy_of FROM turns WHERE member = $1 AND copy_of IS NOT NULL)",
-    "DELETE FROM turns WHERE trigger_message IN (SELECT message FROM requests WHERE member = $1)",
+     UNION SELECT copy_of FROM turns WHERE member = $1 AND copy_of IS NOT NULL))",
+    "DELETE FROM turns WHERE (conversation, id) IN (\
+     SELECT conversation, turn FROM answers WHERE message IN (SELECT message FROM requests WHERE member = $1))",
     "DELETE FROM turns WHERE member = $1",
     "DELETE FROM names WHERE member = $1",
     "UPDATE scenes SET departed = departed + 1 WHERE conversation IN (SELECT conversation FROM players WHERE member = $1)",
@@ -62,10 +64,11 @@ pub(super) const SAID_TO: &str = "SELECT turns.trigger_message, turns.said, turn
      channels.server FROM turns \
      JOIN variants ON variants.conversation = turns.conversation AND variants.turn = turns.id \
      JOIN channels ON channels.conversation = turns.conversation \
-     WHERE turns.kind <> 'member' AND turns.trigger_message IN (\
+     WHERE turns.kind <> 'member' AND (turns.conversation, turns.id) IN (\
+     SELECT conversation, turn FROM answers WHERE message IN (\
      SELECT message FROM requests WHERE member = $1 UNION SELECT parts.message FROM turns AS said \
      CROSS JOIN parts WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id \
-     UNION SELECT copy_of FROM turns WHERE member = $1 AND copy_of IS NOT NULL) \
+     UNION SELECT copy_of FROM turns WHERE member = $1 AND copy_of IS NOT NULL)) \
      ORDER BY turns.said, turns.conversation, turns.id, variants.place";
 
 /// How much of a server there may be, and how much of it goes at a time.
@@ -91,13 +94,17 @@ const FORGET_SERVER: [&str; 7] = [
     "DELETE FROM servers_left WHERE server = $1",
 ];
 
-/// The conversations of a server that know of anything said before $2.
+/// The conversations of a server that know of anything said before $2, and the scenes of which nothing else is left that ended before.
 pub(super) const EXPIRED: &str = "SELECT DISTINCT turns.conversation AS id FROM channels CROSS JOIN turns \
                                   WHERE channels.server = $1 AND turns.conversation = channels.conversation \
                                   AND turns.said < $2 AND turns.state NOT IN ('pending', 'streaming', 'uncertain') \
                                   UNION SELECT DISTINCT memory_links.conversation FROM channels CROSS JOIN memory_links \
                                   WHERE channels.server = $1 AND memory_links.conversation = channels.conversation \
-                                  AND memory_links.said < $2";
+                                  AND memory_links.said < $2 \
+                                  UNION SELECT scenes.conversation FROM channels CROSS JOIN scenes \
+                                  WHERE channels.server = $1 AND scenes.conversation = channels.conversation \
+                                  AND scenes.state = 'ended' AND scenes.since < $2 \
+                                  AND NOT EXISTS (SELECT 1 FROM turns WHERE turns.conversation = scenes.conversation)";
 
 /// Forgets the names of members of whom nothing is left in a conversation.
 const FORGET_NAMES: &str = "DELETE FROM names WHERE conversation = $1 AND member IS NOT NULL AND member NOT IN \

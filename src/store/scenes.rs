@@ -34,6 +34,17 @@ pub struct Staged {
     pub state: SceneState,
     /// Who has opened it, if that is known still.
     pub host: Option<MemberId>,
+    /// The channel that keeps it when its thread is gone.
+    pub home: Option<ChannelId>,
+}
+
+impl Staged {
+    /// Whether it can be played in a place: it is the place's own, or kept for it by the channel that the place is a thread of.
+    #[must_use]
+    pub fn is_for(&self, place: Place) -> bool {
+        let there = self.place.channel;
+        there == place.channel || (Some(there) == place.parent && Some(there) == self.home)
+    }
 }
 
 impl Store {
@@ -78,16 +89,13 @@ impl Store {
             let update = "UPDATE channels SET is_current = 0 WHERE channel = $1 AND conversation = $2";
             let update = sqlx::query(update).bind(place.channel.0.cast_signed());
             update.bind(changes.head.id.0.cast_signed()).execute(&mut *writing).await?;
-            // It belongs to one channel.
-            let delete = "DELETE FROM channels WHERE conversation = $1 AND channel <> $2";
-            let delete = sqlx::query(delete).bind(changes.head.id.0.cast_signed());
-            delete.bind(place.channel.0.cast_signed()).execute(&mut *writing).await?;
+            belong(&mut writing, place.channel, changes.head.id).await?;
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))
     }
 
-    /// Writes a scene down to which its channel points from then on, which is one of its conversations already.
+    /// Writes a scene down to which this channel points from then on, and to which it belongs, wherever it was kept.
     ///
     /// # Errors
     /// A [`StoreError`]; then nothing has changed.
@@ -99,6 +107,7 @@ impl Store {
             let update = "UPDATE channels SET is_current = 1 WHERE channel = $1 AND conversation = $2";
             let update = sqlx::query(update).bind(place.channel.0.cast_signed());
             update.bind(changes.head.id.0.cast_signed()).execute(&mut *writing).await?;
+            belong(&mut writing, place.channel, changes.head.id).await?;
             writing.commit().await
         };
         writing.await.map_err(|error| self.failed(&error))
@@ -129,16 +138,19 @@ impl Store {
         read.await.map_err(|error| self.failed(&error))
     }
 
-    /// The scenes of a channel and of its threads, newest first.
+    /// The scenes of a channel and of its threads, and those that the channel of a thread keeps for it, newest first.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn scenes_in(&self, channel: ChannelId) -> Result<Vec<Staged>, StoreError> {
+    pub async fn scenes_in(&self, there: Place) -> Result<Vec<Staged>, StoreError> {
         let select = "SELECT scenes.*, channels.channel, channels.parent, channels.server FROM scenes \
                       JOIN channels ON channels.conversation = scenes.conversation \
-                      WHERE channels.channel = $1 OR channels.parent = $1 ORDER BY scenes.conversation DESC";
+                      WHERE channels.channel = $1 OR channels.parent = $1 OR (channels.channel = $2 AND scenes.home = $2) \
+                      ORDER BY scenes.conversation DESC";
         let read = async {
-            let rows = sqlx::query(select).bind(channel.0.cast_signed()).fetch_all(&self.reader).await?;
+            let select = sqlx::query(select).bind(there.channel.0.cast_signed());
+            let select = select.bind(there.parent.map(|parent| parent.0.cast_signed()));
+            let rows = select.fetch_all(&self.reader).await?;
             let staged = |row: &SqliteRow| {
                 Ok(Staged {
                     conversation: ConversationId(number(row, "conversation")?),
@@ -146,6 +158,7 @@ impl Store {
                     title: row.try_get("title")?,
                     state: state(row)?,
                     host: optional(row, "host")?.map(MemberId),
+                    home: optional(row, "home")?.map(ChannelId),
                 })
             };
             rows.iter().map(staged).collect::<Result<_, sqlx::Error>>()
@@ -172,6 +185,17 @@ impl Store {
     }
 }
 
+/// A conversation belongs to one channel.
+async fn belong(
+    writing: &mut Writing<'_>,
+    channel: ChannelId,
+    conversation: ConversationId,
+) -> Result<(), sqlx::Error> {
+    let delete = "DELETE FROM channels WHERE conversation = $1 AND channel <> $2";
+    let delete = sqlx::query(delete).bind(conversation.0.cast_signed()).bind(channel.0.cast_signed());
+    delete.execute(&mut **writing).await.map(drop)
+}
+
 async fn point_to_none(writing: &mut Writing<'_>, channel: ChannelId) -> Result<(), sqlx::Error> {
     let update = sqlx::query("UPDATE channels SET is_current = 0 WHERE channel = $1");
     update.bind(channel.0.cast_signed()).execute(&mut **writing).await.map(drop)
@@ -187,8 +211,8 @@ pub(super) async fn write_scene(
     let Some(scene) = scene else { return Ok(()) };
     let text = |written: &Option<Written>| written.as_ref().map(|written| written.text.clone());
     let by = |written: &Option<Written>| written.as_ref().map(|written| written.by.0.cast_signed());
-    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, departed, since) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, departed, since, \
+                  home) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     sqlx::query(insert)
         .bind(id)
         .bind(&scene.title)
@@ -200,6 +224,7 @@ pub(super) async fn write_scene(
         .bind(by(&scene.note))
         .bind(i64::from(scene.departed))
         .bind(scene.since.cast_signed())
+        .bind(scene.home.map(|home| home.0.cast_signed()))
         .execute(&mut **writing)
         .await?;
     for (place, actor) in (0i64..).zip(&scene.cast) {
@@ -251,6 +276,7 @@ pub(super) async fn scene(
         state: state(&row)?,
         since: number(&row, "since")?,
         host: optional(&row, "host")?.map(MemberId),
+        home: optional(&row, "home")?.map(ChannelId),
         scenario: written(&row, "scenario", "scenario_by")?,
         note: written(&row, "note", "note_by")?,
         departed: u32::try_from(number(&row, "departed")?).unwrap_or(u32::MAX),

@@ -8,7 +8,7 @@ use crate::chat::history::{
 };
 use crate::chat::memory::{Chapter, Memory, Next};
 use crate::chat::request::{Asked, Concluded, Outcome};
-use crate::chat::scene::{Scene, Written};
+use crate::chat::scene::{Scene, SceneState, Written};
 use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
 use crate::persona::PersonaId;
 
@@ -62,6 +62,7 @@ async fn a_conversation_is_what_it_was() {
     write(&store, &mut conversation).await;
     let turn = conversation.turn_mut(reply).expect("it is there");
     turn.state = TurnState::Complete;
+    turn.also.extend([8, 9].map(MessageId));
     turn.parts.extend([11, 12].map(|message| Part {
         message: MessageId(message),
         webhook: Some(message),
@@ -491,6 +492,23 @@ async fn what_was_said_to_somebody_elsewhere_takes_what_is_remembered_of_it_alon
     assert_eq!(told(&store).await, [0]);
     store.forget_member(MemberId(3)).await.expect("they are forgotten");
     assert_eq!(told(&store).await, Vec::<u64>::new());
+}
+
+#[tokio::test]
+async fn a_scene_that_is_over_and_in_which_nothing_was_said_expires_too() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = conversation(1);
+    conversation.stage(Scene { state: SceneState::Paused, ..Scene::new("A storm", MemberId(7), 100) });
+    write(&store, &mut conversation).await;
+    let expired = async |before| store.expired(PLACE.server, before).await.expect("it is read");
+    assert_eq!(expired(200).await, [], "it may go on");
+    conversation.stage(Scene { state: SceneState::Ended, ..Scene::new("A storm", MemberId(7), 100) });
+    write(&store, &mut conversation).await;
+    assert_eq!(expired(100).await, []);
+    assert_eq!(expired(101).await, [conversation.id]);
+    store.expire(&expired(101).await, 101).await.expect("it expires");
+    assert_eq!(store.scenes_in(PLACE).await.expect("it is read"), []);
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ async fn lines_are_changed_by_those_whose_they_are() {
     let notice = discord.post(scene.general, mallory, "by the way");
     for (message, user, expected) in [
         (said.id, mallory, Lines::NotTheirs),
-        (trigger, mallory, Lines::NotTheirs),
+        (trigger, mallory, Lines::OthersWords),
         (trigger, scene.alice, Lines::Own),
         (notice, scene.alice, Lines::NoLine),
     ] {
@@ -368,7 +368,7 @@ async fn members_change_what_they_have_said_through_the_bot() {
     let judge = discord.member("Judge");
     discord.empower(judge, Permissions::MANAGE_MESSAGES);
     let told = scene.told(shown.id, judge, EDIT).await;
-    assert_eq!(told.content(), lines(Lines::NotTheirs), "nobody speaks for another one");
+    assert_eq!(told.content(), lines(Lines::OthersWords), "nobody speaks for another one");
     let form = scene.form(shown.id, scene.alice).await;
     assert_eq!(form.field("text"), Some("I keep herons"));
     let told = scene.sent(&form.with("text", "I keep\nbees"), scene.alice).await;

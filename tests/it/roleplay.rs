@@ -6,6 +6,7 @@ use std::time::Duration;
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::notice::Notice;
 use mummer::chat::scene::{Refused, SceneState};
+use mummer::chat::settings::Limits;
 use mummer::chat::text::{Lines, Staging, Text};
 use mummer::generation::scripted::Step;
 use mummer::store::Store;
@@ -49,9 +50,15 @@ impl Theatre {
     }
 
     pub(crate) async fn restarted(self) -> Self {
+        self.restarted_after(|_| ()).await
+    }
+
+    /// The same when this has happened while the bot was away.
+    async fn restarted_after(self, meanwhile: impl FnOnce(&FakeDiscord)) -> Self {
         let Self { directory, store, stage, general, alice, bob, reads_everything, pause } = self;
         let (discord, ended) = stage.close().await;
         ended.expect("it ends well");
+        meanwhile(&discord);
         store.close().await;
         drop(store);
         let store = open(&directory).await;
@@ -166,8 +173,15 @@ impl Theatre {
 }
 
 async fn on_stage(discord: FakeDiscord, store: &Store, message_content: bool, pause: Duration) -> Stage {
-    let setting =
-        Setting { message_content, pause, buttons: true, store: Some(store.clone()), ..Setting::default() };
+    let setting = Setting {
+        message_content,
+        pause,
+        buttons: true,
+        store: Some(store.clone()),
+        // What is answered together counts as one.
+        limits: Limits { member_at_a_time: Some(2), ..Limits::default() },
+        ..Setting::default()
+    };
     Stage::set(discord, setting).await
 }
 
@@ -353,6 +367,54 @@ async fn what_many_say_at_once_is_answered_once() {
 }
 
 #[tokio::test]
+async fn a_reply_to_many_lines_follows_each_of_them() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.uses(theatre.bob, "join", &[]).await;
+    let hold = || {
+        let gate = Arc::new(Semaphore::new(0));
+        theatre.stage.script.then([Step::Hold(Arc::clone(&gate)), Step::Say("Held.".to_owned())]);
+        gate
+    };
+    let first = hold();
+    theatre.murmurs(theatre.alice, "I open the door.");
+    theatre.asked(1).await;
+    let door = theatre.murmurs(theatre.bob, "I keep bees.");
+    let (herons, window) =
+        (theatre.murmurs(theatre.alice, "I keep herons."), theatre.murmurs(theatre.alice, "I look out."));
+    theatre.stage.running(4).await;
+    let _second = hold();
+    first.add_permits(1);
+    theatre.asked(2).await;
+    // Nothing of it is shown yet, so it begins again with every change.
+    let _third = hold();
+    theatre.stage.discord.edit(window, "I look in.");
+    theatre.asked(3).await;
+    theatre.stage.script.then_say("Both of you.");
+    theatre.stage.discord.delete(herons);
+    theatre.shown("Both of you.").await;
+    let prompt = theatre.last_prompt();
+    assert!(prompt.contains("I keep bees.") && prompt.contains("I look in."), "{prompt}");
+    assert!(!prompt.contains("herons") && !prompt.contains("look out"), "{prompt}");
+    let told = |conversation: &Conversation| conversation.turns().last().expect("there is one").clone();
+    let turn = told(&theatre.on_disk().await);
+    let answered: Vec<u64> = turn.answers().map(|message| message.0).collect();
+    assert_eq!(answered, [door.0, window.0]);
+    // Whoever is forgotten takes it along, though it was said to another one too.
+    let replies = |of: &Value| of["replies"].as_array().expect("a list").len();
+    let alice = mummer::chat::MemberId(theatre.alice.0);
+    let kept = theatre.store.export_member(alice).await.expect("it is read");
+    assert_eq!(replies(&kept), 3, "{kept}");
+    theatre.store.forget_member(alice).await.expect("she is forgotten");
+    let left = Theatre::lines(&theatre.on_disk().await);
+    let left: Vec<&str> = left.iter().map(|(_, _, text)| text.as_str()).collect();
+    assert_eq!(left, ["I keep bees."]);
+    theatre.stage.assistant.forget_member(alice).await.expect("she is forgotten");
+    let left = theatre.stage.conversation(theatre.general);
+    assert!(!left.turns().iter().any(|turn| turn.shown().text == "Both of you."));
+}
+
+#[tokio::test]
 async fn without_the_intent_whoever_mentions_the_bot_plays() {
     let theatre = Theatre::with(false, Duration::ZERO).await;
     theatre.opened("mizzle", &[("as", json!("Mira"))]).await;
@@ -431,6 +493,28 @@ async fn whoever_is_forgotten_leaves_the_scene_and_the_others_are_told() {
     assert_eq!(conversation.scene().expect("it is one").players.len(), 1);
     let joined = theatre.uses(theatre.bob, "join", &[]).await;
     assert_eq!(joined.content(), Text::NotRead.to_string());
+}
+
+#[tokio::test]
+async fn where_personas_may_not_speak_it_is_said_once_and_nothing_is_lost() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    let discord = &theatre.stage.discord;
+    discord.let_bot_send(theatre.general, false);
+    for number in 1..=3 {
+        theatre.murmurs(theatre.alice, &format!("Line {number}."));
+        theatre.remembered(&format!("Line {number}.")).await;
+    }
+    theatre.stage.idle().await;
+    let alone = discord.direct(theatre.alice);
+    assert_eq!(discord.said_by_bot(alone).len(), 1, "she is told once: {}", discord.picture());
+    let theatre = theatre.restarted().await;
+    theatre.stage.discord.let_bot_send(theatre.general, true);
+    theatre.says(theatre.alice, "Line 4.", "I hear all of it.").await;
+    let prompt = theatre.last_prompt();
+    for number in 1..=4 {
+        assert!(prompt.contains(&format!("Alice: Line {number}.")), "{number}: {prompt}");
+    }
 }
 
 #[tokio::test]
@@ -526,6 +610,46 @@ async fn a_scene_may_have_a_thread_of_its_own_and_outlives_it() {
     let theatre = theatre.restarted().await;
     theatre.says(theatre.alice, "And now?", "Still in the rain.").await;
     assert!(theatre.last_prompt().contains("Alice: I look up."), "{}", theatre.last_prompt());
+}
+
+#[tokio::test]
+async fn a_thread_that_is_lost_while_nobody_looks_leaves_its_scene() {
+    let theatre = Theatre::new().await;
+    let opened =
+        |title: &str| [("persona", json!("mizzle")), ("thread", json!(true)), ("title", json!(title))];
+    let mut threads = Vec::new();
+    for title in ["Storm", "Calm"] {
+        let announced = theatre.uses(theatre.alice, "start", &opened(title)).await;
+        let thread = ChannelId(announced.id.0);
+        let discord = &theatre.stage.discord;
+        discord.webhook_message_such_that(thread, |message| Theatre::seen_as(message) == "Mizzle").await;
+        theatre.stage.script.then_say("It drizzles.");
+        discord.post(thread, theatre.alice, format!("I look at the {title}."));
+        discord.webhook_message_such_that(thread, |message| message.content() == "It drizzles.").await;
+        theatre.stage.idle().await;
+        threads.push(thread);
+    }
+    // One is lost while the bot is away.
+    let gone = threads[0];
+    let theatre = theatre.restarted_after(|discord| discord.delete_channel(gone)).await;
+    theatre.shown(&Text::from(Staging::ThreadLost("Storm".to_owned())).to_string()).await;
+    // The other one is, and Discord does not tell.
+    let discord = &theatre.stage.discord;
+    discord.lose_channel(threads[1]);
+    theatre.uses(theatre.alice, "resume", &[("scene", json!("calm"))]).await;
+    theatre.says(theatre.alice, "Where were we?", "In the sun.").await;
+    assert!(theatre.last_prompt().contains("I look at the Calm."), "{}", theatre.last_prompt());
+    // What the channel keeps can go on in another of its threads.
+    let thread = discord.thread(theatre.general, "elsewhere");
+    let answer = theatre.uses_in(thread, theatre.alice, "resume", &[("scene", json!("storm"))]).await;
+    assert_eq!(answer.content(), Text::from(Staging::Done).to_string());
+    theatre.stage.script.then_say("It still drizzles.");
+    discord.post(thread, theatre.alice, "And now?");
+    discord.webhook_message_such_that(thread, |message| message.content() == "It still drizzles.").await;
+    theatre.stage.idle().await;
+    assert!(theatre.last_prompt().contains("I look at the Storm."), "{}", theatre.last_prompt());
+    let here = theatre.uses(theatre.alice, "delete", &[("scene", json!("storm"))]).await;
+    assert_eq!(here.content(), Text::from(Staging::NothingToResume).to_string());
 }
 
 #[tokio::test]

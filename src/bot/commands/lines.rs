@@ -7,6 +7,7 @@ use serenity::all::{Attachment, CreateActionRow, CreateAttachment, CreateButton,
 use super::super::components::{Press, What};
 use super::super::lines::{self, Rewritten};
 use super::super::reading;
+use super::super::threads;
 use super::super::user::User;
 use super::{Context, Problem, defer, open_form, reply, whisper};
 use crate::assistant::Wish;
@@ -115,7 +116,7 @@ pub(super) async fn branch_into_a_thread(context: Context<'_>, message: Message)
     }
     let kind = context.interaction.channel.as_ref().map(|channel| channel.kind);
     let serenity = context.serenity_context();
-    let soil = lines::soil(serenity, place, kind).ok_or(Problem::Told(Lines::NoThreads.into()))?;
+    let soil = threads::soil(serenity, place, kind).ok_or(Problem::Told(Lines::NoThreads.into()))?;
     let ids = (MessageId(message.id.get()), MessageId(context.interaction.id.get()));
     let told = context.data().branch_off(serenity, user, place, soil, ids).await?;
     whisper(context, &told).await

@@ -34,7 +34,7 @@ async fn list(
     memory: Option<u64>,
 ) -> Result<(), Problem> {
     defer(context).await?;
-    let (user, place) = known(context).await;
+    let (user, place) = known(context).await?;
     let assistant = &context.data().assistant;
     let mut memories = assistant.memories(place, user.id(), user.moderates()).await?;
     memories.retain(|one| memory.is_none_or(|wanted| one.until.0 == wanted));
@@ -54,7 +54,7 @@ async fn edit(
     #[min = 0]
     memory: u64,
 ) -> Result<(), Problem> {
-    let (user, place) = known(context).await;
+    let (user, place) = known(context).await?;
     let assistant = &context.data().assistant;
     if assistant.is_opted_out(user.id()) {
         return Err(Problem::Told(Text::NotRead));
@@ -82,18 +82,19 @@ async fn delete(
     memory: u64,
 ) -> Result<(), Problem> {
     defer(context).await?;
-    let (user, place) = known(context).await;
+    let (user, place) = known(context).await?;
     let assistant = &context.data().assistant;
     assistant.dismiss(place, TurnId(memory), user.id(), user.moderates()).await?;
     whisper(context, &Recall::Dismissed(memory).into()).await
 }
 
-/// Who uses the command, and where, with what its server has set at hand.
-async fn known(context: Context<'_>) -> (User<'_>, Place) {
+/// Who uses the command, and where, with what its server has set at hand, and nothing left undone there.
+async fn known(context: Context<'_>) -> Result<(User<'_>, Place), Problem> {
     let user = User::of_command(context.interaction);
     let place = user.place(context.serenity_context());
     context.data().assistant.learn_for(place).await;
-    (user, place)
+    context.data().settle_soon(context.serenity_context(), user).await?;
+    Ok((user, place))
 }
 
 fn recalled(place: Place, memory: Remembered) -> Recalled {

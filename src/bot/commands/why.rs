@@ -28,6 +28,7 @@ async fn tell(context: Context<'_>, message: Option<MessageId>) -> Result<(), Pr
         return Err(Problem::Told(Text::NotReader));
     }
     let handler = context.data();
+    handler.settle_first(context.serenity_context(), user.channel(), user.server()).await;
     let place = user.place(context.serenity_context());
     let known = handler.assistant.origin_of(place, message).await;
     let Told { name, persona, origin, shown_in } = known.ok_or(Problem::Told(Text::NoWhy))?;

@@ -1,6 +1,6 @@
 //! What has changed in a conversation since it was written down last, and a conversation as it was written down.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Conversation, ConversationId, Cut, Speaker, Turn, TurnId};
 use crate::chat::memory::Memory;
@@ -92,6 +92,8 @@ impl Conversation {
             seed,
             created,
             cut,
+            examples_of: None,
+            examples_dropped: BTreeMap::new(),
             user,
             now: created,
             greeting,

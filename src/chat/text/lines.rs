@@ -4,9 +4,9 @@ use std::fmt::{Display, Formatter, Result};
 
 use super::lists::counted;
 use super::{MESSAGE_MAX, Staging};
-use crate::chat::markdown::escaped;
+use crate::chat::markdown::{Links, escaped};
 use crate::chat::notice::MARK;
-use crate::chat::{ChannelId, MessageId, Place, sanitize};
+use crate::chat::{ChannelId, MessageId, Place, sanitize, split};
 
 /// Most characters of a line that is written by a member.
 pub const LINE_MAX: usize = 16_000;
@@ -28,8 +28,10 @@ pub enum Lines {
     SaysAnew,
     /// The message is a member's own.
     Own,
-    /// What was said is somebody else's.
+    /// A persona said it to somebody else.
     NotTheirs,
+    /// A member said it, and somebody else wants to change it.
+    OthersWords,
     /// It is being said, or answered.
     Unfinished,
     /// It is not what it was.
@@ -96,13 +98,14 @@ impl Display for Lines {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> Result {
         let words = match self {
             Self::NoLine => "I do not remember that message, so there is nothing that I could do with it.",
-            Self::NoReply => "That is no reply of mine. Use it on my last reply here.",
+            Self::NoReply => "That is not my last reply here, and only that can be said anew.",
             Self::SaysAnew => "I say it anew.",
             Self::Own => "That message is your own. Edit it in Discord, and I follow.",
             Self::NotTheirs => {
                 "That is not yours to change. Whoever it was said to can do that, whoever has opened the scene, and whoever may \
                  manage messages here."
             }
+            Self::OthersWords => "Those are somebody else's words, and only they can change them.",
             Self::Unfinished => "That is being said or answered. Wait until it is over, or stop it.",
             Self::Changed => "That line is not what it was when you began. Look at it, and edit it anew.",
             Self::Edited => "The line is changed.",
@@ -207,7 +210,8 @@ fn branches_from(
     let Some((name, text)) = last else { return formatter.write_str(&head) };
     let head = format!("{head} It ends with:\n> **{}:** ", escaped(name));
     let room = MESSAGE_MAX.saturating_sub(head.chars().count());
-    let quoted = escaped(text).replace('\n', "\n> ");
+    // As the persona has said it.
+    let quoted = split::content(text, 0, text.len(), Links::Plain).replace('\n', "\n> ");
     let cut = quoted.chars().count() > room;
     let quoted: String = quoted.chars().take(if cut { room.saturating_sub(1) } else { room }).collect();
     write!(formatter, "{head}{quoted}{}", if cut { "\u{2026}" } else { "" })
@@ -253,10 +257,11 @@ mod tests {
 
     #[test]
     fn a_branch_says_where_it_comes_from() {
-        let shown = first("Well?\nWell.");
+        let shown = first("*Well?*\n[Well.](https://a.org)");
         let (head, said) = shown.split_once('\n').expect("two lines");
         assert!(head.contains("https://discord.com/channels/1/2/3"), "{head}");
-        assert_eq!(said, "> **A\\*da:** Well?\n> Well.");
+        let plain = split::content("[Well.](https://a.org)", 0, 22, Links::Plain);
+        assert_eq!(said, format!("> **A\\*da:** *Well?*\n> {plain}"));
         assert!(is_notice(&shown), "nobody takes it for what a persona says");
         let place = Place { channel: ChannelId(2), parent: None, server: Some(ServerId(1)) };
         let shown = Lines::BranchesFrom { place, message: MessageId(3), last: None }.to_string();

@@ -124,7 +124,7 @@ impl Display for Recall {
                 };
             }
             Self::Nothing { remembers: true } => {
-                "I remember every word here so far. What does not fit into my head any more I sum up."
+                "I have summed up nothing here yet. What does not fit into my head any more I sum up when nobody waits for me."
             }
             Self::Nothing { remembers: false } => {
                 "I have summed up nothing here, and I do not. Admins can change that with the setting `memory`."

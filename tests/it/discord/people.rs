@@ -193,6 +193,11 @@ impl FakeDiscord {
         });
     }
 
+    /// A channel is deleted, and nobody is told.
+    pub(crate) fn lose_channel(&self, channel: ChannelId) {
+        self.inner.change(|state| state.world.delete_channel(channel));
+    }
+
     /// Whether a channel and its threads are for adults only, which they are not at first.
     pub(crate) fn restrict_by_age(&self, channel: ChannelId, is_restricted: bool) {
         self.inner.change(|state| {

@@ -1,8 +1,9 @@
 //! `/roleplay join`, `as`, `scene`, `narrate`, `note`, `pause`, `resume`, `stop`, `delete`, `list`: what members do with a scene.
 
-use serenity::all::{AutocompleteChoice, ChannelType, CreateAutocompleteResponse};
+use serenity::all::{AutocompleteChoice, ChannelId, ChannelType, CreateAutocompleteResponse};
 
 use super::super::super::components::What;
+use super::super::super::rest::{self, Finality};
 use super::super::super::user::User;
 use super::super::persona::{CHOICES, cut};
 use super::super::{Context, Problem, announce, confirm, defer, speak, whisper};
@@ -14,6 +15,9 @@ use crate::chat::history::{ConversationId, TurnKind};
 use crate::chat::scene::{Direction, Refused, SceneState, in_character};
 use crate::chat::text::{Staging, Text};
 use crate::persona::PersonaId;
+
+/// Most threads about which Discord is asked at once.
+const LOST_MAX: usize = 5;
 
 /// What takes a text away.
 const NONE: &str = "none";
@@ -139,9 +143,16 @@ pub(super) async fn resume(
     let user = User::of_command(context.interaction);
     let assistant = &context.data().assistant;
     defer(context).await?;
-    let which = chosen(context, here, scene.as_deref()).await?;
+    let which = match chosen(context, here, scene.as_deref()).await {
+        Err(Problem::Told(_)) => {
+            find_lost(context, here, scene.as_deref()).await?;
+            chosen(context, here, scene.as_deref()).await?
+        }
+        chosen => chosen?,
+    };
     undress(context, here).await;
-    let scene = assistant.resume_scene(here, &user.author(), user.moderates(), which).await?;
+    let by = (&user.author(), user.moderates());
+    let scene = assistant.resume_scene(here, user.home(), by, which).await?;
     whisper(context, &Staging::Done.into()).await?;
     announce(context, &Staging::Resumed(scene.title).into()).await
 }
@@ -187,8 +198,7 @@ pub(super) async fn list(context: Context<'_>) -> Result<(), Problem> {
             threads.any(|known| known.id.get() == thread.channel.0 && known.kind == ChannelType::PublicThread)
         })
     };
-    let known =
-        known.into_iter().filter(|staged| staged.place.channel == here.channel || is_for_all(staged.place));
+    let known = known.into_iter().filter(|staged| staged.is_for(here) || is_for_all(staged.place));
     let scenes = known.map(|staged| (staged.title, staged.place.channel, staged.state));
     whisper(context, &Text::from(Staging::Scenes(scenes.collect()))).await
 }
@@ -200,14 +210,35 @@ pub(super) async fn chosen(
     wanted: Option<&str>,
 ) -> Result<ConversationId, Problem> {
     let known = context.data().assistant.scenes_of(here).await.map_err(Problem::broken)?;
-    let mut known = known.into_iter().filter(|staged| staged.place.channel == here.channel);
-    let which = match wanted.map(|wanted| wanted.trim().to_lowercase()) {
-        Some(wanted) => known.find(|staged| {
-            staged.conversation.0.to_string() == wanted || staged.title.to_lowercase() == wanted
-        }),
+    let mut known = known.into_iter().filter(|staged| staged.is_for(here));
+    let which = match wanted {
+        Some(wanted) => known.find(|staged| is_meant(staged.conversation, &staged.title, wanted)),
         None => known.min_by_key(|staged| staged.state != SceneState::Paused),
     };
     which.map(|staged| staged.conversation).ok_or(Problem::Told(Staging::NothingToResume.into()))
+}
+
+/// Whether a scene has this number or title.
+fn is_meant(ConversationId(id): ConversationId, title: &str, wanted: &str) -> bool {
+    let wanted = wanted.trim().to_lowercase();
+    id.to_string() == wanted || title.to_lowercase() == wanted
+}
+
+/// Asks Discord whether the threads of the wanted scenes are there still: it need not have told that they are gone.
+async fn find_lost(context: Context<'_>, here: Place, wanted: Option<&str>) -> Result<(), Problem> {
+    let (serenity, handler) = (context.serenity_context(), context.data());
+    let known = handler.assistant.scenes_of(here).await.map_err(Problem::broken)?;
+    let elsewhere = known.into_iter().filter(|staged| !staged.is_for(here));
+    let meant = elsewhere
+        .filter(|staged| wanted.is_none_or(|wanted| is_meant(staged.conversation, &staged.title, wanted)));
+    for staged in meant.take(LOST_MAX) {
+        let thread = ChannelId::new(staged.place.channel.0.max(1));
+        let found = rest::once("get channel", serenity.http.get_channel(thread)).await;
+        if found.is_err_and(|trouble| trouble.finality() == Some(Finality::Channel)) {
+            handler.channel_gone(serenity, thread, None).await;
+        }
+    }
+    Ok(())
 }
 
 fn or_none(text: &str) -> String {
@@ -219,9 +250,9 @@ pub(super) async fn scenes(context: Context<'_>, partial: &str) -> CreateAutocom
     let here = User::of_command(context.interaction).place(context.serenity_context());
     let wanted = partial.trim().to_lowercase();
     let known = context.data().assistant.scenes_of(here).await.unwrap_or_default();
-    let alike = known.into_iter().filter(|staged| {
-        staged.place.channel == here.channel && staged.title.to_lowercase().contains(&wanted)
-    });
+    let alike = known
+        .into_iter()
+        .filter(|staged| staged.is_for(here) && staged.title.to_lowercase().contains(&wanted));
     let choices = alike.take(CHOICES).map(|staged| {
         let ConversationId(id) = staged.conversation;
         AutocompleteChoice::new(cut(&staged.title), id.to_string())

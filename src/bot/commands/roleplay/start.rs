@@ -1,10 +1,12 @@
 //! `/roleplay start`: a scene is opened.
 
-use poise::CreateReply;
-use serenity::all::{
-    AutoArchiveDuration, ChannelId, Context as Discord, CreateThread, GuildId, MessageId, Permissions,
-};
+use std::sync::Arc;
 
+use poise::CreateReply;
+use serenity::all::{MessageId, PartialChannel};
+use tracing::warn;
+
+use super::super::super::threads::{self, Soil};
 use super::super::super::user::User;
 use super::super::super::{reading, rest};
 use super::super::persona::names;
@@ -14,6 +16,7 @@ use crate::assistant::Unstaged;
 use crate::chat::scene::{Actor, Direction, Scene, TEXT_MAX, Written};
 use crate::chat::text::Staging;
 use crate::chat::{self, Place, sanitize};
+use crate::persona::Persona;
 
 /// Open a scene here, or in a thread of its own.
 #[poise::command(slash_command)]
@@ -39,10 +42,8 @@ pub(super) async fn start(
     let (handler, user) = (context.data(), User::of_command(context.interaction));
     let assistant = &handler.assistant;
     let persona = actor(context, &persona).await?;
-    let in_thread = thread.unwrap_or_default();
-    if in_thread {
-        may_thread(context, here)?;
-    } else if assistant.scene_of(here).await.is_ok() {
+    let soil = if thread.unwrap_or_default() { Some(may_thread(context, here)?) } else { None };
+    if soil.is_none() && assistant.scene_of(here).await.is_ok() {
         return Err(Unstaged::Occupied.into());
     }
     let who = user.author();
@@ -50,6 +51,7 @@ pub(super) async fn start(
     let title = title.map(|title| written(context, &title)).filter(|title| !sanitize::is_blank(title));
     let mut opened = Scene::new(title.as_deref().unwrap_or(persona.char_name()), who.id, now);
     let about = scene.map(|text| written(context, &text)).filter(|text| !sanitize::is_blank(text));
+    opened.home = soil.map(Soil::home).or(user.home());
     opened.scenario = about.as_ref().map(|text| Written { text: cut(text), by: who.id });
     if let Some(character) = character.map(|name| written(context, &name)) {
         opened.cast = vec![Actor::of(&persona)];
@@ -67,20 +69,16 @@ pub(super) async fn start(
         reads_everything: assistant.reads_everything() || here.server.is_none(),
     };
     let serenity = context.serenity_context();
-    if !in_thread {
+    if soil.is_none() {
         undress(context, here).await;
         assistant.open_scene(here, &persona, opened.clone()).await?;
     }
     reply(context, CreateReply::default().content(chat::text::Text::from(text).to_string())).await?;
     let shown = rest::retry("find what is said", || context.interaction.get_response(&serenity.http));
     let announced = shown.await.map_err(Problem::broken)?.id;
-    let place = if in_thread {
-        let thread = make_thread(serenity, user.channel(), announced, &opened.title).await?;
-        let place = Place { channel: chat::ChannelId(thread.get()), parent: Some(here.channel), ..here };
-        assistant.open_scene(place, &persona, opened).await?;
-        place
-    } else {
-        here
+    let place = match soil {
+        Some(soil) => in_thread(context, soil, announced, &persona, opened).await?,
+        None => here,
     };
     let id = chat::MessageId(announced.get());
     let persona = Some(persona.id.clone());
@@ -104,39 +102,49 @@ fn cut(text: &str) -> String {
 }
 
 /// Whether there can be a thread where the command is used, and the bot may make one.
-fn may_thread(context: Context<'_>, here: Place) -> Result<(), Problem> {
-    if here.server.is_none() || here.parent.is_some() {
-        return Err(Problem::Told(Staging::NoThreads.into()));
-    }
-    let needed = Permissions::CREATE_PUBLIC_THREADS | Permissions::SEND_MESSAGES_IN_THREADS;
-    let may = may(context.serenity_context(), here);
-    match may {
-        Some(may) if !may.contains(needed) => Err(Problem::Told(Staging::MayNotThread.into())),
-        _ => Ok(()),
+fn may_thread(context: Context<'_>, here: Place) -> Result<Soil, Problem> {
+    let channel = context.interaction.channel.as_ref().filter(|_| here.parent.is_none());
+    let kind = channel.map(|PartialChannel { kind, .. }| *kind);
+    let soil = threads::soil(context.serenity_context(), here, kind);
+    let soil = soil.ok_or(Problem::Told(Staging::NoThreads.into()))?;
+    if soil.may_grow(context.serenity_context()) {
+        Ok(soil)
+    } else {
+        Err(Problem::Told(Staging::MayNotThread.into()))
     }
 }
 
-fn may(context: &Discord, here: Place) -> Option<Permissions> {
-    let server = GuildId::new(here.server?.0.max(1));
-    reading::permissions(context, server, ChannelId::new(here.channel.0.max(1)))
-}
-
-async fn make_thread(
-    context: &Discord,
-    channel: ChannelId,
-    from: MessageId,
-    title: &str,
-) -> Result<ChannelId, Problem> {
-    let thread = CreateThread::new(title).auto_archive_duration(AutoArchiveDuration::OneWeek);
-    let made = rest::retry("start a thread", || {
-        let thread = thread.clone();
-        async { channel.create_thread_from_message(&context.http, from, thread).await }
+/// Opens a scene in a thread that begins with its announcement, which is taken back when that fails.
+async fn in_thread(
+    context: Context<'_>,
+    soil: Soil,
+    announced: MessageId,
+    persona: &Arc<Persona>,
+    scene: Scene,
+) -> Result<Place, Problem> {
+    let (serenity, assistant) = (context.serenity_context(), &context.data().assistant);
+    let grown = soil.grow_from(serenity, announced, &scene.title).await;
+    let thread = grown.map_err(|trouble| match trouble.finality() {
+        Some(_) => Problem::Told(Staging::MayNotThread.into()),
+        None => trouble.into(),
     });
-    match made.await {
-        Ok(made) => Ok(made.id),
-        // The first try has arrived, though its answer has not; a thread has the id of the message that it begins with.
-        Err(trouble) if trouble.has_thread_already() => Ok(ChannelId::new(from.get())),
-        Err(trouble) if trouble.finality().is_some() => Err(Problem::Told(Staging::MayNotThread.into())),
-        Err(trouble) => Err(trouble.into()),
+    let opened = match thread {
+        Ok(thread) => {
+            let server = User::of_command(context.interaction).place(serenity).server;
+            let place = Place { channel: chat::ChannelId(thread.get()), parent: Some(soil.home()), server };
+            let opened = assistant.open_scene(place, persona, scene).await;
+            if opened.is_err() {
+                threads::clear_away(serenity, thread).await;
+            }
+            opened.map(|()| place).map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
+    if opened.is_err() {
+        let take_back = || context.interaction.delete_response(&serenity.http);
+        if let Err(trouble) = rest::retry("take an announcement back", take_back).await {
+            warn!(%trouble, "a scene that is not there is announced");
+        }
     }
+    opened
 }
