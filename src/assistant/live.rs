@@ -18,6 +18,9 @@ use crate::store::Store;
 /// Most of its own notices that the bot remembers in a conversation.
 const NOTICES_MAX: usize = 32;
 
+/// So many of the last messages are known that the bot itself has deleted: twice as many as it deletes at once, and some.
+const REPLACED_MAX: usize = 256;
+
 /// So many of the last messages of the channel are known.
 const NEWEST_MAX: usize = 16;
 
@@ -262,7 +265,7 @@ impl Live {
 
     /// The bot itself is about to delete a message that it has posted.
     pub(super) fn will_delete(&self, message: MessageId) {
-        remember(&self.replaced, message, NOTICES_MAX);
+        remember(&self.replaced, message, REPLACED_MAX);
     }
 
     /// It could not.

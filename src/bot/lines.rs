@@ -5,7 +5,7 @@ use std::time::Duration;
 use serenity::all::{
     ActionRowComponent, ChannelId, Context, CreateActionRow, CreateAttachment, CreateInputText,
     CreateInteractionResponse, CreateInteractionResponseMessage, CreateMessage, CreateModal,
-    EditInteractionResponse, InputTextStyle, MessageFlags, ModalInteraction, Permissions, UserId,
+    EditInteractionResponse, InputTextStyle, MessageFlags, ModalInteraction, Permissions, Timestamp, UserId,
 };
 use tracing::{debug, error};
 
@@ -19,7 +19,7 @@ use super::sender::no_mentions;
 use super::threads::{self, Soil};
 use super::user::User;
 use crate::assistant::{Branch, Delivery, Rewrite, Unplanted, Unwilling};
-use crate::chat::history::{Turn, TurnId};
+use crate::chat::history::TurnId;
 use crate::chat::text::{LINE_FORM, Lines, Text, branch_name, said_anew, with_draft};
 use crate::chat::{self, MessageId, Place};
 
@@ -28,6 +28,10 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// How long whoever wants lines forgotten waits until their messages are gone; after that they are told that it goes on.
 const SWEEPING: Duration = Duration::from_secs(20);
+
+/// So many messages Discord deletes at once, and none that are older than two weeks, in seconds; an hour is for the clocks.
+const SWEPT_TOGETHER: usize = 100;
+const OLDEST_SWEPT_TOGETHER: i64 = (14 * 24 - 1) * 3_600;
 
 /// What stands before the ids of the form for a line.
 const REWRITE: &str = "edit-line";
@@ -207,15 +211,23 @@ impl Handler {
         let (this, discord, lines) = (self.clone(), context.clone(), gone.len());
         let swept = tokio::spawn(async move {
             let ground = Ground::new(&discord, &this.faces, place);
-            let mut left = 0;
+            let (mut messages, mut left) = (Vec::new(), 0);
+            // What a crash leaves is a beginning.
             for turn in gone.iter().rev() {
                 let member = turn.speaker.member();
                 // Who may not manage messages has nobody else's deleted.
                 let is_theirs = moderates || member.is_none_or(|member| member == asker);
-                let may = if is_theirs { Some(manages || member.is_none()) } else { None };
-                left += this.sweep(&ground, place, turn, may).await;
+                for part in turn.parts.iter().rev() {
+                    let posted = Posted::new(part.message, part.webhook);
+                    let is_ours = manages || member.is_none() || this.is_posted_by_us(&ground, posted).await;
+                    if is_theirs && is_ours {
+                        messages.push(posted);
+                    } else {
+                        left += 1;
+                    }
+                }
             }
-            left
+            left + this.sweep(&ground, place, messages, manages).await
         });
         Ok(match tokio::time::timeout(SWEEPING, swept).await {
             Ok(Ok(left)) => Lines::Forgotten { lines, left }.into(),
@@ -223,20 +235,28 @@ impl Handler {
         })
     }
 
-    /// Deletes the messages of a turn, last ones first: all of them, or without `all` those that the bot has posted. How many of them stay.
-    async fn sweep(&self, ground: &Ground<'_>, place: Place, turn: &Turn, all: Option<bool>) -> usize {
-        let mut left = 0;
-        for part in turn.parts.iter().rev() {
-            let posted = Posted::new(part.message, part.webhook);
-            let may = match all {
-                Some(all) => all || self.is_posted_by_us(ground, posted).await,
-                None => false,
-            };
-            if !may {
-                left += 1;
-                continue;
+    /// Deletes messages in this order, many at a time where the bot `manages` messages. How many of them stay.
+    async fn sweep(&self, ground: &Ground<'_>, place: Place, messages: Vec<Posted>, manages: bool) -> usize {
+        let oldest = Timestamp::now().unix_timestamp() - OLDEST_SWEPT_TOGETHER;
+        let is_young = |posted: &Posted| posted.message.created_at().unix_timestamp() > oldest;
+        let (together, mut alone): (Vec<Posted>, Vec<Posted>) =
+            messages.into_iter().partition(|posted| manages && is_young(posted));
+        for some in together.chunks(SWEPT_TOGETHER) {
+            for posted in some {
+                self.assistant.will_sweep(place, MessageId(posted.message.get())).await;
             }
-            self.assistant.will_sweep(place, part.message).await;
+            let ids = || some.iter().map(|posted| posted.message);
+            let http = &ground.context.http;
+            let swept = rest::retry("delete messages", || ground.channel.delete_messages(http, ids()));
+            if let Err(trouble) = swept.await {
+                debug!(channel = ground.channel.get(), %trouble, "forgotten messages are deleted one by one");
+                alone.extend_from_slice(some);
+            }
+        }
+        let mut left = 0;
+        for posted in alone {
+            let message = MessageId(posted.message.get());
+            self.assistant.will_sweep(place, message).await;
             match ground.delete(posted).await {
                 Ok(Delivery::Done) => continue,
                 Err(trouble) if trouble.finality() == Some(Finality::Message) => continue,
@@ -245,7 +265,7 @@ impl Handler {
                     debug!(channel = ground.channel.get(), %trouble, "a forgotten message could not be deleted");
                 }
             }
-            self.assistant.did_not_sweep(place, part.message);
+            self.assistant.did_not_sweep(place, message);
             left += 1;
         }
         left

@@ -476,6 +476,10 @@ async fn everything_from_a_line_on_is_forgotten_and_deleted() {
         let left = usize::from(!moderates);
         let told = scene.forgotten(first.id, scene.alice).await;
         assert_eq!(told, lines(Lines::Forgotten { lines: 3, left }));
+        // Where the bot may, they go at once.
+        let calls = [Call::DeleteMessages, Call::DeleteMessage, Call::DeleteWebhookMessage];
+        let calls = calls.map(|call| discord.count(call));
+        assert_eq!(calls, if moderates { [1, 0, 0] } else { [0, 0, 2] });
         assert_eq!(discord.said_by_webhook(scene.general).len(), 0);
         assert_eq!(discord.message(asked).deleted.is_some(), moderates);
         assert_eq!(scene.said().await, ["hello"]);

@@ -58,6 +58,7 @@ pub(super) fn carry_out(state: &mut State, route: Route, input: &Input) -> Answe
         Route::GetMessage(channel, message) => show_message(state, channel, message),
         Route::EditMessage(channel, message) => edit_message(state, channel, message, &input.body),
         Route::DeleteMessage(channel, message) => delete_message(state, channel, message),
+        Route::DeleteMessages(channel) => delete_messages(state, channel, &input.body),
         Route::GetMember(guild, user) => show_member(state, guild, user),
         Route::RegisterCommands => Ok(register_commands(state, &input.body)),
         Route::ListWebhooks(channel) => webhooks::list(state, channel),
@@ -292,6 +293,27 @@ fn delete_message(state: &mut State, channel: ChannelId, id: MessageId) -> Outco
     }
     state.world.delete_message(id);
     let event = Event::message_delete(&state.world, id);
+    state.announce(&event);
+    Ok(Answer::no_content())
+}
+
+/// Between 2 and 100 at once, by whoever may manage messages. Those that are gone already do not matter.
+fn delete_messages(state: &mut State, channel: ChannelId, body: &Value) -> Outcome {
+    check_visible(state, channel)?;
+    if !state.world.bot_may(&state.world.channels[&channel], Permissions::MANAGE_MESSAGES) {
+        return Err(Answer::missing_permissions());
+    }
+    let ids: Vec<MessageId> = list(&body["messages"]).iter().filter_map(snowflake).map(MessageId).collect();
+    if !(2..=100).contains(&ids.len()) {
+        let message = "Must be between 2 and 100 in length.";
+        return Err(Answer::invalid_form("messages", "BASE_TYPE_BAD_LENGTH", message));
+    }
+    let standing = |id: &MessageId| state.world.standing(*id).is_some_and(|it| it.channel == channel);
+    let ids: Vec<MessageId> = ids.into_iter().filter(standing).collect();
+    for id in &ids {
+        state.world.delete_message(*id);
+    }
+    let event = Event::messages_delete(&state.world, channel, &ids);
     state.announce(&event);
     Ok(Answer::no_content())
 }

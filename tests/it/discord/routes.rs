@@ -27,6 +27,7 @@ pub(super) enum Route {
     GetMessage(ChannelId, MessageId),
     EditMessage(ChannelId, MessageId),
     DeleteMessage(ChannelId, MessageId),
+    DeleteMessages(ChannelId),
     GetMember(GuildId, UserId),
     RegisterCommands,
     ListWebhooks(ChannelId),
@@ -67,6 +68,7 @@ pub(crate) enum Call {
     GetMessage,
     EditMessage,
     DeleteMessage,
+    DeleteMessages,
     GetMember,
     RegisterCommands,
     ListWebhooks,
@@ -120,6 +122,9 @@ impl Route {
             ("POST", ["channels", channel, "typing"]) => Self::Typing(channel_id(channel)?),
             ("GET", ["channels", channel, "messages"]) => Self::ListMessages(channel_id(channel)?),
             ("POST", ["channels", channel, "messages"]) => Self::SendMessage(channel_id(channel)?),
+            ("POST", ["channels", channel, "messages", "bulk-delete"]) => {
+                Self::DeleteMessages(channel_id(channel)?)
+            }
             (method, ["channels", channel, "messages", message]) => {
                 let channel = channel_id(channel)?;
                 let message = MessageId(message.parse().ok()?);
@@ -202,6 +207,7 @@ impl Route {
             Self::GetMessage(..) => Call::GetMessage,
             Self::EditMessage(..) => Call::EditMessage,
             Self::DeleteMessage(..) => Call::DeleteMessage,
+            Self::DeleteMessages(_) => Call::DeleteMessages,
             Self::GetMember(..) => Call::GetMember,
             Self::RegisterCommands => Call::RegisterCommands,
             Self::ListWebhooks(_) => Call::ListWebhooks,
@@ -253,6 +259,7 @@ impl Route {
             | Self::GetMessage(channel, _)
             | Self::EditMessage(channel, _)
             | Self::DeleteMessage(channel, _)
+            | Self::DeleteMessages(channel)
             | Self::ListWebhooks(channel)
             | Self::CreateWebhook(channel) => Some(channel),
             Self::Gateway
