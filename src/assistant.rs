@@ -47,7 +47,7 @@ use crate::chat::reply::{Manner, ReplyAction};
 use crate::chat::request::Asked;
 use crate::chat::scene::SceneState;
 use crate::chat::settings::{Answers, Limits, Rules, Style};
-use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId};
+use crate::chat::{ChannelId, MemberId, MessageId, Place, ServerId, sanitize};
 use crate::generation::Generator;
 use crate::persona::{Persona, PersonaId, SamplingWish};
 use crate::store::{ChosenAlone, Store, StoreError};
@@ -385,12 +385,23 @@ impl Assistant {
             // In a scene everything is said to those who play.
             Part::Line => {
                 let accepted = self.begin_answer(incoming, Arc::clone(&live), known, true, None)?;
-                if accepted.waits() {
+                // What is too much to be answered was said all the same.
+                if accepted.waits() || self.is_heard(&accepted) {
                     live.wait_together(accepted.incoming.clone());
                 }
                 Some(accepted)
             }
         }
+    }
+
+    /// Whether a line that is not answered is part of its scene: where there is only too much of it to be answered.
+    fn is_heard(&self, accepted: &Accepted) -> bool {
+        let Incoming { author, text, .. } = &accepted.incoming;
+        let most = self.limits_in(accepted.place()).message_length;
+        let is_too_much = matches!(accepted.work, Work::Refuse(_) | Work::Answer { place: Err(_), .. });
+        is_too_much
+            && !self.is_denied(accepted.place(), author)
+            && most.is_none_or(|most| text.chars().count() <= most)
     }
 
     /// Whether a message is meant for the bot, also where it answers everything.
@@ -462,10 +473,13 @@ impl Assistant {
     fn admit(&self, live: &Live, asked: &Asked, text: &str, known: Known) -> Result<Share, TooMuch> {
         let (limits, length) = (self.limits_in(live.place), text.chars().count());
         let now = self.steady_now();
-        let is_along = live.lock().is_played() && live.has_line_of(asked.member);
+        // Whoever gives a persona the word says nothing, and is answered by themselves.
+        let is_line = !sanitize::is_blank(text) && live.lock().is_played();
+        let is_along = is_line && live.has_line_of(asked.member);
         match known {
             Known::New if is_along => self.asking.admit_along(&limits, asked, length, now),
             Known::New => self.asking.admit(&limits, asked, length, now),
+            Known::WrittenDown if is_along => Ok(self.asking.admit_along_again()),
             Known::WrittenDown => Ok(self.asking.admit_again(asked)),
         }
     }
@@ -531,11 +545,17 @@ impl Assistant {
             for live in &dropped {
                 live.cease().await;
             }
-            let lost = assistant.keep_scenes(channel, home).await;
-            for live in dropped {
+            let (lost, kept) = assistant.keep_scenes(channel, home).await;
+            for live in dropped.iter().filter(|live| live.place.channel != channel) {
                 assistant.erase(live.place.channel).await;
             }
-            assistant.erase(channel).await;
+            match kept {
+                Ok(()) => assistant.erase(channel).await,
+                // What could not be kept is not lost either: `/roleplay resume` finds it.
+                Err(error) => {
+                    tracing::error!("a scene of a thread that is gone could not be kept: {error}");
+                }
+            }
             assistant.erase_threads(channel).await;
             assistant.forget_rules_of(channel).await;
             lost
@@ -570,8 +590,8 @@ impl Assistant {
 
     /// Stops the answers that are as described, and waits until they are over, though not for ever. Returns to which messages, and
     /// whose those are.
-    async fn until_stopped(&self, which: impl Fn(&Running) -> bool) -> Vec<(MessageId, MemberId)> {
-        let stopped = self.running.iter().filter(|running| which(running));
+    async fn until_stopped(&self, which: impl Fn(MessageId, &Running) -> bool) -> Vec<(MessageId, MemberId)> {
+        let stopped = self.running.iter().filter(|running| which(*running.key(), running));
         let (stopped, over): (Vec<(MessageId, MemberId)>, Vec<CancellationToken>) = stopped
             .map(|running| {
                 running.stop.cancel();

@@ -164,11 +164,6 @@ impl Accepted {
         let share = match work {
             Work::Answer { place, share, cue } => {
                 delivering.answer(&assistant, &mut incoming, place, cue).await;
-                if let Some(line) = live.waits_no_more(asked.message)
-                    && delivering.outcome != Outcome::Waiting
-                {
-                    assistant.hear_unanswered(&live, &line);
-                }
                 Some(share)
             }
             Work::Refuse(notice) | Work::Ignore(notice) => {
@@ -190,6 +185,11 @@ impl Accepted {
         };
         if let Some(turn) = delivering.turn {
             live.done_with(turn);
+        }
+        if let Some(line) = live.waits_no_more(asked.message)
+            && delivering.outcome != Outcome::Waiting
+        {
+            assistant.hear_unanswered(&live, &line);
         }
         delivering.dress(false).await;
         let (outcome, tokens, unreachable) = (delivering.outcome, delivering.tokens, delivering.unreachable);

@@ -142,7 +142,9 @@ impl<O: Outlet> Delivering<'_, O> {
             };
             if self.delivered.is_empty() {
                 // Whoever was to be answered with it still waits.
-                self.live.wait_again(std::mem::take(&mut self.together));
+                let mut lines = std::mem::take(&mut self.together);
+                lines.retain(|line| assistant.change_of(line.message) != Some(Change::Deleted));
+                self.live.wait_again(lines);
             }
             // Nobody need wait until a notice has arrived.
             match answered {
@@ -484,6 +486,10 @@ impl<O: Outlet> Delivering<'_, O> {
     /// Writes a message, and the one that it replies to unless it is there already, into the history.
     fn hear(&mut self, incoming: &Incoming, trigger: MessageId, heard: &mut Heard) {
         let mut conversation = self.live.lock();
+        // Whoever deletes it looks in here after that is known, so this sees it, or they find what was heard.
+        if self.assistant.change_of(incoming.message) == Some(Change::Deleted) {
+            return;
+        }
         conversation.now = now();
         let is_notice = |reply: &RepliedTo| reply.by_bot && notice::is_notice(&reply.text);
         let reply = incoming.reply_to.as_ref();

@@ -69,7 +69,7 @@ impl Assistant {
     }
 
     /// What is being answered together with another message says something else now: a reply of which nothing is shown begins again.
-    fn answer_anew(&self, live: &Live, message: MessageId) {
+    pub(super) fn answer_anew(&self, live: &Live, message: MessageId) {
         if let Some(running) = live.answered_with(message).and_then(|trigger| self.running.get(&trigger)) {
             running.edit.send_modify(|_| ());
         }

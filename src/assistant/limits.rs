@@ -65,8 +65,7 @@ impl Asking {
         }
     }
 
-    /// Lets a message in within these limits, which then counts, at a time in seconds since 1970. One that is answered together with
-    /// another one of its author's is no more at a time than that one.
+    /// Lets a message in within these limits, which then counts, at a time in seconds since 1970.
     ///
     /// # Errors
     /// [`TooMuch`] when it exceeds a limit; then it does not count.
@@ -94,7 +93,7 @@ impl Asking {
     ) -> Result<Share, TooMuch> {
         let limits = Limits { member_at_a_time: None, server_at_a_time: None, ..*limits };
         self.count(&limits, asked, length, now)?;
-        Ok(self.share(Vec::new()))
+        Ok(self.admit_along_again())
     }
 
     /// Counts a message within the hour, unless it exceeds a limit. Whoever calls takes in one at a time.
@@ -118,6 +117,11 @@ impl Asking {
     /// Lets a message in that was let in before, and was counted then.
     pub(super) fn admit_again(self: &Arc<Self>, asked: &Asked) -> Share {
         self.share(whose(asked))
+    }
+
+    /// The same of one that is answered together with another one of its author's.
+    pub(super) fn admit_along_again(self: &Arc<Self>) -> Share {
+        self.share(Vec::new())
     }
 
     fn share(self: &Arc<Self>, whose: Vec<Whose>) -> Share {

@@ -69,8 +69,9 @@ struct Together {
     waiting: BTreeMap<MessageId, Incoming>,
     /// When the last of them came.
     last_came: Instant,
-    /// Those that are being answered with the one that has made the persona speak, and that one.
-    answered: BTreeMap<MessageId, MessageId>,
+    /// Those that are being answered with the one that has made the persona speak, and whose they are.
+    answered: BTreeMap<MessageId, MemberId>,
+    trigger: Option<MessageId>,
 }
 
 /// Memory that a conversation takes, about, in bytes, as a part of what all that are at hand take.
@@ -153,6 +154,7 @@ impl Live {
                 waiting: BTreeMap::new(),
                 last_came: Instant::now(),
                 answered: BTreeMap::new(),
+                trigger: None,
             }),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
@@ -331,7 +333,8 @@ impl Live {
     pub(super) fn gather_with(&self, trigger: MessageId) -> Vec<Incoming> {
         let mut together = lock(&self.together);
         let gathered = std::mem::take(&mut together.waiting);
-        together.answered = gathered.keys().map(|message| (*message, trigger)).collect();
+        together.answered = gathered.iter().map(|(message, line)| (*message, line.author.id)).collect();
+        together.trigger = Some(trigger);
         gathered.into_values().collect()
     }
 
@@ -342,7 +345,14 @@ impl Live {
 
     /// The message with which this one is being answered.
     pub(super) fn answered_with(&self, message: MessageId) -> Option<MessageId> {
-        lock(&self.together).answered.get(&message).copied()
+        let together = lock(&self.together);
+        together.trigger.filter(|_| together.answered.contains_key(&message))
+    }
+
+    /// The message with which something of a member's is being answered, though it is somebody else's.
+    pub(super) fn answered_with_any_of(&self, member: MemberId) -> Option<MessageId> {
+        let together = lock(&self.together);
+        together.trigger.filter(|_| together.answered.values().any(|author| *author == member))
     }
 
     /// When the last message came that waits to be answered together with others.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Assistant;
 use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
-use crate::chat::history::ConversationId;
+use crate::chat::history::{ConversationId, TurnKind};
 use crate::chat::request::Counts;
 use crate::chat::{MemberId, MessageId, Place, ServerId};
 use crate::store::{Store, StoreError};
@@ -257,7 +257,29 @@ impl Assistant {
 
     /// Stops what is being answered of a member, waits until it is over, and returns the messages.
     async fn stop_member(&self, member: MemberId) -> BTreeSet<MessageId> {
-        let stopped = self.until_stopped(|running| running.is_of(member)).await;
+        // What is being said to somebody else together with them begins again without their words.
+        let together: Vec<(MessageId, Arc<Live>)> = self
+            .running
+            .iter()
+            .filter(|running| running.live.answered_with_any_of(member) == Some(*running.key()))
+            .map(|running| (*running.key(), Arc::clone(&running.live)))
+            .collect();
+        for (message, _) in &together {
+            if let Some(running) = self.running.get(message) {
+                running.edit.send_modify(|_| ());
+            }
+        }
+        // Of what something is shown already there will be no more.
+        let is_shown = |(message, live): &(MessageId, Arc<Live>)| {
+            let conversation = live.lock();
+            let reply = conversation.turns().iter().rfind(|turn| turn.kind == TurnKind::Persona);
+            reply.is_some_and(|reply| reply.trigger == Some(*message) && !reply.parts.is_empty())
+        };
+        let shown: BTreeSet<MessageId> =
+            together.into_iter().filter(is_shown).map(|(message, _)| message).collect();
+        let stopped =
+            self.until_stopped(|message, running| running.is_of(member) || shown.contains(&message));
+        let stopped = stopped.await;
         // What somebody else said is not theirs, whatever they wanted of the answer.
         stopped.into_iter().filter(|(_, whose)| *whose == member).map(|(message, _)| message).collect()
     }

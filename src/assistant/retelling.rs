@@ -86,9 +86,9 @@ impl Assistant {
     pub async fn retell(self: &Arc<Self>, place: Place, wish: Wish) -> Result<Option<Accepted>, Unwilling> {
         let live = self.bring(place).await.ok_or(Unwilling::Stale)?;
         let turn = last_reply(&live, &wish).ok_or(Unwilling::Stale)?;
-        let asker = self.who_asked(&live, &turn).await;
+        let asked = self.who_asked(&live, &turn).await;
         let is_host = live.lock().scene().and_then(|scene| scene.host) == Some(wish.author.id);
-        if !wish.moderates && !is_host && asker != Some(wish.author.id) {
+        if !wish.moderates && !is_host && !asked.contains(&wish.author.id) {
             return Err(Unwilling::NotTheirs);
         }
         if wish.steer == Steer::Stop {
@@ -111,7 +111,7 @@ impl Assistant {
         if !can_be_pressed || live.is_at_work_on(turn.id) || turn.state.is_unfinished() {
             return Err(Unwilling::Stale);
         }
-        self.take_up_wish(live, &turn, &wish, asker).map(Some)
+        self.take_up_wish(live, &turn, &wish, asked.first().copied()).map(Some)
     }
 
     fn take_up_wish(
@@ -180,14 +180,22 @@ impl Assistant {
     }
 
     /// For whom a reply was made, as far as that is known.
-    pub(super) async fn who_asked(&self, live: &Live, turn: &Turn) -> Option<MemberId> {
-        let trigger = turn.trigger?;
-        let speaker = live.lock().turn_of(trigger).map(|turn| turn.speaker.clone());
+    pub(super) async fn who_asked(&self, live: &Live, turn: &Turn) -> Vec<MemberId> {
+        let mut members = Vec::new();
+        for message in turn.answers() {
+            members.extend(self.who_said(live, message).await.filter(|member| !members.contains(member)));
+        }
+        members
+    }
+
+    /// Who has said something in a message, or has asked for something with it.
+    async fn who_said(&self, live: &Live, message: MessageId) -> Option<MemberId> {
+        let speaker = live.lock().turn_of(message).map(|turn| turn.speaker.clone());
         if let Some(Speaker::Member(member)) = speaker {
             return Some(member);
         }
         let Some(store) = &self.store else { return None };
-        let asked = store.who_asked(trigger).await;
+        let asked = store.who_asked(message).await;
         asked.unwrap_or_else(|error| {
             tracing::error!("who has asked for a reply could not be read: {error}");
             None

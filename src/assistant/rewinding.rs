@@ -88,7 +88,7 @@ impl Assistant {
         };
         if !rules(live, hand) {
             for turn in &since {
-                if self.whose(live, turn).await != Some(hand.author.id) {
+                if self.whose(live, turn).await != [hand.author.id] {
                     return Err(Lines::OthersToo.into());
                 }
             }
@@ -97,9 +97,9 @@ impl Assistant {
     }
 
     /// Who said something, or to whom a persona said it, as far as that is known.
-    async fn whose(&self, live: &Live, turn: &Turn) -> Option<MemberId> {
+    async fn whose(&self, live: &Live, turn: &Turn) -> Vec<MemberId> {
         match turn.speaker.member() {
-            Some(member) => Some(member),
+            Some(member) => vec![member],
             None => self.who_asked(live, turn).await,
         }
     }

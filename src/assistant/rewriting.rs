@@ -110,7 +110,7 @@ impl Assistant {
         let author = hand.author.id;
         let asked =
             Asked { message: id, channel: place.channel, server: place.server, member: author, at: now() };
-        let whose = self.who_asked(&live, &turn).await.unwrap_or(author);
+        let whose = self.who_asked(&live, &turn).await.first().copied().unwrap_or(author);
         let _one_at_a_time = self.taking_in();
         if self.closing.is_cancelled() || live.is_at_work_on(turn.id) || turn.state.is_unfinished() {
             return Err(Lines::Unfinished.into());
@@ -154,7 +154,7 @@ impl Assistant {
     async fn may_change(&self, live: &Live, turn: &Turn, hand: &Hand) -> bool {
         let id = hand.author.id;
         match &turn.speaker {
-            Speaker::Persona { .. } => rules(live, hand) || self.who_asked(live, turn).await == Some(id),
+            Speaker::Persona { .. } => rules(live, hand) || self.who_asked(live, turn).await.contains(&id),
             said => said.member() == Some(id),
         }
     }

@@ -208,9 +208,15 @@ impl Assistant {
             live.save().await;
         }
         for message in lost {
+            if let Some(live) = &live {
+                self.answer_anew(live, message);
+            }
             self.forget_elsewhere(message).await;
         }
         for other in restated {
+            if let Some(live) = &live {
+                self.answer_anew(live, other.message);
+            }
             self.restate_elsewhere(other.message, &other.text).await;
         }
         Some(self.take_up(page, place, &requests, left).await)
@@ -220,7 +226,8 @@ impl Assistant {
     fn left_to_do(&self, live: Option<&Live>, page: &Page, message: MessageId) -> Left {
         if let Some(live) = live {
             let conversation = live.lock();
-            let replies = |turn: &&Turn| turn.kind == TurnKind::Persona && turn.trigger == Some(message);
+            let answers = |turn: &Turn| turn.answers().any(|answered| answered == message);
+            let replies = |turn: &&Turn| turn.kind == TurnKind::Persona && answers(turn);
             if conversation.turns().iter().rfind(replies).is_some_and(|turn| !turn.parts.is_empty()) {
                 return Left::Nothing(Outcome::Answered);
             }

@@ -28,6 +28,9 @@ pub enum Unstaged {
     /// No scene is played there.
     #[error("no scene is played there")]
     NoScene,
+    /// The scene is kept for all who see a channel, and the place is not for all of them.
+    #[error("the scene is for all who see the channel")]
+    ForAll,
     /// So many scenes are kept there that there is no room for one more.
     #[error("{SCENES_MAX} scenes are kept there")]
     TooMany,
@@ -136,7 +139,12 @@ impl Assistant {
         let Some(store) = &self.store else { return Err(Unstaged::NotKept) };
         let _one_at_a_time = self.stagehand(place.channel).lock().await;
         let kept = store.scenes_in(place).await?.into_iter();
-        if kept.filter(|staged| staged.place.channel == place.channel).count() >= SCENES_MAX {
+        let is_own = |staged: &Staged| {
+            let there = staged.place.channel;
+            // What is kept for its threads is no burden of the channel's own.
+            there == place.channel && staged.home != Some(there)
+        };
+        if kept.filter(is_own).count() >= SCENES_MAX {
             return Err(Unstaged::TooMany);
         }
         self.leave_stage(place).await?;
@@ -219,10 +227,16 @@ impl Assistant {
         }
         // Nobody forgets anything of it between the reading and its being at hand.
         let _nobody_forgets = self.forgetting.read().await;
+        let mut from = place.channel;
         let live = match here {
             Some(live) => live,
             None => {
-                let conversation = self.staged_for(place, which).await?;
+                let (there, conversation) = self.staged_for(place, which).await?;
+                from = there;
+                // Whoever could see it must see it still.
+                if there != place.channel && home.is_none() {
+                    return Err(Unstaged::ForAll);
+                }
                 let persona = self.lead_of(place, &conversation);
                 Arc::new(self.restored(place, conversation, &persona))
             }
@@ -240,7 +254,10 @@ impl Assistant {
             self.scenes.insert(place.channel, scene.state);
         } else {
             let changes = live.lock().take_changes();
-            store.resume_scene(place, &changes).await?;
+            // It may go on in another thread by now.
+            if !store.resume_scene(place, from, &changes).await? {
+                return Err(Unstaged::NoScene);
+            }
             self.enter(place.channel, live);
         }
         Ok(scene)
@@ -270,12 +287,16 @@ impl Assistant {
         if !moderates && scene.host != Some(who) {
             return Err(Refused::NotTheirs.into());
         }
-        store.forget_conversation(which).await?;
+        // It may go on in another thread by now.
+        if !store.forget_scene(which, scene.place.channel).await? {
+            return Err(Unstaged::NoScene);
+        }
         self.generator.forget(which.0);
         Ok(scene.title)
     }
 
-    /// A conversation that can be played in a place, though its channel need not point to it. Another place's is not for this one.
+    /// A conversation that can be played in a place, though its channel need not point to it, and the channel to which it belongs.
+    /// Another place's is not for this one.
     ///
     /// # Errors
     /// [`Unstaged`] when there is none, or it cannot be read.
@@ -283,12 +304,12 @@ impl Assistant {
         &self,
         place: Place,
         which: ConversationId,
-    ) -> Result<Conversation, Unstaged> {
+    ) -> Result<(ChannelId, Conversation), Unstaged> {
         let store = self.store.as_ref().ok_or(Unstaged::NoScene)?;
         let (there, conversation) = store.conversation(which).await?.ok_or(Unstaged::NoScene)?;
         let is_kept = conversation.scene().is_some_and(|scene| scene.home == Some(there.channel));
         let is_for = there.channel == place.channel || (Some(there.channel) == place.parent && is_kept);
-        if is_for { Ok(conversation) } else { Err(Unstaged::NoScene) }
+        if is_for { Ok((there.channel, conversation)) } else { Err(Unstaged::NoScene) }
     }
 
     /// The scenes of a channel and of its threads, and those that the channel of a thread keeps for it, newest first.
@@ -304,36 +325,42 @@ impl Assistant {
 
     /// A channel is gone, and nothing of it is at hand any more: its scenes are kept by the channels that they have for that, or else
     /// by this one. Returns the titles of those that were not over, and where they are kept.
-    pub(super) async fn keep_scenes(&self, gone: ChannelId, home: Option<ChannelId>) -> Vec<(Place, String)> {
-        let Some(store) = &self.store else { return Vec::new() };
-        let mut lost = Vec::new();
-        let moved = async {
-            let there = Place { channel: gone, parent: None, server: None };
-            let own = store.scenes_in(there).await?.into_iter().filter(|staged| staged.place.channel == gone);
-            for staged in own {
-                let home = staged.home.or(home).filter(|home| *home != gone);
-                let (Some(home), Some((_, mut conversation))) =
-                    (home, store.conversation(staged.conversation).await?)
-                else {
-                    continue;
-                };
-                conversation.leave_place();
-                if let Some(scene) = conversation.scene_mut() {
-                    scene.state = SceneState::Ended;
-                    scene.home = Some(home);
-                }
-                let home = Place { channel: home, parent: None, server: staged.place.server };
-                store.keep_beside(home, &conversation.take_changes()).await?;
-                if staged.state != SceneState::Ended {
-                    lost.push((home, staged.title));
-                }
-            }
-            Ok::<(), StoreError>(())
+    ///
+    /// # Errors
+    /// A [`StoreError`] when one of them could not be kept; the others are.
+    pub(super) async fn keep_scenes(
+        &self,
+        gone: ChannelId,
+        home: Option<ChannelId>,
+    ) -> (Vec<(Place, String)>, Result<(), StoreError>) {
+        let Some(store) = &self.store else { return (Vec::new(), Ok(())) };
+        let there = Place { channel: gone, parent: None, server: None };
+        let known = match store.scenes_in(there).await {
+            Ok(known) => known,
+            Err(error) => return (Vec::new(), Err(error)),
         };
-        if let Err(error) = moved.await {
-            tracing::error!("a scene of a thread that is gone could not be kept: {error}");
+        let (mut lost, mut outcome) = (Vec::new(), Ok(()));
+        for staged in known.into_iter().filter(|staged| staged.place.channel == gone) {
+            let Some(home) = staged.home.or(home).filter(|home| *home != gone) else { continue };
+            let home = Place { channel: home, parent: None, server: staged.place.server };
+            match self.keep_scene(store, home, staged.conversation).await {
+                Ok(()) if staged.state != SceneState::Ended => lost.push((home, staged.title)),
+                Ok(()) => {}
+                Err(error) => outcome = Err(error),
+            }
         }
-        lost
+        (lost, outcome)
+    }
+
+    async fn keep_scene(&self, store: &Store, home: Place, which: ConversationId) -> Result<(), StoreError> {
+        let Some((_, mut conversation)) = store.conversation(which).await? else { return Ok(()) };
+        conversation.leave_place();
+        if let Some(scene) = conversation.scene_mut() {
+            scene.state = SceneState::Ended;
+            scene.since = now();
+            scene.home = Some(home.channel);
+        }
+        store.keep_beside(home, &conversation.take_changes()).await
     }
 
     /// A member tells something in the scene of a place, in this message, or brings a fact about. Whether it is part of a scene.
@@ -405,7 +432,7 @@ impl Assistant {
 
     /// Nothing is said in a conversation any more when this returns.
     pub(super) async fn still(&self, live: &Arc<Live>) {
-        self.until_stopped(|running| Arc::ptr_eq(&running.live, live)).await;
+        self.until_stopped(|_, running| Arc::ptr_eq(&running.live, live)).await;
     }
 
     /// What waits to be answered in a scene is a line of it, also when nobody will answer it.
@@ -417,16 +444,20 @@ impl Assistant {
 
     /// A line that nobody has answered, and nobody will, was said all the same.
     pub(super) fn hear_unanswered(&self, live: &Live, incoming: &Incoming) {
-        let (author, posted) = (&incoming.author, incoming.posted);
-        if self.is_unread(author.id, posted) || self.change_of(incoming.message) == Some(Change::Deleted) {
+        // Whoever forgets or deletes it looks in here after that is known, so this sees it, or they find what was heard.
+        let mut conversation = live.lock();
+        let text = match self.change_of(incoming.message) {
+            Some(Change::Deleted) => return,
+            Some(Change::Edited(text)) => conversation.said_in(&text),
+            None => incoming.text.clone(),
+        };
+        let (author, is_known) = (&incoming.author, conversation.turn_of(incoming.message).is_some());
+        if is_known || self.is_unread(author.id, incoming.posted) || sanitize::is_blank(&text) {
             return;
         }
-        let mut conversation = live.lock();
-        if conversation.turn_of(incoming.message).is_none() && !sanitize::is_blank(&incoming.text) {
-            conversation.now = now();
-            let name = conversation.speaks_as(author.id, &author.name).to_owned();
-            conversation.hear(author.id, &name, &incoming.text, Some(incoming.message));
-        }
+        conversation.now = now();
+        let name = conversation.speaks_as(author.id, &author.name).to_owned();
+        conversation.hear(author.id, &name, &text, Some(incoming.message));
     }
 
     /// The channel points to no scene any more.

@@ -27,7 +27,8 @@ impl Assistant {
         if let Some(current) = current.filter(is_meant) {
             return Ok(current);
         }
-        self.staged_for(place, which.ok_or(Unstaged::NoScene)?).await
+        let (_, conversation) = self.staged_for(place, which.ok_or(Unstaged::NoScene)?).await?;
+        Ok(conversation)
     }
 
     /// The personas that have spoken in a conversation of a place, or play in it, as far as they can be played there.

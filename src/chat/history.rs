@@ -545,7 +545,7 @@ impl Conversation {
     }
 
     /// What was unfinished when its process ended: a reply of which something was shown was interrupted; one of which nothing
-    /// was shown goes, and what it was to answer with it, so that it can be asked anew. Those that answer a message for which
+    /// was shown goes, and outside of scenes what it was to answer with it, so that it can be asked anew. Those that answer a message for which
     /// `is_running` holds are not over. Whether there was anything.
     pub fn interrupt(&mut self, is_running: impl Fn(MessageId) -> bool) -> bool {
         let runs = |turn: &Turn| turn.trigger.is_some_and(&is_running);
@@ -554,7 +554,7 @@ impl Conversation {
         for &id in &unfinished {
             let Some(turn) = self.turn_mut(id) else { continue };
             if turn.parts.is_empty() {
-                let trigger = turn.trigger;
+                let trigger = turn.trigger.filter(|_| self.scene.is_none());
                 let asked = trigger.and_then(|trigger| self.turn_of(trigger)).map(|turn| turn.id);
                 self.forget(id);
                 if let Some(asked) = asked {

@@ -47,7 +47,7 @@ pub struct Scene {
     pub note: Option<Written>,
     /// The personas that play, in the order of their turns.
     pub cast: Vec<Actor>,
-    /// Since when it is played, in seconds since 1970: what was said before is no part of it.
+    /// Since when it is played, or over, in seconds since 1970: what was said before it was played is no part of it.
     pub since: u64,
     /// The members who play, in the order in which they have joined.
     pub players: Vec<Player>,
@@ -300,7 +300,10 @@ impl Scene {
                 self.state = SceneState::Running;
                 self.since = now;
             }
-            Direction::Stop => self.state = SceneState::Ended,
+            Direction::Stop => {
+                self.state = SceneState::Ended;
+                self.since = now;
+            }
         }
         Ok(())
     }

@@ -13,9 +13,10 @@ use crate::chat::memory::{Link, Memory};
 pub(super) const FORGET: [&str; 4] = [
     "DELETE FROM memories WHERE text <> '' AND (conversation, until) IN \
      (SELECT conversation, until FROM memory_links WHERE member = $1)",
-    "DELETE FROM memories WHERE text <> '' AND (conversation, until) IN (SELECT links.conversation, links.until FROM requests \
-     CROSS JOIN turns CROSS JOIN memory_links AS links WHERE requests.member = $1 \
-     AND turns.trigger_message = requests.message AND links.conversation = turns.conversation AND links.turn = turns.id)",
+    "DELETE FROM memories WHERE text <> '' AND (conversation, until) IN (SELECT conversation, until FROM memory_links \
+     WHERE (conversation, turn) IN (SELECT conversation, turn FROM answers WHERE message IN (\
+     SELECT message FROM requests WHERE member = $1 UNION SELECT parts.message FROM turns AS said CROSS JOIN parts \
+     WHERE said.member = $1 AND parts.conversation = said.conversation AND parts.turn = said.id)))",
     "DELETE FROM memories WHERE editor = $1",
     "DELETE FROM memory_links WHERE member = $1",
 ];

@@ -21,6 +21,13 @@ pub(super) const SHOWN_ELSEWHERE: &str = "SELECT channels.* FROM parts \
      UNION SELECT channels.* FROM turns JOIN channels ON channels.conversation = turns.conversation \
      WHERE turns.copy_of = $1";
 
+/// The scenes of the channel $1 and of its threads, and those that $2, whose thread it is, keeps.
+pub(super) const SCENES_IN: &str = "SELECT scenes.*, known.channel, known.parent, known.server FROM (\
+     SELECT * FROM channels WHERE channel = $1 UNION SELECT * FROM channels WHERE parent = $1 AND parent <> 0 \
+     UNION SELECT * FROM channels WHERE channel = $2) AS known \
+     CROSS JOIN scenes ON scenes.conversation = known.conversation \
+     WHERE known.channel = $1 OR known.parent = $1 OR scenes.home = $2 ORDER BY scenes.conversation DESC";
+
 /// A scene of a channel or of one of its threads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Staged {
@@ -95,31 +102,47 @@ impl Store {
         writing.await.map_err(|error| self.failed(&error))
     }
 
-    /// Writes a scene down to which this channel points from then on, and to which it belongs, wherever it was kept.
+    /// Writes a scene down to which this channel points from then on, and to which it belongs. Whether it belonged to `from` until
+    /// then; if not, nothing is written.
     ///
     /// # Errors
     /// A [`StoreError`]; then nothing has changed.
-    pub async fn resume_scene(&self, place: Place, changes: &Changes) -> Result<(), StoreError> {
+    pub async fn resume_scene(
+        &self,
+        place: Place,
+        from: ChannelId,
+        changes: &Changes,
+    ) -> Result<bool, StoreError> {
         let writing = async {
             let mut writing = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let there = "SELECT 1 FROM channels WHERE conversation = $1 AND channel = $2";
+            let there = sqlx::query(there).bind(changes.head.id.0.cast_signed());
+            let there = there.bind(from.0.cast_signed()).fetch_optional(&mut *writing).await?;
+            if there.is_none() {
+                return Ok(false);
+            }
             write_changes(&mut writing, place, changes).await?;
             point_to_none(&mut writing, place.channel).await?;
             let update = "UPDATE channels SET is_current = 1 WHERE channel = $1 AND conversation = $2";
             let update = sqlx::query(update).bind(place.channel.0.cast_signed());
             update.bind(changes.head.id.0.cast_signed()).execute(&mut *writing).await?;
             belong(&mut writing, place.channel, changes.head.id).await?;
-            writing.commit().await
+            writing.commit().await?;
+            Ok(true)
         };
-        writing.await.map_err(|error| self.failed(&error))
+        writing.await.map_err(|error: sqlx::Error| self.failed(&error))
     }
 
-    /// Forgets a conversation.
+    /// Forgets a scene that belongs to a channel which does not point to it. Whether it did.
     ///
     /// # Errors
     /// A [`StoreError`].
-    pub async fn forget_conversation(&self, id: ConversationId) -> Result<(), StoreError> {
-        let delete = sqlx::query("DELETE FROM conversations WHERE id = $1").bind(id.0.cast_signed());
-        delete.execute(&self.writer).await.map(drop).map_err(|error| self.failed(&error))
+    pub async fn forget_scene(&self, id: ConversationId, of: ChannelId) -> Result<bool, StoreError> {
+        let delete = "DELETE FROM conversations WHERE id = $1 AND id IN \
+                      (SELECT conversation FROM channels WHERE channel = $2 AND is_current = 0)";
+        let delete = sqlx::query(delete).bind(id.0.cast_signed()).bind(of.0.cast_signed());
+        let deleted = delete.execute(&self.writer).await.map_err(|error| self.failed(&error))?;
+        Ok(deleted.rows_affected() > 0)
     }
 
     /// The channels that point to a scene, and whether that is played.
@@ -143,12 +166,8 @@ impl Store {
     /// # Errors
     /// A [`StoreError`].
     pub async fn scenes_in(&self, there: Place) -> Result<Vec<Staged>, StoreError> {
-        let select = "SELECT scenes.*, channels.channel, channels.parent, channels.server FROM scenes \
-                      JOIN channels ON channels.conversation = scenes.conversation \
-                      WHERE channels.channel = $1 OR channels.parent = $1 OR (channels.channel = $2 AND scenes.home = $2) \
-                      ORDER BY scenes.conversation DESC";
         let read = async {
-            let select = sqlx::query(select).bind(there.channel.0.cast_signed());
+            let select = sqlx::query(SCENES_IN).bind(there.channel.0.cast_signed());
             let select = select.bind(there.parent.map(|parent| parent.0.cast_signed()));
             let rows = select.fetch_all(&self.reader).await?;
             let staged = |row: &SqliteRow| {

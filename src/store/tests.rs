@@ -213,6 +213,7 @@ async fn a_start_reads_no_more_of_a_large_database_than_of_a_small_one() {
             requests::ACTIVE,
             conversations::SHOWN_IN,
             scenes::SHOWN_ELSEWHERE,
+            scenes::SCENES_IN,
             privacy::SAID_TO,
             privacy::EXPIRED,
         ])

@@ -56,6 +56,7 @@ impl From<Unstaged> for Problem {
             Unstaged::NotKept => Self::Told(Text::NotKept),
             Unstaged::Occupied => Self::Told(Staging::Occupied.into()),
             Unstaged::NoScene => Self::Told(Staging::NoScene.into()),
+            Unstaged::ForAll => Self::Told(Staging::ForAll.into()),
             Unstaged::TooMany => Self::Told(Staging::TooMany.into()),
             Unstaged::Refused(refused) => Self::Told(Staging::Refused(refused).into()),
             Unstaged::Store(error) => Self::broken(error),

@@ -76,6 +76,8 @@ pub enum Staging {
     Refused(Refused),
     /// There are no threads where the command is used.
     NoThreads,
+    /// The scene is for all who see the channel, and goes on nowhere else.
+    ForAll,
     /// The bot may not make threads.
     MayNotThread,
     /// A character must have a name with a letter or digit.
@@ -199,6 +201,9 @@ impl Staging {
             Self::Done => "Done.",
             Self::TooMany => {
                 "So many scenes are kept here that there is no room for one more. `/roleplay delete` makes room."
+            }
+            Self::ForAll => {
+                "That scene is for everybody who sees the channel. Go on with it there, or in a thread that is not private."
             }
             Self::Occupied => {
                 "A scene is played here already. End it with `/roleplay stop`, or open yours in a thread of its own."

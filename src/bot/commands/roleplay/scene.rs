@@ -227,8 +227,11 @@ fn is_meant(ConversationId(id): ConversationId, title: &str, wanted: &str) -> bo
 /// Asks Discord whether the threads of the wanted scenes are there still: it need not have told that they are gone.
 async fn find_lost(context: Context<'_>, here: Place, wanted: Option<&str>) -> Result<(), Problem> {
     let (serenity, handler) = (context.serenity_context(), context.data());
-    let known = handler.assistant.scenes_of(here).await.map_err(Problem::broken)?;
-    let elsewhere = known.into_iter().filter(|staged| !staged.is_for(here));
+    // In a thread it may be another one of the same channel that is lost.
+    let all = here.parent.map_or(here, |parent| Place { channel: parent, parent: None, ..here });
+    let known = handler.assistant.scenes_of(all).await.map_err(Problem::broken)?;
+    let is_for_all = |home| here.parent.is_none() || home == here.parent;
+    let elsewhere = known.into_iter().filter(|staged| !staged.is_for(here) && is_for_all(staged.home));
     let meant = elsewhere
         .filter(|staged| wanted.is_none_or(|wanted| is_meant(staged.conversation, &staged.title, wanted)));
     for staged in meant.take(LOST_MAX) {
