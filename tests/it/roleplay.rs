@@ -132,7 +132,7 @@ impl Theatre {
     }
 
     /// Waits until something with these words is remembered, which may be a moment after it is shown.
-    async fn remembered(&self, words: &str) {
+    pub(crate) async fn remembered(&self, words: &str) {
         let remembered = async {
             let has = |conversation: Conversation| {
                 conversation.turns().iter().any(|turn| turn.shown().text.contains(words))
@@ -150,7 +150,7 @@ impl Theatre {
         on_disk(&self.store, self.general).await.expect("it is there")
     }
 
-    fn last_prompt(&self) -> String {
+    pub(crate) fn last_prompt(&self) -> String {
         self.stage.script.prompts().last().expect("there is one").render()
     }
 
