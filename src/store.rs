@@ -141,6 +141,7 @@ fn migrator() -> Migrator {
         step(7, "ratings", include_str!("store/0007_ratings.sql")),
         step(8, "scenes", include_str!("store/0008_scenes.sql")),
         step(9, "memories", include_str!("store/0009_memories.sql")),
+        step(10, "carried", include_str!("store/0010_carried.sql")),
         step(11, "together", include_str!("store/0011_together.sql")),
     ])
 }

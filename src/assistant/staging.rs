@@ -108,7 +108,7 @@ impl Assistant {
         let joins = !plays && may_play && (!self.reads_everything() || live.place.server.is_none());
         if joins && let Some(scene) = conversation.scene_mut() {
             // Where there are too many the others go on, and this is answered all the same.
-            scene.join(author, now());
+            let _ = scene.direct(author, false, Direction::Join(incoming.author.name.clone()), now());
         }
         incoming.text = said;
         Part::Line

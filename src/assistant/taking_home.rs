@@ -6,10 +6,10 @@ use super::live::{now, speaker};
 use super::{Assistant, Unstaged};
 use crate::chat::addressing::Author;
 use crate::chat::history::{Conversation, ConversationId};
-use crate::chat::scene::{Actor, Direction, Scene};
-use crate::chat::tavern::{Chat, Line};
-use crate::chat::{Place, sanitize};
-use crate::persona::Persona;
+use crate::chat::scene::{Actor, Direction, Scene, Written};
+use crate::chat::tavern::{Chat, Role};
+use crate::chat::{ChannelId, Place};
+use crate::persona::{Note, Persona};
 
 impl Assistant {
     /// A conversation of a place: the one to which the channel points, or another one of its own.
@@ -46,40 +46,41 @@ impl Assistant {
         personas
     }
 
-    /// Opens a scene in a place that begins with what was said in a chat from elsewhere, with these personas for its characters.
+    /// Opens a scene in a place that begins with what was said in a chat from elsewhere, with these personas for its characters. Whoever
+    /// has brought it plays its user; the characters of others wait for them.
     ///
     /// # Errors
     /// [`Unstaged`], and the channel points to what it did.
     pub async fn take_in_scene(
         &self,
         place: Place,
+        home: Option<ChannelId>,
         who: &Author,
         chat: &Chat,
-        cast: &[(&Line, Arc<Persona>)],
-        title: &str,
+        cast: &[(Role, Arc<Persona>)],
     ) -> Result<(), Unstaged> {
         let lead = cast.first().map_or_else(|| self.persona_of(place), |(_, persona)| Arc::clone(persona));
-        let mut scene = Scene::new(title, who.id, now());
+        let mut scene = Scene { home, ..Scene::new(&chat.title, who.id, now()) };
         for (_, persona) in cast {
             scene.direct(who.id, true, Direction::Add(Actor::of(persona)), now())?;
         }
-        let unblocked = |text: &str| {
-            let mut text = text.to_owned();
-            self.drop_blocked(place, &mut text);
-            text
-        };
-        let note = chat.note.as_ref().map(|note| unblocked(&note.text)).unwrap_or_default();
-        scene.direct(who.id, true, Direction::About(unblocked(&chat.scenario)), now())?;
-        scene.direct(who.id, true, Direction::Note(note), now())?;
-        let name = sanitize::name(&unblocked(&chat.user));
-        if name.chars().any(char::is_alphanumeric) && !scene.has_name_of_another(&name, who.id) {
-            scene.direct(who.id, true, Direction::Play { name, description: String::new() }, now())?;
+        scene.direct(who.id, true, Direction::About(chat.scenario.clone()), now())?;
+        if let Some(Note { text, depth }) = chat.note.clone() {
+            scene.direct(who.id, true, Direction::Note { text, depth: Some(depth) }, now())?;
         }
+        for player in &chat.players {
+            scene.expect(&player.name, &player.description, who.id);
+        }
+        if chat.user.chars().any(char::is_alphanumeric) && !scene.has_name_of_another(&chat.user, who.id) {
+            let (name, description) = (chat.user.clone(), String::new());
+            scene.direct(who.id, true, Direction::Play { name, description }, now())?;
+        }
+        scene.carried = (!chat.rest.is_empty())
+            .then(|| Written { text: serde_json::json!(chat.rest).to_string(), by: who.id });
         let is_new = self.retention_days(place.server).is_some();
         self.open_scene_with(place, &lead, scene, |conversation| {
-            let known = |line: &Line| {
-                let is_it = |known: &&Line| known.name == line.name && known.persona == line.persona;
-                let persona = cast.iter().find(|(known, _)| is_it(known));
+            let known = |role: &Role| {
+                let persona = cast.iter().find(|(known, _)| known.is_same(role));
                 persona.map(|(_, persona)| (speaker(persona), persona.char_name().to_owned()))
             };
             // Where what is old goes by itself, all of it would go at once.

@@ -100,6 +100,13 @@ struct Saving {
     too_long: Vec<Field>,
 }
 
+impl Saving {
+    /// Of a file nobody has said yet whether it is for adults.
+    fn of_file(id: Option<PersonaId>, over: Option<u64>) -> Self {
+        Self { id, over, adult: None, from_file: true, too_long: Vec::new() }
+    }
+}
+
 /// What a form is for.
 enum Form {
     Persona(Task),
@@ -195,7 +202,12 @@ impl Handler {
     }
 
     /// Saves a draft, which is then played. What it says, is said to whoever wanted it.
-    async fn save(&self, actor: &Actor, draft: Draft, saving: Saving) -> Result<Text, Problem> {
+    async fn save(
+        &self,
+        actor: &Actor,
+        draft: Draft,
+        saving: Saving,
+    ) -> Result<(PersonaId, Editing), Problem> {
         self.may_create(actor).await?;
         if !draft.is_sound() {
             let mut faults = draft.report.findings;
@@ -216,7 +228,23 @@ impl Handler {
         self.assistant.rules_changed(actor.server).await;
         let is_private = self.standing(actor.server, &id).is_some_and(|standing| !standing.shared);
         let is_restricted = self.is_restricted(actor.server, &id);
-        Ok(Editing::Saved { name, id, version, is_private, is_restricted, too_long }.into())
+        let saved = Editing::Saved { name, id: id.clone(), version, is_private, is_restricted, too_long };
+        Ok((id, saved))
+    }
+
+    /// Makes a persona of a card that has come with something else, which is then played. What is to be said of it, and its id.
+    pub(super) async fn take_card(
+        &self,
+        actor: &Actor,
+        card: Vec<u8>,
+    ) -> Result<(PersonaId, Editing), Problem> {
+        self.may_create(actor).await?;
+        if card.len() > LARGEST_IMPORT {
+            return Err(Problem::Told(Editing::TooLargeAFile(LARGEST_IMPORT).into()));
+        }
+        let assistant = Arc::clone(&self.assistant);
+        let draft = self.beside(move || Draft::of_file(&assistant, &card)).await?;
+        self.save(actor, draft, Saving::of_file(None, None)).await
     }
 
     /// Whether a server's persona plays in age-restricted channels only.
@@ -313,7 +341,8 @@ impl Handler {
                 }
             };
             let draft = self.look_at(card.clone()).await?;
-            self.save(&actor, draft, Saving { id, over, adult, from_file: false, too_long }).await
+            let saving = Saving { id, over, adult, from_file: false, too_long };
+            self.save(&actor, draft, saving).await.map(|(_, saved)| saved.into())
         };
         let saved = saved.await;
         given_back(saved, toml_of(&card).map(|toml| CreateAttachment::bytes(toml, "persona.toml")))
@@ -356,8 +385,8 @@ impl Handler {
         let fetched = self.attachments.fetch(file, LARGEST_IMPORT).await;
         let fetched = fetched.map_err(|unfetched| Problem::Told(Editing::from(unfetched).into()))?;
         let (draft, _) = self.look_at_file(fetched).await?;
-        let saving = Saving { id: Some(id), over, adult: None, from_file: true, too_long: Vec::new() };
-        self.save(actor, draft, saving).await
+        let (_, saved) = self.save(actor, draft, Saving::of_file(Some(id), over)).await?;
+        Ok(saved.into())
     }
 }
 

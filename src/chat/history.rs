@@ -1,6 +1,7 @@
 //! What was said in a conversation: turns, their variants, their states, and the names of the speakers.
 
 mod branching;
+mod carrying;
 mod changes;
 mod past;
 mod remembering;
@@ -17,6 +18,7 @@ use super::{MemberId, MessageId, sanitize};
 use crate::persona::lorebook::Timed;
 use crate::persona::{PersonaId, SamplingWish};
 
+pub use carrying::Carried;
 pub use changes::{Changes, Head};
 pub use past::{Begun, Making};
 
@@ -131,6 +133,8 @@ pub enum TurnKind {
     Narrator,
     /// An instruction to the model, between brackets.
     Note,
+    /// What another program hides from its model: it is kept where it stood and given back, and no prompt knows of it.
+    Hidden,
 }
 
 /// How far a turn has come.
@@ -177,6 +181,8 @@ pub struct Turn {
     pub said: u64,
     /// The message in which it was said where it was branched off.
     pub copy_of: Option<MessageId>,
+    /// What another program says of it.
+    pub carried: Option<Carried>,
 }
 
 impl TurnState {
@@ -667,6 +673,7 @@ impl Conversation {
             parts,
             said,
             copy_of: None,
+            carried: None,
         });
         let surplus = self.turns.len().saturating_sub(TURNS_MAX);
         if surplus > 0 {

@@ -1,7 +1,8 @@
 //! A scene: who plays in it, what it is about, what of a message belongs to it, and who speaks next.
 
-use super::history::Conversation;
+use super::history::{Conversation, TurnKind};
 use super::{ChannelId, MemberId, sanitize};
+use crate::persona::lorebook::USUAL_DEPTH;
 use crate::persona::{Persona, PersonaId};
 
 /// Most personas that play in a scene.
@@ -12,6 +13,9 @@ pub const PLAYERS_MAX: usize = 25;
 
 /// Most characters of what a scene is about, of its note, and of what a member says of their character.
 pub const TEXT_MAX: usize = 2_000;
+
+/// The note of a scene stands before at most so many lines: `SillyTavern` knows no deeper place.
+pub const DEEPEST_NOTE: usize = 9_999;
 
 /// The title of a scene whose host is forgotten.
 pub const UNTITLED: &str = "A scene";
@@ -45,12 +49,18 @@ pub struct Scene {
     pub scenario: Option<Written>,
     /// What the model is to bear in mind (the author's note of other programs).
     pub note: Option<Written>,
+    /// Before how many lines of the transcript that stands.
+    pub note_depth: usize,
     /// The personas that play, in the order of their turns.
     pub cast: Vec<Actor>,
     /// Since when it is played, or over, in seconds since 1970: what was said before it was played is no part of it.
     pub since: u64,
     /// The members who play, in the order in which they have joined.
     pub players: Vec<Player>,
+    /// The characters of a scene from elsewhere whom nobody plays yet.
+    pub waiting: Vec<Waiting>,
+    /// What another program says of it, as JSON: it is given back with it.
+    pub carried: Option<Written>,
     /// So many have played and are forgotten, and the others were not told.
     pub departed: u32,
 }
@@ -101,24 +111,40 @@ pub struct Player {
     pub since: u64,
 }
 
+/// A character of a scene from elsewhere: whoever plays under that name plays them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The name.
+    pub name: String,
+    /// What there is to know of them.
+    pub description: String,
+    /// Who has brought them along.
+    pub by: MemberId,
+}
+
 /// What somebody wants to change of a scene.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Direction {
-    /// They want to play.
-    Join,
+    /// They want to play, and this is their own name: if a character waits that has it, they play that.
+    Join(String),
     /// They want to play as somebody.
     Play {
         /// The name.
         name: String,
-        /// What there is to know of them.
+        /// What there is to know of them; without it what is known of the character that waits under that name.
         description: String,
     },
     /// They do not want to play any more.
     Leave,
     /// It is about this; about nothing when that is empty.
     About(String),
-    /// The model is to bear this in mind.
-    Note(String),
+    /// The model is to bear something in mind.
+    Note {
+        /// What; nothing when that is empty.
+        text: String,
+        /// Before how many lines it stands; without it where it did.
+        depth: Option<usize>,
+    },
     /// This persona plays too.
     Add(Actor),
     /// This persona does not play any more.
@@ -188,9 +214,12 @@ impl Scene {
             home: None,
             scenario: None,
             note: None,
+            note_depth: USUAL_DEPTH,
             cast: Vec::new(),
             since: now,
             players,
+            waiting: Vec::new(),
+            carried: None,
             departed: 0,
         }
     }
@@ -217,6 +246,36 @@ impl Scene {
         self.cast.iter().any(|actor| actor.persona == *persona)
     }
 
+    /// A character from elsewhere waits for somebody to play them, unless their name says nothing or is somebody's, or there are too
+    /// many.
+    pub fn expect(&mut self, name: &str, description: &str, by: MemberId) {
+        let name = sanitize::name(name);
+        let is_known = self.cast.iter().any(|actor| is_alike(&actor.name, &name))
+            || self
+                .players
+                .iter()
+                .filter_map(|player| player.name.as_deref())
+                .any(|one| is_alike(one, &name))
+            || self.waiting.iter().any(|waiting| is_alike(&waiting.name, &name));
+        if name.chars().any(char::is_alphanumeric) && !is_known && self.waiting.len() < PLAYERS_MAX {
+            self.waiting.push(Waiting { name, description: short(description), by });
+        }
+    }
+
+    /// A member who plays does so under this name, if it is that of a character that waits.
+    fn take_over(&mut self, member: MemberId, name: &str) {
+        let Some(place) = self.waiting.iter().position(|waiting| is_alike(&waiting.name, name)) else {
+            return;
+        };
+        if let Some(player) = self.players.iter_mut().find(|player| player.member == member) {
+            let waiting = self.waiting.remove(place);
+            player.name = Some(waiting.name);
+            if player.description.is_empty() {
+                player.description = waiting.description;
+            }
+        }
+    }
+
     /// What of it is a member's goes. Whether there was anything.
     pub fn forget_member(&mut self, member: MemberId) -> bool {
         let before = self.clone();
@@ -226,7 +285,8 @@ impl Scene {
             self.host = None;
             UNTITLED.clone_into(&mut self.title);
         }
-        for written in [&mut self.scenario, &mut self.note] {
+        self.waiting.retain(|waiting| waiting.by != member);
+        for written in [&mut self.scenario, &mut self.note, &mut self.carried] {
             if written.as_ref().is_some_and(|written| written.by == member) {
                 *written = None;
             }
@@ -237,10 +297,13 @@ impl Scene {
     /// Bytes of memory that it takes, about.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let written = [&self.scenario, &self.note].into_iter().flatten().map(|written| written.text.len());
+        let written = [&self.scenario, &self.note, &self.carried];
+        let written = written.into_iter().flatten().map(|written| written.text.len());
         let players = self.players.iter().map(|player| size_of_val(player) + player.description.len());
+        let waiting = self.waiting.iter();
+        let waiting = waiting.map(|one| size_of_val(one) + one.name.len() + one.description.len());
         let cast = self.cast.iter().map(|actor| size_of_val(actor) + actor.name.len());
-        self.title.len() + written.chain(players).chain(cast).sum::<usize>()
+        self.title.len() + written.chain(players).chain(waiting).chain(cast).sum::<usize>()
     }
 
     /// Whether what somebody wrote then is a line of it, though they did not say it to anybody.
@@ -263,17 +326,24 @@ impl Scene {
         let plays = self.player(who).is_some();
         let directs = moderates || self.host.map_or(plays, |host| host == who);
         match direction {
-            Direction::Join | Direction::Play { .. } if !self.join(who, now) => return Err(Refused::Full),
-            Direction::Join => {}
+            Direction::Join(_) | Direction::Play { .. } if !self.join(who, now) => return Err(Refused::Full),
+            Direction::Join(name) => {
+                if self.player(who).is_some_and(|player| player.name.is_none())
+                    && !self.has_name_of_another(&name, who)
+                {
+                    self.take_over(who, &name);
+                }
+            }
             Direction::Play { name, description } => {
                 let name = sanitize::name(&name);
                 if self.has_name_of_another(&name, who) {
                     return Err(Refused::NameTaken);
                 }
                 if let Some(player) = self.players.iter_mut().find(|player| player.member == who) {
-                    player.name = Some(name);
+                    player.name = Some(name.clone());
                     player.description = short(&description);
                 }
+                self.take_over(who, &name);
             }
             Direction::Leave if !plays => return Err(Refused::NotTheirs),
             Direction::Leave => {
@@ -282,7 +352,13 @@ impl Scene {
             }
             _ if !directs => return Err(Refused::NotTheirs),
             Direction::About(text) => self.scenario = Written::of(&text, who),
-            Direction::Note(text) => self.note = Written::of(&text, who),
+            Direction::Note { text, depth } => {
+                self.note = Written::of(&text, who);
+                self.note_depth = match self.note {
+                    Some(_) => depth.unwrap_or(self.note_depth).min(DEEPEST_NOTE),
+                    None => USUAL_DEPTH,
+                };
+            }
             Direction::Add(actor) => {
                 if let Some(known) = self.cast.iter_mut().find(|known| known.persona == actor.persona) {
                     *known = actor;
@@ -311,11 +387,10 @@ impl Scene {
     /// Whether a name is that of a persona or of another player.
     #[must_use]
     pub fn has_name_of_another(&self, name: &str, who: MemberId) -> bool {
-        let name = sanitize::folded_name(name);
         let others = self.players.iter().filter(|player| player.member != who);
         let others = others.filter_map(|player| player.name.as_deref());
         let mut all = self.cast.iter().map(|actor| actor.name.as_str()).chain(others);
-        all.any(|other| sanitize::folded_name(other) == name)
+        all.any(|other| is_alike(other, name))
     }
 
     /// The personas in the order in which they would speak now: those whom the last line names, in the order in which it does, then
@@ -346,7 +421,8 @@ impl Conversation {
     #[must_use]
     pub fn last_spoken(&self) -> Option<&PersonaId> {
         let plays = |id: &&PersonaId| self.scene().is_some_and(|scene| scene.has(id));
-        self.turns().iter().rev().filter_map(|turn| turn.speaker.persona()).find(plays)
+        let spoken = self.turns().iter().rev().filter(|turn| turn.kind == TurnKind::Persona);
+        spoken.filter_map(|turn| turn.speaker.persona()).find(plays)
     }
 
     /// Whether it is a scene that is played.
@@ -367,6 +443,11 @@ impl Conversation {
     pub fn said_in(&self, text: &str) -> String {
         if self.scene().is_some() { in_character(text) } else { text.to_owned() }
     }
+}
+
+/// Whether two names are the same to whoever reads them.
+fn is_alike(one: &str, other: &str) -> bool {
+    sanitize::folded_name(one) == sanitize::folded_name(other)
 }
 
 /// Where a text calls somebody by name: by the whole of it, or by a word of it that is not too short.
@@ -479,6 +560,64 @@ mod tests {
         assert!(scene.forget_member(MemberId(2)));
         assert_eq!((scene.players.len(), &scene.scenario), (1, &None));
         assert!(scene.note.is_some() && scene.host.is_some());
+        scene.expect("Bertram", "A ferryman.", MemberId(1));
+        scene.carried = Some(Written { text: "{}".to_owned(), by: MemberId(1) });
+        assert!(scene.forget_member(MemberId(1)));
+        assert_eq!((scene.waiting.len(), scene.carried), (0, None), "that has come along with them");
+    }
+
+    #[test]
+    fn whoever_plays_under_the_name_of_a_character_that_waits_plays_them() {
+        const HOST: MemberId = MemberId(1);
+        let mut scene = scene(&["Crake"]);
+        for (name, description) in [
+            ("Bertram", "A ferryman."),
+            ("bertram", "Another one."),
+            ("Crake", "A persona."),
+            ("Zoe", "She keeps bees."),
+            ("Cy", ""),
+            ("***", "Nobody."),
+        ] {
+            scene.expect(name, description, HOST);
+        }
+        let names = |scene: &Scene| {
+            scene.waiting.iter().map(|waiting| waiting.name.clone()).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(names(&scene), "Bertram, Zoe, Cy");
+        let mut play = |who: u64, name: &str, description: &str| {
+            let (name, description) = (name.to_owned(), description.to_owned());
+            scene.direct(MemberId(who), false, Direction::Play { name, description }, 0).expect("they play");
+            let player = scene.player(MemberId(who)).expect("they do").clone();
+            (player.name.expect("a name"), player.description)
+        };
+        assert_eq!(play(2, "BERTRAM", ""), ("Bertram".to_owned(), "A ferryman.".to_owned()));
+        assert_eq!(play(3, "Cy", "A smith."), ("Cy".to_owned(), "A smith.".to_owned()), "their words count");
+        assert_eq!(play(4, "Ann", ""), ("Ann".to_owned(), String::new()));
+        assert_eq!(names(&scene), "Zoe");
+        // Whoever joins has the name that they have; whoever plays somebody already stays that.
+        let mut join = |who: u64, name: &str| {
+            scene.direct(MemberId(who), false, Direction::Join(name.to_owned()), 0).expect("they play");
+            scene.player(MemberId(who)).expect("they do").name.clone()
+        };
+        assert_eq!(join(4, "Zoe").as_deref(), Some("Ann"));
+        assert_eq!(join(5, "Eve"), None);
+        assert_eq!(join(6, "zoe").as_deref(), Some("Zoe"));
+        assert!(scene.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_note_stands_where_it_stood_unless_somebody_says_otherwise() {
+        let mut scene = scene(&["Crake"]);
+        let mut note = |text: &str, depth: Option<usize>| {
+            let direction = Direction::Note { text: text.to_owned(), depth };
+            scene.direct(MemberId(1), false, direction, 0).expect("they are the host");
+            scene.note_depth
+        };
+        assert_eq!(note("Briefly.", None), USUAL_DEPTH);
+        assert_eq!(note("Briefly.", Some(0)), 0);
+        assert_eq!(note("At length.", None), 0);
+        assert_eq!(note("At length.", Some(usize::MAX)), DEEPEST_NOTE);
+        assert_eq!(note("", Some(2)), USUAL_DEPTH, "there is none");
     }
 
     proptest! {

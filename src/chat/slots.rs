@@ -198,18 +198,21 @@ impl Slots {
         }
         self.personal |= !top.is_empty() || !bottom.is_empty();
         let note = persona.card.note.as_ref().and_then(|note| voice.behind(Source::Note, &note.text));
-        let scene_note = voice.conversation.scene().and_then(|scene| scene.note.as_ref());
-        let scene_note = scene_note.and_then(|note| voice.plain(Source::SceneNote, &note.text));
-        self.at_depth.extend(scene_note.map(|piece| (USUAL_DEPTH, piece)));
+        let of_scene = voice.conversation.scene().and_then(|scene| {
+            let note = voice.plain(Source::SceneNote, &scene.note.as_ref()?.text)?;
+            Some((scene.note_depth, note))
+        });
+        self.at_depth.extend(of_scene);
         let around = above.into_iter().chain(note).chain(below);
         self.at_depth.extend(around.map(|piece| (depth_of_note, piece)));
         self.examples = [top, std::mem::take(&mut self.examples), bottom].concat();
     }
 }
 
-/// The turns that a prompt contains: those of the window that have something to see.
+/// The turns that a prompt contains: those of the window that have something to see, and are not hidden.
 pub(super) fn seen(conversation: &Conversation) -> impl DoubleEndedIterator<Item = &Turn> {
-    conversation.window().iter().filter(|turn| !sanitize::is_blank(&turn.shown().text))
+    let is_seen = |turn: &&Turn| turn.kind != TurnKind::Hidden && !sanitize::is_blank(&turn.shown().text);
+    conversation.window().iter().filter(is_seen)
 }
 
 /// What the macros of a persona's texts stand for in a conversation.
@@ -380,6 +383,7 @@ pub fn stop_strings(persona: &Persona, conversation: &Conversation, direct: bool
         let others = conversation
             .window()
             .iter()
+            .filter(|turn| turn.kind != TurnKind::Hidden)
             .filter(|turn| roleplay || matches!(turn.speaker, Speaker::Member(_)));
         // Whoever plays in a scene need not have spoken yet.
         let scene = conversation.scene().filter(|_| roleplay);
@@ -412,6 +416,8 @@ pub(super) fn line(turn: &Turn, speakers: &[&str], model: &str) -> Line {
     match turn.kind {
         TurnKind::Narrator => Line::Told(text),
         TurnKind::Note => Line::Note(text),
+        // No transcript has it, and if one had it would not be read.
+        TurnKind::Hidden => Line::Note(String::new()),
         TurnKind::Member | TurnKind::Persona => match &shown.tokens {
             Some(tokens) if tokens.model == model && !sanitize::a_line_names_a_speaker(&text, speakers) => {
                 Line::Generated { name, text, leading_space: tokens.leading_space, ids: tokens.ids.clone() }
@@ -573,6 +579,31 @@ mod tests {
     fn prompt_with_lore(persona: &Persona, conversation: &Conversation) -> Prompt {
         let lore = crate::chat::lore::activate(persona, conversation, usize::MAX, &str::len);
         template::alpaca(&Slots::fill(persona, conversation, MODEL, &lore))
+    }
+
+    #[test]
+    fn the_note_of_a_scene_stands_where_its_host_wants_it() {
+        let persona = ada("roleplay");
+        let mut conversation = conversation(&persona);
+        for text in ["One.", "Two."] {
+            conversation.hear(MemberId(1), "Bob", text, None);
+        }
+        let mut prompt = |depth: usize| {
+            let mut scene = crate::chat::scene::Scene::new("A scene", MemberId(1), 0);
+            let note = crate::chat::scene::Direction::Note { text: "A note.".to_owned(), depth: Some(depth) };
+            scene.direct(MemberId(1), true, note, 0).expect("they are the host");
+            conversation.stage(scene);
+            let slots = Slots::fill(&persona, &conversation, MODEL, &Activation::default());
+            template::alpaca(&slots).render()
+        };
+        for (depth, expected) in [
+            (0, "Bob: One.\nBob: Two.\n[A note.]\n"),
+            (1, "Bob: One.\n[A note.]\nBob: Two.\n"),
+            (9_999, "[A note.]\nBob: One.\nBob: Two.\n"),
+        ] {
+            let prompt = prompt(depth);
+            assert!(prompt.contains(expected), "{depth}: {prompt}");
+        }
     }
 
     #[test]

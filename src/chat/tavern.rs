@@ -4,16 +4,19 @@
 //! Sources: `SillyTavern`'s chats as it writes them, and its own readers of older ones.
 
 mod dates;
+mod ours;
 mod taking_in;
+mod taking_out;
 
 use serde_json::{Map, Value, json};
 
-use super::history::{Conversation, TURNS_MAX, TurnKind};
+use super::history::{TURNS_MAX, TurnKind};
 use super::sanitize;
 use crate::persona::lorebook::USUAL_DEPTH;
 use crate::persona::{Note, PersonaId};
 
 pub use dates::LATEST;
+pub use ours::{Character, Role};
 
 /// Largest chat, in bytes.
 pub const LARGEST_CHAT: usize = 8 << 20;
@@ -24,7 +27,10 @@ pub const LARGEST_TEXT: usize = 64 << 10;
 /// Most ways to say one thing.
 pub const MOST_WAYS: usize = 50;
 
-/// Where only Mummer knows what it means, in a message's `extra`.
+/// Most bytes of what another program says of a message beside its text, and of the whole chat, as JSON.
+pub const LARGEST_REST: usize = 16 << 10;
+
+/// Where only Mummer knows what it means: in a message's `extra`, and in `chat_metadata`.
 const OURS: &str = "mummer";
 
 /// What `extra` calls narration, and what Mummer calls a note there.
@@ -58,6 +64,12 @@ pub struct Chat {
     pub scenario: String,
     /// The author's note.
     pub note: Option<Note>,
+    /// Under which title it is found; empty where no Mummer has written the file.
+    pub title: String,
+    /// Who plays, in the order of their turns, also those who have not spoken yet; empty where no Mummer has written the file.
+    pub cast: Vec<Role>,
+    /// Characters that members play, and what there is to know of them. Of the head's user there is nothing where nothing is known.
+    pub players: Vec<Character>,
     /// What was said, oldest first.
     pub lines: Vec<Line>,
     /// What else the head has. What Mummer does not know of `chat_metadata` stands under that key.
@@ -136,39 +148,6 @@ pub enum ChatError {
 }
 
 impl Chat {
-    /// What says something of a conversation. Its head names the first member and the first persona that speak. No member's
-    /// id is in it.
-    #[must_use]
-    pub fn of(conversation: &Conversation, scenario: &str, note: Option<Note>) -> Self {
-        let says_something = |text: &str| !sanitize::is_blank(text);
-        let turns = conversation.turns().iter().filter(|turn| says_something(&turn.shown().text));
-        let lines: Vec<Line> = turns
-            .map(|turn| {
-                let said = |(_, text): &(usize, &str)| says_something(text);
-                let ways = turn.variants.iter().map(|variant| variant.text.as_str()).enumerate().filter(said);
-                let ways: Vec<(usize, &str)> = ways.collect();
-                Line {
-                    name: turn.name.clone(),
-                    who: turn.kind.into(),
-                    persona: turn.speaker.persona().cloned(),
-                    said: turn.said.min(LATEST),
-                    selected: ways.iter().position(|(place, _)| *place == turn.selected).unwrap_or(0),
-                    ways: ways.into_iter().map(|(_, text)| text.to_owned()).collect(),
-                    rest: Map::new(),
-                }
-            })
-            .collect();
-        Self {
-            user: name_of(Who::User, &lines),
-            character: name_of(Who::Character, &lines),
-            created: conversation.created.min(LATEST),
-            scenario: scenario.to_owned(),
-            note,
-            lines,
-            rest: Map::new(),
-        }
-    }
-
     /// Reads a chat, and says what of it is not kept.
     ///
     /// # Errors
@@ -191,29 +170,46 @@ impl Chat {
             remarks
                 .push(format!("its oldest {surplus} messages are not kept: a scene has at most {TURNS_MAX}"));
         }
-        let mut chat = Self::of_head(head);
+        let mut chat = Self::of_head(head, &mut remarks);
         let created = chat.rest.get("create_date").and_then(dates::read);
         // What does not say when it was said was said with what stands before it.
         let mut before = created.unwrap_or(0);
-        let mut lost = 0;
+        let (mut lost, mut cut) = (0, 0);
         for &(line, number) in &messages[surplus..] {
-            let (line, surplus) = Line::read(object(line, number)?, number, before)?;
+            let (mut line, surplus) = Line::read(object(line, number)?, number, before)?;
             before = line.said;
             lost += surplus;
+            cut += usize::from(line.lighten());
             chat.lines.push(line);
         }
         if lost > 0 {
             remarks.push(format!("{lost} of its swipes are not kept: a message has at most {MOST_WAYS}"));
         }
+        let most = LARGEST_REST >> 10;
+        if cut > 0 {
+            remarks.push(format!(
+                "of {cut} of its messages only the text is kept: what another program says of them is larger than {most} KB"
+            ));
+        }
         chat.created = created.or(chat.lines.first().map(|line| line.said)).unwrap_or(0);
         forget_usual(&mut chat.rest, &usual_of_heads(chat.created));
+        if is_too_large(&chat.rest) {
+            chat.rest.clear();
+            remarks.push(format!(
+                "what another program says of the whole chat is not kept: it is larger than {most} KB"
+            ));
+        }
         chat.name_everybody();
         Ok((chat, remarks))
     }
 
     /// What a head says, but for when it began.
-    fn of_head(mut head: Map<String, Value>) -> Self {
+    fn of_head(mut head: Map<String, Value>, remarks: &mut Vec<String>) -> Self {
         let mut more = take_object(&mut head, "chat_metadata");
+        let mut ours = take_object(&mut more, OURS);
+        let title = ours::take_title(&mut ours);
+        let (cast, players) = (ours::take_cast(&mut ours, remarks), ours::take_players(&mut ours, remarks));
+        put_object(&mut more, OURS, ours);
         let mut name = |key: &str| {
             let name = take_text(&mut head, key).unwrap_or_default();
             head.remove(key);
@@ -231,7 +227,8 @@ impl Chat {
             Note { text, depth: depth.unwrap_or(USUAL_DEPTH) }
         });
         put_object(&mut head, "chat_metadata", more);
-        Self { user, character, created: 0, scenario, note, lines: Vec::new(), rest: head }
+        let (lines, created) = (Vec::new(), 0);
+        Self { user, character, created, scenario, note, title, cast, players, lines, rest: head }
     }
 
     /// Gives a name to whoever has none.
@@ -256,9 +253,16 @@ impl Chat {
             more.insert("scenario".to_owned(), json!(self.scenario));
         }
         if let Some(Note { text, depth }) = &self.note {
+            // One that is off is another one.
+            if more.get("note_interval") == Some(&json!(0)) {
+                more.remove("note_interval");
+            }
             more.extend([("note_prompt".to_owned(), json!(text)), ("note_depth".to_owned(), json!(depth))]);
             add_usual(&mut more, usual_of_notes());
         }
+        let mut ours = take_object(&mut more, OURS);
+        self.put_ours(&mut ours);
+        put_object(&mut more, OURS, ours);
         head.extend([
             ("user_name".to_owned(), json!(self.user)),
             ("character_name".to_owned(), json!(self.character)),
@@ -275,7 +279,8 @@ impl Chat {
     /// The chat as it is read: who said what, narration without a name, and notes in brackets.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let lines = self.lines.iter().map(|line| {
+        let says_something = |line: &&Line| !sanitize::is_blank(line.shown());
+        let lines = self.lines.iter().filter(says_something).map(|line| {
             let text = line.shown().trim();
             match line.who {
                 Who::User | Who::Character | Who::Hidden => format!("{}: {text}\n", line.name),
@@ -292,6 +297,15 @@ impl Line {
     #[must_use]
     pub fn shown(&self) -> &str {
         self.ways.get(self.selected).or(self.ways.last()).map_or("", String::as_str)
+    }
+
+    /// Leaves out what another program says of it, but for whose it is, where that is too large. Whether it was.
+    fn lighten(&mut self) -> bool {
+        let is_too_large = is_too_large(&self.rest);
+        if is_too_large {
+            self.rest.retain(|key, value| key == "is_user" && value.is_boolean());
+        }
+        is_too_large
     }
 
     /// Reads a message, and says how many of its ways are not kept.
@@ -397,8 +411,14 @@ impl From<TurnKind> for Who {
             TurnKind::Persona => Self::Character,
             TurnKind::Narrator => Self::Narrator,
             TurnKind::Note => Self::Note,
+            TurnKind::Hidden => Self::Hidden,
         }
     }
+}
+
+/// Whether this is more of what another program says than is kept.
+fn is_too_large(rest: &Map<String, Value>) -> bool {
+    json!(rest).to_string().len() > LARGEST_REST
 }
 
 /// The name of the first that spoke in this part.

@@ -8,7 +8,7 @@ use sqlx::{Row as _, Sqlite, Transaction};
 use super::requests::{server, server_column};
 use super::{Store, StoreError, memories, scenes};
 use crate::chat::history::{
-    Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
+    Carried, Changes, Conversation, ConversationId, Cut, Head, Part, Speaker, Tokens, Turn, TurnId, TurnKind,
     TurnState, Variant,
 };
 use crate::chat::{ChannelId, MemberId, MessageId, Place};
@@ -17,11 +17,12 @@ use crate::persona::PersonaId;
 pub(super) type Writing<'a> = Transaction<'a, Sqlite>;
 
 /// How the kinds and states of turns are written.
-const KINDS: [(TurnKind, &str); 4] = [
+const KINDS: [(TurnKind, &str); 5] = [
     (TurnKind::Member, "member"),
     (TurnKind::Persona, "persona"),
     (TurnKind::Narrator, "narrator"),
     (TurnKind::Note, "note"),
+    (TurnKind::Hidden, "hidden"),
 ];
 const STATES: [(TurnState, &str); 6] = [
     (TurnState::Pending, "pending"),
@@ -330,7 +331,8 @@ async fn write_turn(
     let (id, number) = (conversation.0.cast_signed(), turn.id.0.cast_signed());
     let (member, persona, version, guest) = columns(&turn.speaker);
     let insert = "INSERT INTO turns (conversation, id, kind, member, persona, version, guest, name, selected, state, \
-                  trigger_message, said, copy_of) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+                  trigger_message, said, copy_of, carried, carried_of) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     sqlx::query(insert)
         .bind(id)
         .bind(number)
@@ -345,6 +347,8 @@ async fn write_turn(
         .bind(turn.trigger.map(|message| message.0.cast_signed()))
         .bind(turn.said.cast_signed())
         .bind(turn.copy_of.map(|message| message.0.cast_signed()))
+        .bind(turn.carried.as_ref().map(|carried| carried.json.as_str()))
+        .bind(turn.carried.as_ref().map(|carried| carried.of.cast_signed()))
         .execute(&mut **writing)
         .await?;
     for (place, variant) in (0i64..).zip(&turn.variants) {
@@ -415,7 +419,14 @@ fn turn(row: &SqliteRow) -> Result<Turn, sqlx::Error> {
         parts: Vec::new(),
         said: number(row, "said")?,
         copy_of: optional(row, "copy_of")?.map(MessageId),
+        carried: carried(row)?,
     })
+}
+
+/// What another program says of a turn, and of which text.
+fn carried(row: &SqliteRow) -> Result<Option<Carried>, sqlx::Error> {
+    let json: Option<String> = row.try_get("carried")?;
+    Ok(json.zip(optional(row, "carried_of")?).map(|(json, of)| Carried { json, of }))
 }
 
 /// Where a conversation belongs.
@@ -486,7 +497,7 @@ pub(super) fn signed(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn usize_of(number: u64) -> usize {
+pub(super) fn usize_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 

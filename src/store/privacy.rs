@@ -20,6 +20,8 @@ const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE mem
                          UNION SELECT conversation FROM scenes WHERE host = $1 \
                          UNION SELECT conversation FROM scenes WHERE scenario_by = $1 \
                          UNION SELECT conversation FROM scenes WHERE note_by = $1 \
+                         UNION SELECT conversation FROM scenes WHERE carried_by = $1 \
+                         UNION SELECT DISTINCT conversation FROM waiting WHERE brought_by = $1 \
                          UNION SELECT DISTINCT conversation FROM memory_links WHERE member = $1 \
                          UNION SELECT DISTINCT conversation FROM memories WHERE editor = $1";
 
@@ -31,7 +33,7 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
                           AND requests.server = 0 AND channels.channel = requests.channel)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
-pub(super) const FORGET: [&str; 15] = [
+pub(super) const FORGET: [&str; 17] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE (conversation, id) IN (SELECT conversation, turn FROM answers WHERE message IN (\
      SELECT parts.message FROM turns AS said CROSS JOIN parts \
@@ -46,6 +48,8 @@ pub(super) const FORGET: [&str; 15] = [
     "UPDATE scenes SET host = NULL, title = 'A scene' WHERE host = $1",
     "UPDATE scenes SET scenario = NULL, scenario_by = NULL WHERE scenario_by = $1",
     "UPDATE scenes SET note = NULL, note_by = NULL WHERE note_by = $1",
+    "UPDATE scenes SET carried = NULL, carried_by = NULL WHERE carried_by = $1",
+    "DELETE FROM waiting WHERE brought_by = $1",
     "UPDATE requests SET member = NULL WHERE member = $1",
     "UPDATE personas SET creator = NULL WHERE creator = $1",
     "UPDATE persona_versions SET author = NULL WHERE author = $1",
@@ -153,6 +157,7 @@ impl Store {
                     "said": number(&row, "said")?,
                     "name": row.try_get::<String, _>("name")?,
                     "text": row.try_get::<String, _>("text")?,
+                    "of_another_program": row.try_get::<Option<String>, _>("carried")?,
                 }));
             }
             let mut replies = Vec::new();
@@ -494,10 +499,12 @@ async fn personas_of(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[
 
 /// As whom a member plays, what they have written of what is remembered, and what they have written into scenes.
 async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Vec<Value>; 3], sqlx::Error> {
-    let plays = "SELECT players.name, players.description, scenes.title, channels.channel FROM players \
-                 JOIN scenes ON scenes.conversation = players.conversation \
-                 JOIN channels ON channels.conversation = players.conversation \
-                 WHERE players.member = $1 ORDER BY players.conversation";
+    // Whom they have brought along for others to play is theirs too.
+    let plays = "SELECT played.name, played.description, scenes.title, channels.channel FROM (\
+                 SELECT conversation, name, description FROM players WHERE member = $1 \
+                 UNION ALL SELECT conversation, name, description FROM waiting WHERE brought_by = $1) AS played \
+                 JOIN scenes ON scenes.conversation = played.conversation \
+                 JOIN channels ON channels.conversation = played.conversation ORDER BY played.conversation";
     let mut characters = Vec::new();
     for row in sqlx::query(plays).bind(id).fetch_all(&mut **reading).await? {
         characters.push(json!({
@@ -520,9 +527,10 @@ async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Ve
     // Of a scene the title is its host's, and each text that of whoever wrote it.
     let staged = "SELECT channels.channel, CASE WHEN host = $1 THEN title END AS title, \
                   CASE WHEN scenario_by = $1 THEN scenario END AS scenario, \
-                  CASE WHEN note_by = $1 THEN note END AS note FROM scenes \
+                  CASE WHEN note_by = $1 THEN note END AS note, \
+                  CASE WHEN carried_by = $1 THEN carried END AS carried FROM scenes \
                   JOIN channels ON channels.conversation = scenes.conversation \
-                  WHERE host = $1 OR scenario_by = $1 OR note_by = $1 ORDER BY scenes.conversation";
+                  WHERE host = $1 OR scenario_by = $1 OR note_by = $1 OR carried_by = $1 ORDER BY scenes.conversation";
     let mut scenes = Vec::new();
     for row in sqlx::query(staged).bind(id).fetch_all(&mut **reading).await? {
         let text = |column| row.try_get::<Option<String>, _>(column);
@@ -531,6 +539,7 @@ async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Ve
             "title": text("title")?,
             "scenario": text("scenario")?,
             "note": text("note")?,
+            "of_another_program": text("carried")?,
         }));
     }
     Ok([characters, memories, scenes])

@@ -3,10 +3,12 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, Transaction};
 
-use super::conversations::{Writing, meaning, number, optional, place, word, write_changes};
+use super::conversations::{
+    Writing, meaning, number, optional, place, signed, usize_of, word, write_changes,
+};
 use super::{Store, StoreError};
 use crate::chat::history::{Changes, ConversationId};
-use crate::chat::scene::{Actor, Player, Scene, SceneState, Written};
+use crate::chat::scene::{Actor, Player, Scene, SceneState, Waiting, Written};
 use crate::chat::{ChannelId, MemberId, MessageId, Place};
 use crate::persona::PersonaId;
 
@@ -230,8 +232,9 @@ pub(super) async fn write_scene(
     let Some(scene) = scene else { return Ok(()) };
     let text = |written: &Option<Written>| written.as_ref().map(|written| written.text.clone());
     let by = |written: &Option<Written>| written.as_ref().map(|written| written.by.0.cast_signed());
-    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, departed, since, \
-                  home) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let insert = "INSERT INTO scenes (conversation, title, state, host, scenario, scenario_by, note, note_by, \
+                  note_depth, carried, carried_by, departed, since, home) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     sqlx::query(insert)
         .bind(id)
         .bind(&scene.title)
@@ -241,6 +244,9 @@ pub(super) async fn write_scene(
         .bind(by(&scene.scenario))
         .bind(text(&scene.note))
         .bind(by(&scene.note))
+        .bind(signed(scene.note_depth))
+        .bind(text(&scene.carried))
+        .bind(by(&scene.carried))
         .bind(i64::from(scene.departed))
         .bind(scene.since.cast_signed())
         .bind(scene.home.map(|home| home.0.cast_signed()))
@@ -257,6 +263,13 @@ pub(super) async fn write_scene(
                       VALUES ($1, $2, $3, $4, $5, $6)";
         let insert = sqlx::query(insert).bind(id).bind(place).bind(player.member.0.cast_signed());
         let insert = insert.bind(&player.name).bind(&player.description).bind(player.since.cast_signed());
+        insert.execute(&mut **writing).await?;
+    }
+    for (place, waiting) in (0i64..).zip(&scene.waiting) {
+        let insert = "INSERT INTO waiting (conversation, place, name, description, brought_by) \
+                      VALUES ($1, $2, $3, $4, $5)";
+        let insert = sqlx::query(insert).bind(id).bind(place).bind(&waiting.name);
+        let insert = insert.bind(&waiting.description).bind(waiting.by.0.cast_signed());
         insert.execute(&mut **writing).await?;
     }
     Ok(())
@@ -290,6 +303,16 @@ pub(super) async fn scene(
     };
     let players = players.fetch_all(&mut **reading).await?;
     let players = players.iter().map(player).collect::<Result<_, sqlx::Error>>()?;
+    let waiting = sqlx::query("SELECT * FROM waiting WHERE conversation = $1 ORDER BY place").bind(id);
+    let one = |row: &SqliteRow| {
+        Ok(Waiting {
+            name: row.try_get("name")?,
+            description: row.try_get("description")?,
+            by: MemberId(number(row, "brought_by")?),
+        })
+    };
+    let waiting =
+        waiting.fetch_all(&mut **reading).await?.iter().map(one).collect::<Result<_, sqlx::Error>>()?;
     Ok(Some(Scene {
         title: row.try_get("title")?,
         state: state(&row)?,
@@ -298,9 +321,12 @@ pub(super) async fn scene(
         home: optional(&row, "home")?.map(ChannelId),
         scenario: written(&row, "scenario", "scenario_by")?,
         note: written(&row, "note", "note_by")?,
+        note_depth: usize_of(number(&row, "note_depth")?),
+        carried: written(&row, "carried", "carried_by")?,
         departed: u32::try_from(number(&row, "departed")?).unwrap_or(u32::MAX),
         cast,
         players,
+        waiting,
     }))
 }
 

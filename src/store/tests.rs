@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::chat::history::{
-    Conversation, ConversationId, Origin, Part, Speaker, Tokens, Took, TurnId, TurnState, Variant,
+    Conversation, ConversationId, Origin, Part, Speaker, Tokens, Took, TurnId, TurnKind, TurnState, Variant,
 };
 use crate::chat::memory::{Chapter, Memory, Next};
 use crate::chat::request::{Asked, Concluded, Outcome};
@@ -452,10 +452,55 @@ async fn members_get_what_they_have_written_of_memories_and_scenes() {
     assert_eq!(host["memories_written"], serde_json::json!([{ "channel": "5", "text": "Egrets." }]));
     assert_eq!(other["memories_written"], serde_json::json!([]));
     let scenes = serde_json::json!([
-        [{ "channel": "5", "title": "A storm", "scenario": "It rains.", "note": null }],
-        [{ "channel": "5", "title": null, "scenario": null, "note": "Briefly." }],
+        [{ "channel": "5", "title": "A storm", "scenario": "It rains.", "note": null, "of_another_program": null }],
+        [{ "channel": "5", "title": null, "scenario": null, "note": "Briefly.", "of_another_program": null }],
     ]);
     assert_eq!(serde_json::json!([host["scenes"], other["scenes"]]), scenes);
+}
+
+/// A scene that Bob has brought along, with all that such a scene has.
+fn brought_along() -> Conversation {
+    const BOB: MemberId = MemberId(1);
+    let mut conversation = conversation(1);
+    let mut scene = Scene::new("A storm", MemberId(7), 0);
+    scene.note_depth = 2;
+    scene.expect("Mira", "She keeps herons.", BOB);
+    scene.carried = Some(Written { text: r#"{"vendor":"herons"}"#.to_owned(), by: BOB });
+    conversation.stage(scene);
+    let turn = conversation.hear(BOB, "Bob", "hidden herons", None);
+    let turn = conversation.turn_mut(turn).expect("it is there");
+    turn.kind = TurnKind::Hidden;
+    turn.carry(r#"{"is_user":true}"#.to_owned());
+    conversation.hear(MemberId(7), "Ann", "hello", None);
+    conversation
+}
+
+#[tokio::test]
+async fn what_has_come_along_with_a_scene_is_what_it_was() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = brought_along();
+    write(&store, &mut conversation).await;
+    assert_equal(&read(&store).await, &conversation);
+    assert!(read(&store).await.turns()[0].is_as_carried());
+    let theirs = store.export_member(MemberId(1)).await.expect("it is read");
+    assert_eq!(theirs["characters"][0]["description"], "She keeps herons.");
+    assert_eq!(theirs["scenes"][0]["of_another_program"], r#"{"vendor":"herons"}"#);
+    assert_eq!(theirs["messages"][0]["of_another_program"], r#"{"is_user":true}"#);
+}
+
+#[tokio::test]
+async fn whoever_is_forgotten_takes_along_what_they_have_brought() {
+    let directory = directory();
+    let store = open(&directory).await;
+    let mut conversation = brought_along();
+    write(&store, &mut conversation).await;
+    let forgotten = store.forget_member(MemberId(1)).await.expect("they are forgotten");
+    assert_eq!(forgotten, [conversation.id]);
+    conversation.forget_member(MemberId(1), &std::collections::BTreeSet::new());
+    assert_equal(&read(&store).await, &conversation);
+    let left = format!("{:?}", read(&store).await);
+    assert!(left.contains("hello") && !left.contains("herons"), "{left}");
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use std::io::{Cursor, Write as _};
 
 use base64::Engine as _;
 use image::{ImageFormat, RgbImage};
-use mummer::chat::tavern::Chat;
+use mummer::chat::MemberId;
+use mummer::chat::history::{Conversation, ConversationId, Speaker};
+use mummer::chat::tavern::{Chat, LATEST};
 use mummer::generation::bundle::Bundle;
 use mummer::persona::Persona;
 use mummer::persona::archive::{Scene, pack};
@@ -127,7 +129,9 @@ fn check(bytes: &[u8]) {
 fn chat() -> String {
     let lines = [
         json!({"user_name": "Bob", "character_name": "Ada", "create_date": "2024-1-5@12h30m15s123ms",
-               "chat_metadata": {"note_prompt": "It rains.", "note_depth": 2, "note_interval": 1, "integrity": "a"}}),
+               "chat_metadata": {"note_prompt": "It rains.", "note_depth": 2, "note_interval": 1, "integrity": "a",
+                                 "mummer": {"title": "Storm", "cast": [{"name": "Ada", "persona": "ada"}],
+                                            "players": [{"name": "Bob", "description": "A ferryman."}]}}}),
         json!({"name": "Ada", "is_user": false, "is_system": false, "send_date": "January 5, 2024 12:30pm", "mes": "Yes?",
                "swipes": ["Hello.", "Yes?"], "swipe_id": 1, "swipe_info": [{"extra": {}}, {}],
                "extra": {"mummer": {"persona": "ada"}, "api": "x"}}),
@@ -135,6 +139,7 @@ fn chat() -> String {
         json!({"name": "System", "send_date": "2024-01-05T12:32:00+02:00", "mes": "It gets dark.",
                "extra": {"type": "narrator"}}),
         json!({"name": "Note", "is_system": true, "mes": "Bob rolled 17.", "extra": {"mummer": {"kind": "note"}}}),
+        json!({"name": "Bob", "is_system": true, "is_user": true, "mes": "Hidden.", "extra": {"bookmark": 1}}),
     ];
     lines.map(|line| line.to_string()).join("\n")
 }
@@ -296,7 +301,12 @@ proptest! {
     fn chats(harms in harms()) {
         if let Ok((chat, _)) = Chat::parse(&spoilt(chat().into_bytes(), &harms)) {
             let again = Chat::parse(chat.to_jsonl().as_bytes()).expect("what was written can be read");
-            prop_assert_eq!(again, (chat, Vec::new()));
+            prop_assert_eq!(again, (chat.clone(), Vec::new()));
+            let speaker = Speaker::Member(MemberId(1));
+            let mut conversation = Conversation::new(ConversationId(1), 1, 0, speaker, "Ada");
+            chat.take_in(&mut conversation, MemberId(1), |_| None, (LATEST, false));
+            let given_back = Chat::of(&conversation);
+            prop_assert!(Chat::parse(given_back.to_jsonl().as_bytes()).is_ok(), "{given_back:?}");
         }
     }
 

@@ -34,6 +34,7 @@ mod roleplay;
 mod server_personas;
 mod settings;
 mod stage;
+mod taking_home;
 mod tiny_model;
 mod understudy;
 

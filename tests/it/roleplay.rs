@@ -128,6 +128,15 @@ impl Theatre {
         self.stage.discord.message(found.id)
     }
 
+    /// Waits until this is shown, in the middle of a reply.
+    async fn shown_meanwhile(&self, words: &str) {
+        let general = self.general;
+        let shown = self.stage.discord.until("the beginning of a reply", |state| {
+            state.world.shown(general).any(|message| message.content().contains(words))
+        });
+        shown.await;
+    }
+
     /// Waits until the model was asked so many times.
     async fn asked(&self, times: usize) {
         let asked = async {
@@ -139,7 +148,7 @@ impl Theatre {
     }
 
     /// Waits until something with these words is remembered, which may be a moment after it is shown.
-    async fn remembered(&self, words: &str) {
+    pub(crate) async fn remembered(&self, words: &str) {
         let remembered = async {
             let has = |conversation: Conversation| {
                 conversation.turns().iter().any(|turn| turn.shown().text.contains(words))
@@ -157,7 +166,7 @@ impl Theatre {
         on_disk(&self.store, self.general).await.expect("it is there")
     }
 
-    fn last_prompt(&self) -> String {
+    pub(crate) fn last_prompt(&self) -> String {
         self.stage.script.prompts().last().expect("there is one").render()
     }
 
@@ -415,6 +424,78 @@ async fn a_reply_to_many_lines_follows_each_of_them() {
 }
 
 #[tokio::test]
+async fn whoever_is_forgotten_while_many_are_answered_is_not_answered_any_more() {
+    for is_shown in [false, true] {
+        let theatre = Theatre::new().await;
+        theatre.opened("mizzle", &[]).await;
+        theatre.uses(theatre.bob, "join", &[]).await;
+        let hold = |before: &str| {
+            let gate = Arc::new(Semaphore::new(0));
+            let said = Step::Say(before.to_owned());
+            theatre.stage.script.then([said, Step::Hold(Arc::clone(&gate)), Step::Say("Held.".to_owned())]);
+            gate
+        };
+        let first = hold("");
+        theatre.murmurs(theatre.alice, "I open the door.");
+        theatre.asked(1).await;
+        theatre.murmurs(theatre.alice, "I keep herons.");
+        theatre.murmurs(theatre.bob, "I keep bees.");
+        theatre.stage.running(3).await;
+        let _second = hold(if is_shown { "How loud bees are. And" } else { "" });
+        first.add_permits(1);
+        theatre.asked(2).await;
+        if is_shown {
+            theatre.shown_meanwhile("How loud bees are.").await;
+        } else {
+            theatre.stage.script.then_say("Herons!");
+        }
+        let bob = mummer::chat::MemberId(theatre.bob.0);
+        theatre.stage.assistant.forget_member(bob).await.expect("he is forgotten");
+        if is_shown {
+            theatre.stage.idle().await;
+        } else {
+            theatre.shown("Herons!").await;
+            assert!(!theatre.last_prompt().contains("bees"), "{}", theatre.last_prompt());
+        }
+        let lines = Theatre::lines(&theatre.on_disk().await);
+        assert!(lines.iter().all(|(_, _, text)| !text.contains("bees")), "{lines:?}");
+        theatre.says(theatre.alice, "And now?", "Nothing buzzes.").await;
+        let prompt = theatre.last_prompt();
+        assert!(prompt.contains("Alice: I keep herons.") && !prompt.contains("bees"), "{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_much_to_be_answered_is_a_line_as_it_reads_by_now() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    let elsewhere = theatre.stage.discord.channel("elsewhere");
+    let gates = [Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0))];
+    for gate in &gates {
+        theatre.stage.script.then([Step::Hold(Arc::clone(gate)), Step::Say("Held.".to_owned())]);
+    }
+    theatre.murmurs(theatre.alice, "I open the door.");
+    theatre.asked(1).await;
+    let mention = theatre.stage.discord.mention_bot();
+    theatre.stage.discord.post(elsewhere, theatre.alice, format!("{mention} hello"));
+    theatre.asked(2).await;
+    // Two at a time are all that she may ask.
+    theatre.murmurs(theatre.alice, "I keep herons.");
+    theatre.remembered("I keep herons.").await;
+    gates[1].add_permits(1);
+    theatre.stage.running(1).await;
+    let waiting = theatre.murmurs(theatre.alice, "I keep secrets.");
+    theatre.stage.running(2).await;
+    theatre.stage.discord.edit(waiting, "I keep ((secrets)) bees.");
+    theatre.stage.discord.caught_up().await;
+    theatre.uses(theatre.alice, "pause", &[]).await;
+    let lines = Theatre::lines(&theatre.on_disk().await);
+    let said: Vec<&str> = lines.iter().map(|(_, _, text)| text.as_str()).collect();
+    assert!(said.contains(&"I keep herons.") && said.contains(&"I keep bees."), "{said:?}");
+    assert!(said.iter().all(|text| !text.contains("secrets")), "{said:?}");
+}
+
+#[tokio::test]
 async fn without_the_intent_whoever_mentions_the_bot_plays() {
     let theatre = Theatre::with(false, Duration::ZERO).await;
     theatre.opened("mizzle", &[("as", json!("Mira"))]).await;
@@ -639,7 +720,10 @@ async fn a_thread_that_is_lost_while_nobody_looks_leaves_its_scene() {
     theatre.uses(theatre.alice, "resume", &[("scene", json!("calm"))]).await;
     theatre.says(theatre.alice, "Where were we?", "In the sun.").await;
     assert!(theatre.last_prompt().contains("I look at the Calm."), "{}", theatre.last_prompt());
-    // What the channel keeps can go on in another of its threads.
+    // What the channel keeps can go on in another of its threads, which all see who have seen it.
+    let secret = discord.private_thread(theatre.general, "secret", (theatre.alice, &[discord.bot_id()]));
+    let answer = theatre.uses_in(secret, theatre.alice, "resume", &[("scene", json!("storm"))]).await;
+    assert_eq!(answer.content(), Text::from(Staging::ForAll).to_string());
     let thread = discord.thread(theatre.general, "elsewhere");
     let answer = theatre.uses_in(thread, theatre.alice, "resume", &[("scene", json!("storm"))]).await;
     assert_eq!(answer.content(), Text::from(Staging::Done).to_string());
@@ -650,6 +734,30 @@ async fn a_thread_that_is_lost_while_nobody_looks_leaves_its_scene() {
     assert!(theatre.last_prompt().contains("I look at the Storm."), "{}", theatre.last_prompt());
     let here = theatre.uses(theatre.alice, "delete", &[("scene", json!("storm"))]).await;
     assert_eq!(here.content(), Text::from(Staging::NothingToResume).to_string());
+}
+
+#[tokio::test]
+async fn the_scene_of_a_lost_post_goes_on_in_another_one() {
+    let theatre = Theatre::new().await;
+    let discord = &theatre.stage.discord;
+    let forum = discord.forum("tales");
+    let [one, two] = ["one", "two"].map(|name| discord.thread(forum, name));
+    let say = async |post, text: &str, reply: &str| {
+        theatre.stage.script.then_say(reply);
+        discord.post(post, theatre.alice, text);
+        discord.webhook_message_such_that(post, |message| message.content() == reply).await;
+        theatre.stage.idle().await;
+    };
+    let opened = [("persona", json!("mizzle")), ("title", json!("Storm"))];
+    theatre.uses_in(one, theatre.alice, "start", &opened).await;
+    discord.webhook_message_such_that(one, |message| Theatre::seen_as(message) == "Mizzle").await;
+    theatre.stage.idle().await;
+    say(one, "I look up.", "It drizzles.").await;
+    discord.lose_channel(one);
+    let answer = theatre.uses_in(two, theatre.alice, "resume", &[("scene", json!("storm"))]).await;
+    assert_eq!(answer.content(), Text::from(Staging::Done).to_string());
+    say(two, "And now?", "It still drizzles.").await;
+    assert!(theatre.last_prompt().contains("Alice: I look up."), "{}", theatre.last_prompt());
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn sent(stage: &Stage, at: ChannelId, user: UserId, form: &Form) -> Messag
 }
 
 /// Makes a persona that is not for adults.
-async fn make(stage: &Stage, at: ChannelId, user: UserId, name: &str) -> Message {
+pub(crate) async fn make(stage: &Stage, at: ChannelId, user: UserId, name: &str) -> Message {
     let form = form(stage, at, user, "personas create", &[]).await;
     let described = format!("{name} keeps the lighthouse.");
     sent(stage, at, user, &form.with("name", name).with("description", &described)).await

@@ -1,5 +1,6 @@
 //! `/roleplay`: scenes in a channel or in a thread of its own.
 
+mod bringing_along;
 mod cast;
 mod scene;
 mod start;
@@ -41,7 +42,7 @@ use crate::persona::Persona;
         "super::memory::memory",
         "super::lines::edit_line_by_file",
         "taking_home::export",
-        "taking_home::import"
+        "bringing_along::import"
     ),
     subcommand_required
 )]

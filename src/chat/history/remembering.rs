@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Conversation, TurnId};
+use super::{Conversation, Turn, TurnId, TurnKind};
 use crate::chat::memory::{Chapter, Due, Link, MEMORIES_KEPT, MEMORIES_MAX, MEMORY_MAX, Memory, thinned};
 use crate::chat::{MemberId, sanitize};
 
@@ -39,7 +39,8 @@ impl Conversation {
         let known: BTreeSet<TurnId> =
             self.memories.iter().flat_map(|memory| &memory.links).map(|link| link.turn).collect();
         let cut = self.turns.iter().take_while(|turn| turn.id.0 < self.cut.first_turn);
-        let cut = cut.filter(|turn| !turn.state.is_unfinished() && !sanitize::is_blank(&turn.shown().text));
+        let is_told = |turn: &&Turn| turn.kind != TurnKind::Hidden && !sanitize::is_blank(&turn.shown().text);
+        let cut = cut.filter(|turn| !turn.state.is_unfinished()).filter(is_told);
         let is_known = |turn: &TurnId| known.contains(turn);
         let unknown = cut.map(|turn| turn.id).skip_while(is_known).take_while(|turn| !is_known(turn));
         Some(unknown.collect()).filter(|turns: &Vec<TurnId>| !turns.is_empty()).map(Due::Turns)

@@ -21,7 +21,8 @@ impl Conversation {
 impl Turn {
     fn weight(&self) -> usize {
         let variants: usize = self.variants.iter().map(Variant::weight).sum();
-        size_of::<Self>() + self.name.len() + size_of_val(self.parts.as_slice()) + variants
+        let carried = self.carried.as_ref().map_or(0, |carried| carried.json.len());
+        size_of::<Self>() + self.name.len() + size_of_val(self.parts.as_slice()) + variants + carried
     }
 }
 

@@ -1,58 +1,100 @@
 //! A chat from elsewhere becomes the history of a scene.
 
-use super::{Chat, LARGEST_CHAT, LARGEST_TEXT, Line, Who};
+use serde_json::{Map, Value, json};
+
+use super::{Chat, LARGEST_CHAT, LARGEST_TEXT, Line, OURS, Role, Who, put_object, take_object};
 use crate::chat::history::{Conversation, Speaker, TurnKind, TurnState, Variant};
 use crate::chat::{MemberId, sanitize};
+use crate::persona::PersonaId;
 use crate::persona::macros::{self, Context};
 
 impl Chat {
-    /// Whether somebody's lines are in it beside those of its head's user, and of whom this is so.
+    /// Whom personas would play, in the order of their turns. Where no Mummer has written the file, the head's character comes first.
     #[must_use]
-    pub fn characters(&self) -> Vec<&Line> {
-        let mut characters: Vec<&Line> = Vec::new();
-        for line in self.lines.iter().filter(|line| line.who == Who::Character) {
-            if !characters.iter().any(|known| known.name == line.name && known.persona == line.persona) {
-                characters.push(line);
+    pub fn roles(&self) -> Vec<Role> {
+        let lead = Role { name: self.character.clone(), persona: None };
+        let lead = self.cast.is_empty().then_some(lead);
+        let spoken = self.lines.iter().filter(|line| line.who == Who::Character).map(Line::role);
+        let mut roles: Vec<Role> = Vec::new();
+        for role in self.cast.iter().cloned().chain(lead).chain(spoken) {
+            match roles.iter_mut().find(|known| known.is_same(&role)) {
+                // What is known of one of its lines is known of it.
+                Some(known) => known.persona = known.persona.take().or(role.persona),
+                None => roles.push(role),
             }
         }
-        characters
+        roles
+    }
+
+    /// Lets something change all that Mummer will show of it.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        let Self { user, character, scenario, note, title, cast, players, lines, .. } = self;
+        for text in
+            [user, character, scenario, title].into_iter().chain(note.iter_mut().map(|note| &mut note.text))
+        {
+            change(text);
+        }
+        for role in cast {
+            change(&mut role.name);
+        }
+        for player in players {
+            change(&mut player.name);
+            change(&mut player.description);
+        }
+        for line in lines {
+            change(&mut line.name);
+            line.ways.iter_mut().for_each(&mut change);
+        }
     }
 
     /// Writes the chat into an empty conversation: the lines of its user are the member's who has brought it along, those of
     /// characters whom `known` knows, with their names, are theirs, and all others are guests'. Each was said when the chat says it, but not after
-    /// `now`; with `is_new` everything is said now. What is hidden from models is left out.
+    /// `now`; with `is_new` everything is said now. What is hidden from models stays so, where it stands.
     pub fn take_in(
         &self,
         conversation: &mut Conversation,
         by: MemberId,
-        known: impl Fn(&Line) -> Option<(Speaker, String)>,
+        known: impl Fn(&Role) -> Option<(Speaker, String)>,
         (now, is_new): (u64, bool),
     ) {
+        if !is_new && self.created > 0 {
+            conversation.created = self.created.min(now);
+        }
         let user = sanitize::name(&self.user);
         // Whatever stands for somebody's name is longer than the name: no more is written down than could be read.
         let mut room = LARGEST_CHAT;
-        for line in self.lines.iter().filter(|line| line.who != Who::Hidden) {
+        for line in &self.lines {
             let guest = || (Speaker::Guest { by, name: sanitize::name(&line.name) }, line.name.clone());
-            // Whoever tells what happens has no name of their own.
-            let own = || (Speaker::Member(by), self.user.clone());
-            let (kind, (speaker, name)) = match line.who {
-                Who::User if line.name == self.user => (TurnKind::Member, own()),
-                Who::User => (TurnKind::Member, guest()),
-                Who::Character => (TurnKind::Persona, known(line).unwrap_or_else(guest)),
-                Who::Narrator => (TurnKind::Narrator, own()),
-                Who::Note | Who::Hidden => (TurnKind::Note, own()),
+            let own =
+                || Some((Speaker::Member(by), self.user.clone())).filter(|(_, name)| *name == line.name);
+            let known = || known(&line.role());
+            let (kind, speaker) = match line.who {
+                Who::User => (TurnKind::Member, own()),
+                Who::Character => (TurnKind::Persona, known()),
+                // Whose it is does not matter here, but elsewhere.
+                Who::Narrator => (TurnKind::Narrator, own().or_else(known)),
+                Who::Note => (TurnKind::Note, own().or_else(known)),
+                Who::Hidden => (TurnKind::Hidden, own().or_else(known)),
             };
+            let (speaker, name) = speaker.unwrap_or_else(guest);
             let character = sanitize::name(&line.name);
             let names = Context::of_names(&character, &user);
             let mut variant = |text: &String| {
-                let expanded = macros::expand(text, names);
-                let fits = expanded.len() <= LARGEST_TEXT && expanded.len() <= room;
-                let text = if fits { expanded.trim() } else { text.trim() };
+                // What nobody here reads is given back as it came.
+                let text = if kind == TurnKind::Hidden {
+                    text.clone()
+                } else {
+                    let expanded = macros::expand(text, names);
+                    let fits = expanded.len() <= LARGEST_TEXT && expanded.len() <= room;
+                    let text = if fits { expanded.trim() } else { text.trim() };
+                    text.to_owned()
+                };
                 room = room.saturating_sub(text.len());
-                Variant { text: text.to_owned(), ..Variant::default() }
+                Variant { text, ..Variant::default() }
             };
             conversation.now = if is_new { now } else { line.said.min(now) };
-            let first = conversation.turns().is_empty();
+            let first = conversation.turns().iter().all(|turn| turn.kind == TurnKind::Hidden);
+            let rest = line.carried(speaker.persona().is_some());
             let id = conversation.push(
                 kind,
                 speaker,
@@ -68,11 +110,29 @@ impl Chat {
                 if turn.variants.is_empty() {
                     turn.variants.push(Variant::default());
                 }
+                if !rest.is_empty() {
+                    turn.carry(json!(rest).to_string());
+                }
             }
             if first && kind == TurnKind::Persona {
                 conversation.greet(id);
             }
         }
+    }
+}
+
+impl Line {
+    /// What is to be given back with it; also whose it was, where no persona of Mummer's `is_known` to have said it.
+    fn carried(&self, is_known: bool) -> Map<String, Value> {
+        let mut rest = self.rest.clone();
+        if let Some(PersonaId(id)) = self.persona.as_ref().filter(|_| !is_known) {
+            let mut extra = take_object(&mut rest, "extra");
+            let mut ours = take_object(&mut extra, OURS);
+            ours.insert("persona".to_owned(), json!(id));
+            put_object(&mut extra, OURS, ours);
+            put_object(&mut rest, "extra", extra);
+        }
+        rest
     }
 }
 
@@ -100,7 +160,7 @@ mod tests {
         let (chat, _) = Chat::parse(CHAT.as_bytes()).expect("it is a chat");
         let ada = Speaker::Persona { id: PersonaId("ada".to_owned()), version: "1".to_owned() };
         let mut conversation = Conversation::new(ConversationId(1), 1, 0, ada.clone(), "Ada");
-        let known = |line: &Line| (line.name == "Ada").then(|| (ada.clone(), "Ada".to_owned()));
+        let known = |role: &Role| (role.name == "Ada").then(|| (ada.clone(), "Ada".to_owned()));
         chat.take_in(&mut conversation, MemberId(7), known, (2_000_000_000, false));
         conversation
     }
@@ -121,6 +181,7 @@ mod tests {
                 (TurnKind::Member, member, "Mira", "Hi."),
                 (TurnKind::Member, member, "Zoe", "Me too."),
                 (TurnKind::Persona, member, "Bob", "Who?"),
+                (TurnKind::Hidden, member, "Mira", "secret"),
             ]
         );
         assert_eq!((conversation.turns()[0].variants.len(), conversation.greeting()), (2, Some(0)));
@@ -129,10 +190,9 @@ mod tests {
     #[test]
     fn what_was_taken_in_goes_out_as_it_came() {
         let (came, _) = Chat::parse(CHAT.as_bytes()).expect("it is a chat");
-        let goes = Chat::of(&taken_in(), "", None);
+        let goes = Chat::of(&taken_in());
         let lines = |chat: &Chat| -> Vec<(String, Who, u64, usize)> {
-            let shown = chat.lines.iter().filter(|line| line.who != Who::Hidden);
-            shown.map(|line| (line.name.clone(), line.who, line.said, line.ways.len())).collect()
+            chat.lines.iter().map(|line| (line.name.clone(), line.who, line.said, line.ways.len())).collect()
         };
         assert_eq!(lines(&came), lines(&goes));
         assert_eq!((goes.user.as_str(), goes.character.as_str()), ("Mira", "Ada"));

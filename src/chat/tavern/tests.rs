@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::*;
-use crate::chat::history::Speaker;
-use crate::chat::history::{ConversationId, TurnState, Variant};
+use crate::chat::history::{Conversation, ConversationId, Speaker, TurnState, Variant};
+use crate::chat::scene::{Actor, Direction, Scene, Written};
 use crate::chat::{MemberId, MessageId};
+use crate::persona::lorebook::Activation;
 
 /// The smallest chat with this message in it.
 fn with(message: &Value) -> String {
@@ -191,9 +192,10 @@ fn persona(id: &str) -> Speaker {
     Speaker::Persona { id: PersonaId(id.to_owned()), version: "1".to_owned() }
 }
 
+const MEMBER: MemberId = MemberId(41_234_567_890);
+
 /// A scene with all that can be in one.
 fn scene() -> Conversation {
-    const MEMBER: MemberId = MemberId(41_234_567_890);
     let mut scene = Conversation::new(ConversationId(1), 1, 1_704_457_800, persona("ada"), "Ada");
     let greeting = scene.begin_reply(persona("ada"), "Ada", None);
     let turn = scene.turn_mut(greeting).expect("it is there");
@@ -211,17 +213,37 @@ fn scene() -> Conversation {
     turn.variants = vec![way("Shut it!")];
     turn.state = TurnState::Interrupted;
     scene.begin_reply(persona("ada"), "Ada", None);
+    scene.stage(staged());
+    scene
+}
+
+/// Three play in it, of whom one has not spoken yet, and a character waits for somebody.
+fn staged() -> Scene {
+    let mut scene = Scene::new("The door", MEMBER, 0);
+    let direct = |scene: &mut Scene, direction| scene.direct(MEMBER, true, direction, 0).expect("they may");
+    for (id, name) in [("ada", "Ada"), ("cy", "Cy"), ("eva", "Eva of Hull")] {
+        let actor = Actor {
+            persona: PersonaId(id.to_owned()),
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            is_missing: false,
+        };
+        direct(&mut scene, Direction::Add(actor));
+    }
+    direct(&mut scene, Direction::Play { name: "Bob".to_owned(), description: "He is late.".to_owned() });
+    direct(&mut scene, Direction::About("An office.".to_owned()));
+    direct(&mut scene, Direction::Note { text: "It rains.".to_owned(), depth: Some(2) });
+    scene.expect("Zoe", "", MEMBER);
     scene
 }
 
 #[test]
 fn a_scene_is_written_as_they_read_it() {
-    let note = Note { text: "It rains.".to_owned(), depth: 2 };
-    let chat = Chat::of(&scene(), "An office.", Some(note));
+    let chat = Chat::of(&scene());
     let written = chat.to_jsonl();
     assert!(!written.contains("41234567890") && !written.contains("51234567890"), "{written}");
     insta::assert_snapshot!(written, @r#"
-    {"character_name":"Ada","chat_metadata":{"note_depth":2,"note_interval":1,"note_position":1,"note_prompt":"It rains.","scenario":"An office."},"create_date":"2024-01-05T12:30:00.000Z","user_name":"Bob"}
+    {"character_name":"Ada","chat_metadata":{"mummer":{"cast":[{"name":"Ada","persona":"ada"},{"name":"Cy","persona":"cy"},{"name":"Eva of Hull","persona":"eva"}],"players":[{"description":"He is late.","name":"Bob"},{"description":"","name":"Zoe"}],"title":"The door"},"note_depth":2,"note_interval":1,"note_position":1,"note_prompt":"It rains.","scenario":"An office."},"create_date":"2024-01-05T12:30:00.000Z","user_name":"Bob"}
     {"extra":{"mummer":{"persona":"ada"}},"is_system":false,"is_user":false,"mes":"Yes?","name":"Ada","original_avatar":"ada.png","send_date":"2024-01-05T12:30:00.000Z","swipe_id":1,"swipe_info":[{"extra":{"mummer":{"persona":"ada"}},"send_date":"2024-01-05T12:30:00.000Z"},{"extra":{"mummer":{"persona":"ada"}},"send_date":"2024-01-05T12:30:00.000Z"}],"swipes":["Hello.","Yes?"]}
     {"extra":{},"is_system":false,"is_user":true,"mes":"I open the door.\nIt creaks.","name":"Bob","send_date":"2024-01-05T12:31:00.000Z","swipe_id":0,"swipe_info":[{"extra":{},"send_date":"2024-01-05T12:31:00.000Z"}],"swipes":["I open the door.\nIt creaks."]}
     {"extra":{"type":"narrator"},"force_avatar":"img/five.png","is_system":false,"is_user":false,"mes":"It gets dark.","name":"Bob","send_date":"2024-01-05T12:31:00.000Z","swipe_id":0,"swipe_info":[{"extra":{"type":"narrator"},"send_date":"2024-01-05T12:31:00.000Z"}],"swipes":["It gets dark."]}
@@ -246,7 +268,7 @@ fn a_scene_is_written_as_they_read_it() {
 #[test]
 fn a_scene_that_nobody_has_spoken_in_is_one_too() {
     let empty = Conversation::new(ConversationId(1), 1, 0, persona("ada"), "Ada");
-    let chat = Chat::of(&empty, "", None);
+    let chat = Chat::of(&empty);
     assert_eq!((chat.user.as_str(), chat.character.as_str()), ("User", "Character"));
     assert_eq!(chat.to_text(), "");
     assert_eq!(read(&chat.to_jsonl()), chat);
@@ -254,7 +276,7 @@ fn a_scene_that_nobody_has_spoken_in_is_one_too() {
 
 #[test]
 fn what_another_program_has_hidden_stays_hidden_and_our_notes_come_back() {
-    let chat = Chat::of(&scene(), "", None);
+    let chat = Chat::of(&scene());
     let mut lines = objects(&chat.to_jsonl());
     // Somebody hides what Bob said, and shows the note to their model.
     lines[2]["is_system"] = json!(true);
@@ -278,6 +300,10 @@ fn notes_that_are_off_are_none_and_stay_where_they_were() {
         assert_eq!(chat.note, None);
         assert_kept(&metadata, &objects(&chat.to_jsonl())[0]["chat_metadata"]);
     }
+    // A note that is on takes the place of one that was off.
+    let off = json!({"note_prompt": "It rains.", "note_interval": 0, "note_position": 2});
+    let on = Chat { note: Some(Note { text: "Briefly.".to_owned(), depth: 4 }), ..chat(off) };
+    assert_eq!(read(&on.to_jsonl()).note, on.note);
     let depth =
         |depth: Value| chat(json!({"note_prompt": "x", "note_depth": depth})).note.map(|note| note.depth);
     assert_eq!([depth(json!(0)), depth(json!(null)), depth(json!(-1))], [Some(0), Some(4), Some(4)]);
@@ -293,6 +319,95 @@ fn what_was_changed_is_written_as_it_is_now() {
     assert_eq!((again.created, again.lines[0].said), (chat.created, chat.lines[0].said));
     assert_eq!(again.lines[0].ways, ["Hello.", "Yes?", "Well."]);
     assert_eq!(again.lines[0].rest["swipe_info"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn what_only_mummer_knows_is_bounded_and_need_not_make_sense() {
+    let parse = |ours: Value| {
+        let head = json!({"user_name": "Bob", "character_name": "Ada", "chat_metadata": {"mummer": ours}});
+        Chat::parse(head.to_string().as_bytes()).expect("it is a chat")
+    };
+    for ours in [
+        json!([1]),
+        json!({"title": 3, "cast": "Ada", "players": {"name": "Bob"}}),
+        json!({"cast": [null, 1, {"name": " "}, {"persona": "ada"}], "players": [[], {"description": "x"}]}),
+    ] {
+        let (chat, remarks) = parse(ours);
+        assert_eq!((chat.title.as_str(), chat.cast, chat.players, remarks), ("", vec![], vec![], vec![]));
+    }
+    let many: Vec<Value> = (0..30).map(|number| json!({"name": number.to_string()})).collect();
+    let (chat, remarks) = parse(json!({"cast": many, "players": many, "new": true}));
+    assert_eq!((chat.cast.len(), chat.players.len()), (8, 25));
+    assert_eq!(
+        remarks,
+        [
+            "22 of its personas are not kept: a scene has at most 8",
+            "5 of its players are not kept: a scene has at most 25"
+        ]
+    );
+    // What a later Mummer knows comes back.
+    assert_eq!(objects(&chat.to_jsonl())[0]["chat_metadata"]["mummer"]["new"], json!(true));
+}
+
+#[test]
+fn too_much_of_what_another_program_says_is_left_out_and_that_is_told() {
+    let long = "x".repeat(LARGEST_REST);
+    let text = text_of(&[
+        json!({"user_name": "Bob", "character_name": "Ada", "vendor": long}),
+        json!({"name": "Bob", "mes": "hidden", "is_user": true, "is_system": true, "extra": {"x": long}}),
+        json!({"name": "Ada", "mes": "Yes?", "extra": {"x": long[..LARGEST_REST / 2]}}),
+    ]);
+    let (chat, remarks) = Chat::parse(text.as_bytes()).expect("it is a chat");
+    assert_eq!(
+        remarks,
+        [
+            "of 1 of its messages only the text is kept: what another program says of them is larger than 16 KB",
+            "what another program says of the whole chat is not kept: it is larger than 16 KB"
+        ]
+    );
+    assert_eq!(
+        chat.lines[0].rest,
+        Map::from_iter([("is_user".to_owned(), json!(true))]),
+        "it is still theirs"
+    );
+    assert!(chat.rest.is_empty() && chat.lines[1].rest.contains_key("extra"));
+    assert_eq!(read(&chat.to_jsonl()), chat);
+}
+
+#[test]
+fn a_line_that_says_something_else_loses_what_was_said_of_it() {
+    let mut scene = scene();
+    let rest = json!({"swipe_info": [{}, {}, {}], "gen_started": "x", "force_avatar": "a.png",
+                      "extra": {"display_text": "Oui ?", "mummer": {"new": 1}}});
+    let id = scene.turns()[0].id;
+    let turn = scene.turn_mut(id).expect("it is there");
+    turn.carry(rest.to_string());
+    let kept = Chat::of(&scene).lines.remove(0);
+    assert_eq!((json!(kept.rest), kept.ways.len()), (rest, 3), "blank ways are counted");
+    let turn = scene.turn_mut(id).expect("it is there");
+    turn.shown_mut().text = "No.".to_owned();
+    let left = Chat::of(&scene).lines.remove(0);
+    assert_eq!(json!(left.rest), json!({"force_avatar": "a.png", "extra": {"mummer": {"new": 1}}}));
+}
+
+#[test]
+fn what_is_hidden_is_shown_to_whoever_reads_the_scene_and_to_no_model() {
+    let mut scene = scene();
+    let hidden = scene.hear(MEMBER, "Bob", "  A secret.\n", None);
+    scene.turn_mut(hidden).expect("it is there").kind = TurnKind::Hidden;
+    let chat = Chat::of(&scene);
+    assert_eq!(chat.lines.last().map(|line| line.who), Some(Who::Hidden));
+    assert!(chat.to_text().ends_with("Bob: A secret.\n"));
+    let ada =
+        crate::persona::Persona::from_toml("ada", "name = 'Ada'\ndescription = 'x'").expect("it parses");
+    let slots = crate::chat::slots::Slots::fill(&ada, &scene, "", &Activation::default());
+    let prompt = format!("{:?}", crate::chat::template::alpaca(&slots));
+    assert!(prompt.contains("It creaks.") && !prompt.contains("secret"), "{prompt}");
+    // Nor does a summary know of it.
+    scene.cut.first_turn = hidden.0 + 1;
+    let Some(crate::chat::memory::Due::Turns(due)) = scene.due() else { panic!("something is due") };
+    assert!(due.len() > 2 && !due.contains(&hidden));
+    assert_eq!(scene.last_spoken(), Some(&PersonaId("ada".to_owned())));
 }
 
 /// What Mummer does not know.
@@ -330,13 +445,21 @@ fn chat() -> impl Strategy<Value = Chat> {
     let note = prop::option::of(("\\PC{0,9}[a-z]", 0..9usize).prop_map(|(text, depth)| Note { text, depth }));
     let lines = prop::collection::vec(line(), 0..5);
     let name = || "[A-Z]\\PC{0,9}";
-    (name(), name(), 0..=LATEST, "\\PC{0,9}", note, lines, unknown_within("chat_metadata")).prop_map(
-        |(user, character, created, scenario, note, lines, rest)| Chat {
+    let role = (name(), prop::option::of("[a-z/ü.-]{0,8}".prop_map(PersonaId)))
+        .prop_map(|(name, persona)| Role { name, persona });
+    let player = (name(), "\\PC{0,9}").prop_map(|(name, description)| Character { name, description });
+    let cast = prop::collection::vec(role, 0..8);
+    let ours = ("\\PC{0,9}", cast, prop::collection::vec(player, 0..25));
+    (name(), name(), 0..=LATEST, "\\PC{0,9}", note, lines, unknown_within("chat_metadata"), ours).prop_map(
+        |(user, character, created, scenario, note, lines, rest, (title, cast, players))| Chat {
             user,
             character,
             created,
             scenario,
             note,
+            title,
+            cast,
+            players,
             lines,
             rest,
         },
@@ -349,6 +472,42 @@ proptest! {
         let text = chat.to_jsonl();
         prop_assert_eq!(text.lines().count(), chat.lines.len() + 1, "a message is a line");
         prop_assert_eq!(Chat::parse(text.as_bytes()), Ok((chat, Vec::new())));
+    }
+
+    /// What is taken in and given back is what it was, where each name is one person's, no text begins or ends with white space,
+    /// is blank or has macros in it, and no line is older than the one before it: all that Mummer does not take as it is.
+    #[test]
+    fn what_is_taken_in_is_given_back(mut chat in chat()) {
+        let mut before = 0;
+        for (number, line) in chat.lines.iter_mut().enumerate() {
+            let names = match line.who {
+                Who::User => ["Bob", "Zoe"],
+                Who::Character => ["Ada", "Zed"],
+                Who::Narrator | Who::Note | Who::Hidden => ["Bob", "Ada"],
+            };
+            names[number % 2].clone_into(&mut line.name);
+            line.persona = (line.name == "Ada").then(|| PersonaId("ada".to_owned()));
+            before = before.max(line.said);
+            line.said = before;
+            for way in &mut line.ways {
+                *way = format!("{}.", way.replace(['{', '}', '<', '>'], "")).trim().to_owned();
+            }
+        }
+        let (scenario, title) = (String::new(), String::new());
+        chat = Chat { note: None, scenario, title, cast: Vec::new(), players: Vec::new(), ..chat };
+        (chat.user, chat.character) = ("Bob".to_owned(), "Ada".to_owned());
+        chat.created = chat.created.max(1);
+        let ada = persona("ada");
+        let mut scene = Conversation::new(ConversationId(1), 1, 0, ada.clone(), "Ada");
+        let known = |role: &Role| (role.name == "Ada").then(|| (ada.clone(), "Ada".to_owned()));
+        chat.take_in(&mut scene, MEMBER, known, (LATEST, false));
+        let mut staged = Scene::new("", MEMBER, 0);
+        staged.players[0].name = Some("Bob".to_owned());
+        staged.carried = Some(Written { text: json!(chat.rest).to_string(), by: MEMBER });
+        scene.stage(staged);
+        let mut given_back = Chat::of(&scene);
+        given_back.character.clone_from(&chat.character);
+        prop_assert_eq!(given_back, chat);
     }
 
     #[test]

@@ -3,15 +3,41 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::lists::{as_many_as_fit, counted};
+use super::{Editing, Text};
 use crate::chat::markdown::escaped;
-use crate::chat::scene::{CAST_MAX, PLAYERS_MAX, Refused, Scene, SceneState};
+use crate::chat::scene::{CAST_MAX, PLAYERS_MAX, Refused, Scene, SceneState, TEXT_MAX};
 use crate::chat::{ChannelId, sanitize};
+use crate::persona::lorebook::USUAL_DEPTH;
 
 /// Most characters of what a scene is about that are shown with it.
 const SHOWN: usize = 400;
 
 /// So many players are told by name: a message has room for no more.
 const PLAYERS_SHOWN: usize = 10;
+
+/// Nothing is made of the cards of an archive.
+pub const NO_CARDS: &str = "its character cards are not taken in: `/personas import` makes personas of them";
+
+/// A character of a scene has a persona here, and that may not play where the scene is.
+#[must_use]
+pub fn may_not_play(name: &str) -> String {
+    format!(
+        "{} is a persona here that may not play in this channel: an admin has to share it, or to say that it is not for adults",
+        shown_name(name)
+    )
+}
+
+/// A text of a scene from elsewhere is too long to be kept as a whole.
+#[must_use]
+pub fn cut_short(what: &str) -> String {
+    format!("{} is kept up to {TEXT_MAX} characters", shown_name(what))
+}
+
+/// The card of a character is not taken in.
+#[must_use]
+pub fn card_refused(name: &str, why: &Text) -> String {
+    format!("the card of {} is not taken in: {why}", shown_name(name))
+}
 
 /// What commands answer about scenes.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +127,8 @@ pub enum Staging {
         lines: usize,
         /// Characters whom nobody plays.
         guests: Vec<String>,
+        /// The personas that were made of its cards.
+        made: Vec<Editing>,
         /// What of it was not kept.
         remarks: Vec<String>,
     },
@@ -112,7 +140,20 @@ pub enum Staging {
         title: String,
         /// Who plays in it.
         cast: Vec<String>,
+        /// The characters that wait for somebody to play them.
+        waiting: Vec<String>,
     },
+    /// Personas were made of the cards of a scene, and it was not opened.
+    OnlyMade {
+        /// Those.
+        made: Vec<Editing>,
+        /// What of it was not kept.
+        remarks: Vec<String>,
+        /// Why it was not.
+        why: Box<Text>,
+    },
+    /// Those of a scene who were made of its cards may not play yet.
+    NobodyYet,
     /// Nobody can play any of the characters.
     NobodyKnown(Vec<String>),
     /// Nothing was said where the command is used.
@@ -121,7 +162,7 @@ pub enum Staging {
     ThreadLost(String),
 }
 
-impl From<Staging> for super::Text {
+impl From<Staging> for Text {
     fn from(staging: Staging) -> Self {
         Self::Staging(staging)
     }
@@ -232,6 +273,9 @@ impl Staging {
             Self::NoNarrator => {
                 "I have no persona that could tell what happens. Write it yourself: `/roleplay narrate` takes a text."
             }
+            Self::NobodyYet => {
+                "None of them may play here yet. Use `/roleplay import` again when they may, or name somebody with `persona`."
+            }
             Self::NothingHere => "Nothing was said here yet that I remember.",
             _ => return None,
         })
@@ -254,22 +298,33 @@ impl Staging {
                     ),
                 }
             }
-            Self::TakenIn { lines, guests, remarks } => {
+            Self::TakenIn { lines, guests, made, remarks } => {
                 let text = format!("The scene goes on here with {}.", counted(*lines, "line", "lines"));
                 let guests = guests.iter().map(|name| {
-                    let name = escaped(&sanitize::name(name));
-                    format!("I know nobody who plays {name}; what they have said stays.")
+                    format!("I know nobody who plays {} here; what they have said stays.", shown_name(name))
                 });
-                let remarks = remarks.iter().map(|remark| format!("- {remark}"));
-                formatter.write_str(&as_many_as_fit(text, guests.chain(remarks)))
+                let more = made.iter().map(Editing::to_string).chain(guests).chain(listed_remarks(remarks));
+                formatter.write_str(&as_many_as_fit(text, more))
             }
-            Self::BroughtAlong { who, title, cast } => {
+            Self::BroughtAlong { who, title, cast, waiting } => {
                 let cast: Vec<String> = cast.iter().take(CAST_MAX).map(|name| escaped(name)).collect();
                 let (title, cast) = (escaped(title), cast.join(", "));
-                write!(formatter, "**{title}**\n{who} brings a scene along, with {cast}. It goes on here.")
+                write!(formatter, "**{title}**\n{who} brings a scene along, with {cast}. It goes on here.")?;
+                if waiting.is_empty() {
+                    return Ok(());
+                }
+                write!(
+                    formatter,
+                    "\n-# `/roleplay as` plays those who wait for somebody: {}.",
+                    some_of(waiting)
+                )
+            }
+            Self::OnlyMade { made, remarks, why } => {
+                let more = made.iter().map(Editing::to_string).chain(listed_remarks(remarks));
+                formatter.write_str(&as_many_as_fit(why.to_string(), more))
             }
             Self::NobodyKnown(guests) => {
-                let guests = guests.iter().take(CAST_MAX).map(|name| escaped(&sanitize::name(name)));
+                let guests = guests.iter().take(CAST_MAX).map(|name| shown_name(name));
                 let guests: Vec<String> = guests.collect();
                 let names = if guests.is_empty() { "anybody in it".to_owned() } else { guests.join(", ") };
                 write!(
@@ -280,6 +335,22 @@ impl Staging {
             _ => Ok(()),
         }
     }
+}
+
+/// A name from elsewhere, as it may stand in a message.
+fn shown_name(name: &str) -> String {
+    escaped(&sanitize::name(name))
+}
+
+fn listed_remarks(remarks: &[String]) -> impl Iterator<Item = String> {
+    remarks.iter().map(|remark| format!("- {remark}"))
+}
+
+/// As many names as a message has room for.
+fn some_of(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(PLAYERS_SHOWN).map(|name| escaped(name)).collect();
+    let more = if shown.len() < names.len() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// A scene in a list of them.
@@ -323,8 +394,17 @@ fn shown(formatter: &mut Formatter<'_>, scene: &Scene) -> Result {
         let more = if players.len() < scene.players.len() { ", …" } else { "" };
         write!(formatter, "\n{many}: {}{more}.", players.join(", "))?;
     }
+    if !scene.waiting.is_empty() {
+        let waiting: Vec<String> = scene.waiting.iter().map(|waiting| waiting.name.clone()).collect();
+        write!(formatter, "\nWaiting for a player: {}.", some_of(&waiting))?;
+    }
     if let Some(note) = &scene.note {
-        write!(formatter, "\nNote:")?;
+        match scene.note_depth {
+            USUAL_DEPTH => write!(formatter, "\nNote:")?,
+            0 => write!(formatter, "\nNote, after the last line:")?,
+            1 => write!(formatter, "\nNote, before the last line:")?,
+            depth => write!(formatter, "\nNote, before the last {depth} lines:")?,
+        }
         quoted(formatter, Some(&note.text))?;
     }
     Ok(())

@@ -25,8 +25,14 @@ const NONE: &str = "none";
 /// Play in the scene here.
 #[poise::command(slash_command)]
 pub(super) async fn join(context: Context<'_>) -> Result<(), Problem> {
-    direct(context, Direction::Join).await?;
-    announce(context, &Staging::Joined(User::of_command(context.interaction).name()).into()).await
+    let user = User::of_command(context.interaction);
+    let scene = direct(context, Direction::Join(user.author().name)).await?;
+    let who = user.name();
+    let plays = match scene.player(user.id()).and_then(|player| player.name.clone()) {
+        Some(name) => Staging::Plays { who, name },
+        None => Staging::Joined(who),
+    };
+    announce(context, &plays.into()).await
 }
 
 /// Play in the scene here no more; what was said stays.
@@ -43,14 +49,16 @@ pub(super) async fn play_as(
     #[description = "The name of your character"]
     #[max_length = 32]
     name: String,
-    #[description = "What there is to know of them"]
+    #[description = "What there is to know of them; without it what a scene from elsewhere knows"]
     #[max_length = 2_000]
     description: Option<String>,
 ) -> Result<(), Problem> {
     let name = named(&written(context, &name))?;
     let description = written(context, &description.unwrap_or_default());
-    direct(context, Direction::Play { name: name.clone(), description }).await?;
-    let who = User::of_command(context.interaction).name();
+    let scene = direct(context, Direction::Play { name: name.clone(), description }).await?;
+    let user = User::of_command(context.interaction);
+    let who = user.name();
+    let name = scene.player(user.id()).and_then(|player| player.name.clone()).unwrap_or(name);
     announce(context, &Staging::Plays { who, name }.into()).await
 }
 
@@ -114,9 +122,13 @@ pub(super) async fn note(
     #[description = "What; \"none\" takes it away"]
     #[max_length = 2_000]
     text: String,
+    #[description = "Before how many of the last lines it stands; without it where the last one stood, or 4"]
+    #[min = 0]
+    #[max = 9_999]
+    depth: Option<u16>,
 ) -> Result<(), Problem> {
     let text = or_none(&written(context, &text));
-    let scene = direct(context, Direction::Note(text)).await?;
+    let scene = direct(context, Direction::Note { text, depth: depth.map(usize::from) }).await?;
     whisper(context, &Staging::Noted(scene.note.is_some()).into()).await
 }
 
