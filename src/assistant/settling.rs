@@ -324,11 +324,13 @@ impl Assistant {
         let _one_at_a_time = self.taking_in();
         let live = self.live_in(place.channel)?;
         let parts: Vec<Part> = live.lock().turn(turn)?.parts.clone();
-        let last = parts.last()?.message;
-        let content = page.own.iter().find(|own| own.message == last).map(|own| own.content.clone());
+        let shown = |part: &Part| page.own.iter().find(|own| own.message == part.message);
+        let contents =
+            parts.iter().map(|part| shown(part).map(|own| own.content.clone()).unwrap_or_default());
+        let contents = contents.collect();
         // There is always room for the one.
         let in_line = live.line.take(NOBODY, usize::MAX);
-        let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
+        let work = Work::End(CutOff { turn, place: in_line, parts, contents });
         self.finish_later(live, message, work)
     }
 
