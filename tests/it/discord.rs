@@ -161,7 +161,9 @@ impl FakeDiscord {
 
     /// The same of a bot that was started when bots had identified so often: that the one before it is gone may not have been noticed.
     pub(crate) async fn connected_anew(&self, before: usize) {
-        self.until("the bot to identify", |state| state.gateway.identifies > before).await;
+        // One whose first calls fail tries again after a while.
+        let identified = |state: &State| state.gateway.identifies > before;
+        self.until_within("the bot to identify", 4 * PATIENCE, identified).await;
         self.connected().await;
     }
 
