@@ -66,8 +66,8 @@ pub(super) struct CutOff {
     pub(super) place: Result<PlaceInLine, Busy>,
     /// The messages that show it.
     pub(super) parts: Vec<Part>,
-    /// What the last of them shows.
-    pub(super) content: String,
+    /// What each of them shows.
+    pub(super) contents: Vec<String>,
 }
 
 impl Accepted {

@@ -188,17 +188,20 @@ impl<O: Outlet> Delivering<'_, O> {
 
     /// Brings a reply to an end that was cut off when the last process ended.
     pub(super) async fn end(&mut self, cut_off: CutOff) {
-        let CutOff { turn, place, parts, content } = cut_off;
+        let CutOff { turn, place, mut contents, .. } = cut_off;
         let Ok(place) = place else { return self.outcome = Outcome::Waiting };
         let turn_to_speak = self.undisturbed(place.turn()).await;
-        let Some(said) = self.live.lock().turn(turn).cloned() else { return };
+        let Some(mut said) = self.live.lock().turn(turn).cloned() else { return };
         let assistant = Arc::clone(&self.assistant);
         self.speak_as(&assistant, &said).await;
-        let content = match parts.as_slice() {
-            [_] => reply::without_heading(&content, &said.name),
-            _ => &content,
-        };
-        self.resume(turn, &said.shown().text, &parts, content);
+        if let Some(first) = contents.first_mut() {
+            *first = reply::without_heading(first, &said.name).to_owned();
+        }
+        let last = contents.pop().unwrap_or_default();
+        if matches!(turn_to_speak, Ok(Ok(_))) {
+            said = self.bring_up_to_date(said, &contents).await;
+        }
+        self.resume(turn, &said.shown().text, &said.parts, &last);
         self.reply.finish_with(Notice::Interrupted);
         let ending = match turn_to_speak {
             Err(Stopped::Closing) => return self.outcome = Outcome::Waiting,

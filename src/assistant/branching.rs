@@ -209,7 +209,8 @@ fn forget(conversation: &mut Conversation, message: MessageId) -> bool {
     conversation.forget_copy(message) || shown
 }
 
-fn restate(conversation: &mut Conversation, message: MessageId, text: &str) -> bool {
+/// A message says this now. Whether that changes anything.
+pub(super) fn restate(conversation: &mut Conversation, message: MessageId, text: &str) -> bool {
     let said = conversation.said_in(text);
     // What is out of character now was not said.
     if said.is_empty() {

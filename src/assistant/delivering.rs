@@ -89,7 +89,7 @@ pub(super) struct Delivering<'a, O> {
     /// Who speaks, in the version of this reply.
     pub(super) persona: Arc<Persona>,
     /// The persona's name where it is seen as another one.
-    heading: Option<String>,
+    pub(super) heading: Option<String>,
     /// The persona's turn that the reply is written into.
     pub(super) turn: Option<TurnId>,
     /// Whether it is known already what it says.
@@ -225,9 +225,12 @@ impl<'a, O: Outlet> Delivering<'a, O> {
         self.reply = Reply::begun(text, &starts, content, self.manner, now).without(self.blocklist.clone());
         self.head();
         self.turn = Some(turn);
-        let last = starts.last().copied().unwrap_or_default();
-        let shown = split::end_of(text, last, content, self.manner.links).unwrap_or(text.len());
-        text[..shown].trim_end().clone_into(&mut self.delivered);
+        let last = text.floor_char_boundary(starts.last().copied().unwrap_or_default());
+        self.delivered = match split::end_of(text, last, content, self.manner.links) {
+            Some(shown) => text[..shown].trim_end().to_owned(),
+            // It is about to be written over, and shows something else until it is.
+            None => format!("{}{content}", &text[..last]),
+        };
         self.outcome = Outcome::Answered;
     }
 
@@ -394,7 +397,10 @@ impl<'a, O: Outlet> Delivering<'a, O> {
                     self.live.save().await;
                     self.undress(elsewhere).await;
                 }
-                Delivery::Frozen if self.delivered.is_empty() => {
+                // Nothing goes on after what is something else.
+                Delivery::Frozen
+                    if self.delivered.is_empty() || !self.reply.text().starts_with(&self.delivered) =>
+                {
                     self.tell_at_once(Notice::Unchangeable).await;
                     return Err(Stopped::Undeliverable);
                 }
@@ -473,7 +479,7 @@ impl<'a, O: Outlet> Delivering<'a, O> {
     }
 
     /// The message of a part was deleted: what it showed goes when the reply is over.
-    fn lose(&self, part: usize) {
+    pub(super) fn lose(&self, part: usize) {
         if let Some(lost) = self.message_of(part) {
             self.live.delete_later(lost);
         }

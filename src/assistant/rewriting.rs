@@ -12,7 +12,7 @@ use super::{Assistant, Delivery, Outlet};
 use crate::chat::addressing::{Author, Incoming};
 use crate::chat::history::{Part, Speaker, Turn, TurnId, TurnKind, TurnState, Variant};
 use crate::chat::notice::Notice;
-use crate::chat::reply::{Reply, ReplyAction};
+use crate::chat::reply::{self, Reply, ReplyAction};
 use crate::chat::request::{Asked, Outcome};
 use crate::chat::settings::Answers;
 use crate::chat::text::{LINE_MAX, Lines, Text};
@@ -242,6 +242,39 @@ impl<O: Outlet> Delivering<'_, O> {
         let ending = self.deliver(None).await;
         self.remember(&ending);
         if self.delivered == text { Lines::Edited } else { Lines::HalfEdited }
+    }
+
+    /// Shows what is remembered of a turn in its messages before the last one, which show this: the last process may have ended between
+    /// the writing down and the showing. Of what cannot be shown it is remembered what is there. Returns the turn as it is then.
+    pub(super) async fn bring_up_to_date(&mut self, mut said: Turn, contents: &[String]) -> Turn {
+        self.turn = Some(said.id);
+        for (number, shown) in contents.iter().enumerate() {
+            let (text, starts) = (&said.shown().text, said.parts.iter().map(|part| part.start));
+            let starts: Vec<usize> = starts.map(|start| text.floor_char_boundary(start)).collect();
+            let Some(&[start, end]) = starts.get(number..number + 2) else { break };
+            let mut content = split::content(text, start, end, self.manner.links);
+            // Of what could not be seen nothing can be said.
+            if shown.is_empty() || *shown == content {
+                continue;
+            }
+            if let Some(name) = self.heading.as_ref().filter(|_| number == 0) {
+                content = reply::heading(name) + &content;
+            }
+            let delivery = self.outlet.act(ReplyAction::Edit { part: number, content }, None).await;
+            match delivery {
+                Delivery::Done => tokio::time::sleep(self.manner.between_edits).await,
+                Delivery::Deleted => self.lose(number),
+                _ => {
+                    let gap = &text[text[..end].trim_end().len()..end];
+                    let there = format!("{}{shown}{gap}", &text[..start]);
+                    said = changed(said, number, &there);
+                    if let Some(turn) = self.live.lock().turn_mut(said.id) {
+                        turn.clone_from(&said);
+                    }
+                }
+            }
+        }
+        said
     }
 
     /// Deletes the messages of a turn that are too many, and what they show with them; how many of them, when it cannot delete all.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accepted::{Accepted, CutOff, Known, Work};
+use super::branching::restate;
 use super::live::{Live, now};
 use super::{Assistant, asked};
 use crate::chat::addressing::{Author, Incoming, is_addressed};
@@ -186,8 +187,9 @@ impl Assistant {
             }
             for other in page.others.iter().filter(|other| other.edited && !other.text.is_empty()) {
                 // What was heard since is newer.
-                let said = conversation.said_in(&other.text);
-                if self.change_of(other.message).is_none() && conversation.restate(other.message, &said) {
+                if self.change_of(other.message).is_none()
+                    && restate(&mut conversation, other.message, &other.text)
+                {
                     restated.push(other);
                 }
             }
@@ -285,8 +287,14 @@ impl Assistant {
             let is_meant = self.is_spoken_to(incoming) || self.is_line_of_scene(incoming);
             let missed = !known && self.is_fresh(incoming) && is_meant;
             if again {
-                let incoming = self.as_its_author_says(incoming).await;
-                taken_up.extend(self.accept_again(incoming));
+                let accepted = self.accept_again(self.as_its_author_says(incoming).await);
+                let is_wanted = accepted.is_some() || self.running.contains_key(&incoming.message);
+                if !is_wanted && !self.closing.is_cancelled() {
+                    // It is not said to anybody any more, or the scene of which it was a line waits.
+                    let concluded = Concluded { outcome: Outcome::Dropped, took: 0, tokens: 0 };
+                    self.conclude(incoming.message, concluded).await;
+                }
+                taken_up.extend(accepted);
             } else if missed {
                 taken_up.extend(self.accept(incoming.clone()));
             }
@@ -331,11 +339,13 @@ impl Assistant {
         let _one_at_a_time = self.taking_in();
         let live = self.live_in(place.channel)?;
         let parts: Vec<Part> = live.lock().turn(turn)?.parts.clone();
-        let last = parts.last()?.message;
-        let content = page.own.iter().find(|own| own.message == last).map(|own| own.content.clone());
+        let shown = |part: &Part| page.own.iter().find(|own| own.message == part.message);
+        let contents =
+            parts.iter().map(|part| shown(part).map(|own| own.content.clone()).unwrap_or_default());
+        let contents = contents.collect();
         // There is always room for the one.
         let in_line = live.line.take(NOBODY, usize::MAX);
-        let work = Work::End(CutOff { turn, place: in_line, parts, content: content.unwrap_or_default() });
+        let work = Work::End(CutOff { turn, place: in_line, parts, contents });
         self.finish_later(live, message, work)
     }
 

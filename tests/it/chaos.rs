@@ -3,6 +3,8 @@
 //!
 //! `MUMMER_CHAOS_SEED` replays a seed, `MUMMER_CHAOS_MESSAGES` changes how many messages are posted.
 
+pub(crate) mod scenes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -10,8 +12,9 @@ use std::time::Duration;
 
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::markdown::Links;
-use mummer::chat::reply::Manner;
+use mummer::chat::reply::{self, Manner};
 use mummer::chat::request::Outcome;
+use mummer::chat::scene::in_character;
 use mummer::chat::{notice, split};
 use mummer::generation::FailureKind;
 use mummer::generation::scripted::{Scripted, Step};
@@ -20,8 +23,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use tempfile::TempDir;
 
+use self::scenes::{Scene, check_lines};
+
 use crate::ALLOCATOR;
-use crate::discord::{ChannelId, FakeDiscord, Message, MessageId, State, UserId};
+use crate::discord::{ChannelId, FakeDiscord, KIND_DEFAULT, KIND_REPLY, Message, MessageId, State, UserId};
 use crate::memory::{on_disk, open};
 use crate::stage::{Setting, Stage};
 
@@ -56,6 +61,15 @@ struct Fate {
     deleted: bool,
     /// The bot was not allowed to speak where it was posted.
     muted: bool,
+    /// It may be no line of the scene that is played there.
+    unheard: bool,
+}
+
+impl Fate {
+    /// Whether it must be answered.
+    fn is_due(self) -> bool {
+        !self.deleted && !self.muted && !self.unheard
+    }
 }
 
 /// A channel and what was posted there.
@@ -67,12 +81,28 @@ struct Room {
     gone: bool,
     /// Whether personas have their own faces here.
     faces: bool,
+    /// What is played here.
+    scene: Option<Scene>,
+}
+
+impl Room {
+    /// Whether a reply replies to the message that it answers, so that Discord shows which are answered.
+    fn shows_what_is_answered(&self) -> bool {
+        !self.faces && self.scene.is_none()
+    }
+
+    /// What is not answered yet may never be.
+    fn leave_unheard(&mut self) {
+        self.posted.values_mut().for_each(|fate| fate.unheard = true);
+    }
 }
 
 struct Chaos {
     random: ChaCha8Rng,
     rooms: Vec<Room>,
     number: usize,
+    /// How often somebody wanted a scene to branch off.
+    branches: usize,
     /// Whether the storm has begun.
     begun: bool,
 }
@@ -92,6 +122,7 @@ async fn start(discord: FakeDiscord, directory: &TempDir) -> Bot {
         buttons: true,
         queue_per_conversation: 100,
         grace: Duration::from_secs(2),
+        pause: Duration::from_millis(20),
         ..Setting::default()
     };
     let script = Scripted::new(1_000, 32);
@@ -133,20 +164,11 @@ impl Chaos {
             if self.rooms[at].gone {
                 continue;
             }
-            self.script(&bot.stage.script);
-            let (number, who) = (self.number, self.pick(2));
-            let room = &self.rooms[at];
-            let text = format!("{} message {number}", discord.mention_bot());
-            let message = discord.post(room.id, room.members[who], text);
-            let mut fate = Fate { muted: room.muted, ..Fate::default() };
-            if self.happens(4) {
-                discord.edit(message, &format!("{} changed {number}", discord.mention_bot()));
+            if self.rooms[at].scene.is_some() {
+                self.play(bot, at);
+            } else {
+                self.ask(bot, at);
             }
-            if self.happens(4) {
-                discord.delete(message);
-                fate.deleted = true;
-            }
-            self.rooms[at].posted.insert(message, fate);
             if self.happens(3) {
                 let said = said(discord, self.rooms[at].id);
                 if !said.is_empty() {
@@ -157,6 +179,25 @@ impl Chaos {
                 self.press(bot, at);
             }
         }
+    }
+
+    /// Somebody asks the bot something, and may change or delete that.
+    fn ask(&mut self, bot: &Bot, at: usize) {
+        let discord = &bot.stage.discord;
+        self.script(&bot.stage.script);
+        let (number, who) = (self.number, self.pick(2));
+        let room = &self.rooms[at];
+        let text = format!("{} message {number}", discord.mention_bot());
+        let message = discord.post(room.id, room.members[who], text);
+        let mut fate = Fate { muted: room.muted, ..Fate::default() };
+        if self.happens(4) {
+            discord.edit(message, &format!("{} changed {number}", discord.mention_bot()));
+        }
+        if self.happens(4) {
+            discord.delete(message);
+            fate.deleted = true;
+        }
+        self.rooms[at].posted.insert(message, fate);
     }
 
     /// Somebody presses a button, whoever may.
@@ -208,26 +249,34 @@ impl Chaos {
         room.muted = muted;
         discord.let_bot_send(room.id, !muted);
         // What is not answered yet may not be answerable now.
+        let is_unknown = !room.shows_what_is_answered();
         for (message, fate) in &mut room.posted {
-            fate.muted |= room.faces || discord.ever_replied_to(*message) == 0;
+            fate.muted |= is_unknown || discord.ever_replied_to(*message) == 0;
         }
     }
 
     /// Messages that are posted, changed and deleted while there is no bot.
     fn missed(&mut self, discord: &FakeDiscord) {
+        self.give_up(discord);
         for _ in 0..CHANNELS / 10 {
             let at = self.pick(CHANNELS);
             let room = &mut self.rooms[at];
             if room.gone {
                 continue;
             }
-            let text = format!("{} posted meanwhile", discord.mention_bot());
-            let message = discord.post(room.id, room.members[0], text);
-            room.posted.insert(message, Fate { muted: room.muted, ..Fate::default() });
+            // In a scene nobody needs to mention anybody.
+            let said = |text: &str| match room.scene {
+                Some(_) => text.to_owned(),
+                None => format!("{} {text}", discord.mention_bot()),
+            };
+            let changed = said("changed meanwhile");
+            let message = discord.post(room.id, room.members[0], said("posted meanwhile"));
+            let unheard = room.scene.as_ref().is_some_and(|scene| !scene.hears());
+            room.posted.insert(message, Fate { muted: room.muted, unheard, ..Fate::default() });
             let before: Vec<MessageId> = room.posted.keys().copied().collect();
             let (first, second) = (before[self.pick(before.len())], before[self.pick(before.len())]);
             if self.happens(30) && discord.message(first).deleted.is_none() {
-                discord.edit(first, &format!("{} changed meanwhile", discord.mention_bot()));
+                discord.edit(first, &changed);
             }
             if self.happens(30) {
                 discord.delete(second);
@@ -238,17 +287,17 @@ impl Chaos {
         }
     }
 
-    /// The messages that must have been answered when everything is over, by the bot or by those with faces.
-    fn due(&self, by_faces: bool) -> Vec<MessageId> {
-        let rooms = self.rooms.iter().filter(|room| !room.gone && room.faces == by_faces);
+    /// The messages that must have been answered when everything is over, where a reply shows to which it is one.
+    fn due(&self) -> Vec<MessageId> {
+        let rooms = self.rooms.iter().filter(|room| !room.gone && room.shows_what_is_answered());
         let fates = rooms.flat_map(|room| &room.posted);
-        fates.filter(|(_, fate)| !fate.deleted && !fate.muted).map(|(message, _)| *message).collect()
+        fates.filter(|(_, fate)| fate.is_due()).map(|(message, _)| *message).collect()
     }
 
     /// Waits until all that must be answered is.
     async fn settle(&self, bot: &Bot) {
-        self.settle_faces(bot).await;
-        let due = self.due(false);
+        self.settle_others(bot).await;
+        let due = self.due();
         // Most are answered: the first that is not is looked for where it was the last time.
         let from = std::cell::Cell::new(0);
         let answered = |state: &State| {
@@ -267,12 +316,11 @@ impl Chaos {
         }
     }
 
-    /// The same of those whose answers are no replies: the store knows of them.
-    async fn settle_faces(&self, bot: &Bot) {
-        for room in self.rooms.iter().filter(|room| room.faces && !room.gone) {
-            let due: Vec<MessageId> =
-                self.due(true).into_iter().filter(|it| room.posted.contains_key(it)).collect();
-            let mut left = due.clone();
+    /// The same of those whose answers are no replies, or replies to another one: the store knows of them.
+    async fn settle_others(&self, bot: &Bot) {
+        for room in self.rooms.iter().filter(|room| !room.shows_what_is_answered() && !room.gone) {
+            let due = room.posted.iter().filter(|(_, fate)| fate.is_due());
+            let mut left: Vec<MessageId> = due.map(|(message, _)| *message).collect();
             let answered = async {
                 while !left.is_empty() {
                     let concluded = concluded(bot, room.id).await;
@@ -294,7 +342,7 @@ impl Chaos {
         for room in &self.rooms {
             for (message, fate) in &room.posted {
                 let replies = discord.ever_replied_to(*message);
-                let excused = room.gone || fate.deleted || fate.muted || room.faces;
+                let excused = room.gone || !fate.is_due() || !room.shows_what_is_answered();
                 assert!(
                     replies <= 1 && (replies == 1 || excused),
                     "{message} has {replies} replies: {fate:?}"
@@ -305,20 +353,27 @@ impl Chaos {
                 assert!(conversation.is_none(), "{} is gone", room.id);
             } else {
                 let conversation = conversation.expect("there is a conversation");
-                compare(discord, room.id, &conversation);
+                let forgotten = |message| room.scene.as_ref().is_some_and(|it| it.has_forgotten(message));
+                compare_but(discord, room.id, &conversation, forgotten);
+                if let Some(scene) = &room.scene {
+                    scene.check(&conversation, room.members);
+                    check_lines(&conversation);
+                }
                 let requests = concluded(bot, room.id).await;
-                let waiting = requests.values().filter(|outcome| **outcome == Outcome::Waiting).count();
-                assert_eq!(waiting, 0, "{} has some that wait", room.id);
+                let waiting = requests.iter().filter(|(_, outcome)| **outcome == Outcome::Waiting);
+                let waiting: Vec<_> =
+                    waiting.map(|(message, _)| (message, room.posted.get(&MessageId(*message)))).collect();
+                assert!(waiting.is_empty(), "in {} these wait: {waiting:?}", room.id);
                 let personas = conversation.turns().iter().filter(|turn| turn.kind == TurnKind::Persona);
                 let triggers: Vec<_> = personas.filter_map(|turn| turn.trigger).collect();
                 let once: BTreeSet<_> = triggers.iter().collect();
                 assert_eq!(once.len(), triggers.len(), "in {} somebody was answered twice", room.id);
-                for (message, fate) in room.posted.iter().filter(|_| room.faces) {
+                for (message, fate) in room.posted.iter().filter(|_| !room.shows_what_is_answered()) {
                     let is_answered = matches!(
                         requests.get(&message.0),
                         Some(Outcome::Answered | Outcome::Told | Outcome::Refused)
                     );
-                    assert!(is_answered || fate.deleted || fate.muted, "{message} was dropped: {fate:?}");
+                    assert!(is_answered || !fate.is_due(), "{message} was dropped: {fate:?}");
                 }
             }
         }
@@ -336,11 +391,33 @@ fn said(discord: &FakeDiscord, room: ChannelId) -> Vec<Message> {
     [discord.said_by_bot(room), discord.said_by_webhook(room)].concat()
 }
 
+/// Whether a message is no notice of Discord's, nor the answer to a command, in which is shown what members do and tell by it.
+fn is_ordinary(message: &Message) -> bool {
+    matches!(message.kind, KIND_DEFAULT | KIND_REPLY)
+}
+
 /// What is on disk of a room is what Discord shows there.
 pub(crate) fn compare(discord: &FakeDiscord, room: ChannelId, conversation: &Conversation) {
+    compare_but(discord, room, conversation, |_| false);
+}
+
+/// The same, but for messages of personas that may be there though they are not remembered.
+fn compare_but(
+    discord: &FakeDiscord,
+    room: ChannelId,
+    conversation: &Conversation,
+    is_forgotten: impl Fn(u64) -> bool,
+) {
+    // What stands above what a persona says that is seen as another one is no part of that.
+    let first = |turn: &Turn| Some((turn.parts.first()?.message.0, turn.name.clone()));
+    let headed: BTreeMap<u64, String> = conversation.turns().iter().filter_map(first).collect();
     let said = said(discord, room).into_iter().filter(|said| !notice::is_notice(said.content()));
-    let shown: BTreeMap<u64, String> =
-        said.map(|message| (message.id.0, message.content().to_owned())).collect();
+    let said = said.filter(is_ordinary);
+    let bare = |message: &Message| match headed.get(&message.id.0) {
+        Some(name) => reply::without_heading(message.content(), name).to_owned(),
+        None => message.content().to_owned(),
+    };
+    let shown: BTreeMap<u64, String> = said.map(|message| (message.id.0, bare(&message))).collect();
     let turns = conversation.turns();
     assert!(turns.iter().all(|turn| !turn.state.is_unfinished()));
     let written: BTreeMap<u64, String> =
@@ -351,7 +428,8 @@ pub(crate) fn compare(discord: &FakeDiscord, room: ChannelId, conversation: &Con
             .map(|(id, text)| (*id, text.clone()))
             .collect()
     };
-    let (only_written, only_shown) = (differing(&written, &shown), differing(&shown, &written));
+    let (only_written, mut only_shown) = (differing(&written, &shown), differing(&shown, &written));
+    only_shown.retain(|message, _| written.contains_key(message) || !is_forgotten(*message));
     assert_eq!(only_written, only_shown, "in {room}\n{}", discord.picture());
     let standing: BTreeMap<u64, String> = discord
         .shown(room)
@@ -361,9 +439,21 @@ pub(crate) fn compare(discord: &FakeDiscord, room: ChannelId, conversation: &Con
             (message.id.0, text.trim().to_owned())
         })
         .collect();
-    for turn in turns.iter().filter(|turn| turn.kind == TurnKind::Member) {
-        let message = turn.parts[0].message.0;
-        assert_eq!(standing.get(&message), Some(&turn.shown().text), "{message} in {room}");
+    for turn in turns.iter().filter(|turn| turn.kind != TurnKind::Persona) {
+        // What has branched off is shown where it was said.
+        let Some(message) = turn.parts.first().map(|part| part.message.0) else { continue };
+        let there = standing.get(&message);
+        let text = &turn.shown().text;
+        let is_shown = match turn.kind {
+            TurnKind::Member if conversation.scene().is_some() => {
+                there.is_some_and(|there| in_character(there) == *text)
+            }
+            TurnKind::Narrator => there.is_some_and(|there| *there == format!("*{text}*")),
+            // Dice are a fact in other words.
+            TurnKind::Note => there.is_some(),
+            _ => there == Some(text),
+        };
+        assert!(is_shown, "{message} in {room} shows {there:?}, and {turn:?} is remembered");
     }
     let numbers: Vec<_> = turns.iter().map(|turn| turn.id).collect();
     assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len());
@@ -436,14 +526,16 @@ async fn storm(seed: u64, messages: usize) {
         muted: false,
         gone: false,
         faces: number % 2 == 1,
+        scene: (number % 3 == 2).then(|| Scene::new(format!("Scene {number}"))),
     });
     discord.let_bot_have_webhooks(true);
-    let mut chaos =
-        Chaos { random: ChaCha8Rng::seed_from_u64(seed), rooms: rooms.collect(), number: 0, begun: false };
+    let random = ChaCha8Rng::seed_from_u64(seed);
+    let mut chaos = Chaos { random, rooms: rooms.collect(), number: 0, branches: 0, begun: false };
     for room in chaos.rooms.iter().filter(|room| !room.faces) {
         discord.forbid_webhooks_in(room.id);
     }
     let mut bot = start(discord, &directory).await;
+    chaos.open(&bot).await;
     // One in each, so that every channel is known.
     chaos.act(&bot, 0..CHANNELS);
     chaos.settle(&bot).await;
@@ -484,10 +576,20 @@ async fn storm(seed: u64, messages: usize) {
     // What was deleted last has been read, and is followed.
     bot.stage.discord.caught_up().await;
     bot.stage.idle().await;
-    chaos.check(&bot).await;
     assert_eq!(bot.stage.assistant.running(), 0);
+    chaos.give_up(&bot.stage.discord);
+    chaos.check(&bot).await;
     // Connections are kept for a while; answers are not.
-    assert!(bot.stage.tasks() <= tasks + 50, "{} tasks, and {tasks} at first", bot.stage.tasks());
+    let (left, kept) = (bot.stage.tasks(), bot.stage.discord.connections());
+    assert!(left <= tasks + 50 + kept, "{left} tasks with {kept} connections, and {tasks} at first");
+    let (discord, ended) = bot.stage.close().await;
+    ended.expect("it ends well");
+    bot.store.close().await;
+    drop(bot.store);
+    let bot = start(discord, &directory).await;
+    chaos.curtain(&bot).await;
+    bot.stage.idle().await;
+    chaos.check(&bot).await;
     let Bot { stage, store } = bot;
     let (discord, ended) = stage.close().await;
     ended.expect("it ends well");

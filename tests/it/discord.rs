@@ -33,7 +33,7 @@ mod wire;
 mod world;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -48,7 +48,7 @@ use self::wire::{CuttableListener, Scissors, TestCertificate};
 pub(crate) use self::faults::Failure;
 pub(crate) use self::ids::{ChannelId, GuildId, InteractionId, MessageId, UserId};
 pub(crate) use self::interactions::Form;
-pub(crate) use self::message::{Message, Post, Reply};
+pub(crate) use self::message::{KIND_DEFAULT, KIND_REPLY, Message, Post, Reply};
 pub(crate) use self::rights::Whom;
 pub(crate) use self::routes::Call;
 pub(crate) use self::state::{LoggedRequest, Outcome, State};
@@ -71,6 +71,8 @@ pub(crate) struct FakeDiscord {
     address: SocketAddr,
     tls: Option<Tls>,
     servers: Vec<JoinHandle<()>>,
+    /// Shared by all connections that are open.
+    open: Weak<()>,
 }
 
 struct Tls {
@@ -88,14 +90,14 @@ impl FakeDiscord {
     /// Starts an empty server on a free port. The bot belongs to it and may write everywhere.
     pub(crate) async fn start() -> Self {
         let listener = CuttableListener::bind(None).await;
-        let address = local_address(&listener);
+        let (address, open) = (local_address(&listener), listener.open());
         let gateway = gateway::Gateway::new(format!("ws://{address}{SOCKET}"));
         let mut world = world::World::new(BOT, BOT_NAME);
         world.files_at = format!("http://{address}");
         let state = State::new(world, gateway);
         let inner = Arc::new(Inner { state: Mutex::new(state), changed: watch::Sender::new(()) });
         let servers = vec![serve(listener, Arc::clone(&inner))];
-        Self { inner, address, tls: None, servers }
+        Self { inner, address, tls: None, servers, open }
     }
 
     /// As [`start`](Self::start), and serves the same at [`tls_address`](Self::tls_address) as
@@ -155,6 +157,14 @@ impl FakeDiscord {
     /// Until the bot has identified or resumed and was sent all events so far.
     pub(crate) async fn connected(&self) {
         self.until("the bot to connect", |state| state.gateway.is_connected()).await;
+    }
+
+    /// The same of a bot that was started when bots had identified so often: that the one before it is gone may not have been noticed.
+    pub(crate) async fn connected_anew(&self, before: usize) {
+        // One whose first calls fail tries again after a while.
+        let identified = |state: &State| state.gateway.identifies > before;
+        self.until_within("the bot to identify", 4 * PATIENCE, identified).await;
+        self.connected().await;
     }
 
     /// Until the bot has read every event so far, which it proves with a heartbeat. What it then
@@ -261,6 +271,11 @@ impl FakeDiscord {
 
     pub(crate) fn count(&self, call: Call) -> usize {
         self.inner.look(|state| state.count(call))
+    }
+
+    /// How many connections are open, without TLS.
+    pub(crate) fn connections(&self) -> usize {
+        self.open.strong_count()
     }
 
     /// How often a bot identified, refused attempts included.

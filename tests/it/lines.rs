@@ -2,9 +2,10 @@
 //! when something else happens meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mummer::chat::history::{Conversation, TurnKind};
-use mummer::chat::notice::Notice;
+use mummer::chat::notice::{self, Notice};
 use mummer::chat::text::{LINE_MAX, Label, Lines, Text, with_draft};
 use mummer::generation::scripted::Step;
 use serde_json::json;
@@ -12,7 +13,8 @@ use serenity::model::Permissions;
 use tokio::sync::Semaphore;
 
 use crate::buttons::{BACK, Scene, has};
-use crate::discord::{Call, Failure, FakeDiscord, Form, Message, MessageId, UserId, Whom};
+use crate::chaos::compare;
+use crate::discord::{Call, ChannelId, Failure, FakeDiscord, Form, Message, MessageId, UserId, Whom};
 use crate::memory::{PATIENCE, on_disk, open};
 
 const REGENERATE: &str = "Regenerate";
@@ -341,6 +343,80 @@ async fn a_line_that_a_crash_caught_in_the_middle_is_shown_as_it_is_remembered()
         ("Uno.".to_owned(), Some("Uno.".to_owned()))
     );
     drop(gate);
+}
+
+/// A reply of two messages, of which a crash catches the change of the first one; what is there when the bot is back.
+async fn caught_in_the_middle(faces: bool, meanwhile: impl FnOnce(&FakeDiscord, ChannelId)) -> Scene {
+    let scene = Scene::with_faces(faces).await;
+    scene.stage.script.then([Step::Say(long(2_800))]);
+    let discord = &scene.stage.discord;
+    discord.post(scene.general, scene.alice, format!("{} hello", discord.mention_bot()));
+    let last = scene.shown(|message| has(message, "Regenerate")).await;
+    scene.stage.idle().await;
+    let other = long(2_800).replace("sentence", "phrase");
+    let form = scene.form(last.id, scene.alice).await.with("text", &other);
+    let edits = if faces { Call::EditWebhookMessage } else { Call::EditMessage };
+    let before = discord.count(edits);
+    // It never arrives.
+    discord.fail_next(1, edits, Failure::Slow(Duration::from_mins(10)));
+    discord.submit(scene.general, scene.alice, &form);
+    discord.requested(edits, before + 1).await;
+    let Scene { directory, store, stage, general, alice } = scene;
+    let discord = stage.kill().await;
+    meanwhile(&discord, general);
+    drop(store);
+    let store = open(&directory).await;
+    let stage = Scene::on_stage(discord, &store).await;
+    stage
+        .discord
+        .until("the bot to say something", |state| {
+            state.world.shown(general).any(|message| notice::is_notice(message.content()))
+        })
+        .await;
+    stage.idle().await;
+    let scene = Scene { directory, store, stage, general, alice };
+    let conversation = on_disk(&scene.store, general).await.expect("it is there");
+    compare(&scene.stage.discord, general, &conversation);
+    scene
+}
+
+#[tokio::test]
+async fn a_line_of_several_messages_that_a_crash_caught_is_shown_as_it_is_remembered() {
+    for faces in [true, false] {
+        let scene = caught_in_the_middle(faces, |_, _| ()).await;
+        let said = scene.turn().await.shown().text.clone();
+        assert!(said.starts_with("A phrase") && said.ends_with("this line long."), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_a_crash_caught_and_nobody_can_change_is_remembered_as_it_is_shown() {
+    let scene = caught_in_the_middle(true, FakeDiscord::delete_webhooks).await;
+    assert_eq!(scene.turn().await.shown().text, long(2_800));
+}
+
+#[tokio::test]
+async fn a_way_that_a_crash_caught_and_nobody_can_show_is_not_remembered_as_shown() {
+    let scene = Scene::new().await;
+    let (_, said) = scene.answered("One.").await;
+    scene.stage.script.then([Step::Say("Two.".to_owned())]);
+    scene.press(&said, "Regenerate");
+    let two = scene.shown(|message| message.content() == "Two." && has(message, BACK)).await;
+    scene.stage.idle().await;
+    let before = scene.stage.discord.count(Call::EditWebhookMessage);
+    let never = Failure::Slow(Duration::from_mins(10));
+    scene.stage.discord.fail_next(1, Call::EditWebhookMessage, never);
+    scene.press(&two, BACK);
+    scene.stage.discord.requested(Call::EditWebhookMessage, before + 1).await;
+    let Scene { directory, store, stage, general, alice } = scene;
+    let discord = stage.kill().await;
+    discord.delete_webhooks(general);
+    drop(store);
+    let store = open(&directory).await;
+    let stage = Scene::on_stage(discord, &store).await;
+    let scene = Scene { directory, store, stage, general, alice };
+    scene.shown(|message| message.content() == Notice::Unchangeable.to_string()).await;
+    assert_eq!(scene.turn().await.shown().text, "Two.");
 }
 
 #[tokio::test]

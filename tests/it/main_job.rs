@@ -28,6 +28,7 @@ impl Running {
         discord: &FakeDiscord,
     ) -> Self {
         let log = std::fs::File::create(directory.join("log")).expect("it can be written");
+        let before = discord.identifies();
         let child = mummer(directory)
             .arg("run")
             .env("MUMMER__STORE__PATH", "")
@@ -41,7 +42,7 @@ impl Running {
             .stderr(log)
             .spawn();
         let running = Self(child.expect("it starts"));
-        discord.connected().await;
+        discord.connected_anew(before).await;
         running
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mummer::chat::history::{Conversation, Turn, TurnKind};
 use mummer::chat::notice::Notice;
+use mummer::chat::request::Outcome;
 use mummer::chat::scene::{Refused, SceneState};
 use mummer::chat::settings::Limits;
 use mummer::chat::text::{Lines, Staging, Text};
@@ -873,6 +874,48 @@ async fn what_was_written_before_a_scene_is_no_line_of_it_after_a_restart_either
     theatre.says(theatre.alice, "I get up.", "Why?").await;
     let prompt = theatre.last_prompt();
     assert!(prompt.contains("Alice: I sit down.") && !prompt.contains("anyone up"), "{prompt}");
+}
+
+#[tokio::test]
+async fn what_became_an_aside_while_the_bot_was_away_was_not_said() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    theatre.says(theatre.alice, "I sit down.", "Do.").await;
+    let shown = theatre.stage.discord.shown(theatre.general);
+    let line = shown.iter().find(|message| message.content() == "I sit down.").expect("it is there").id;
+    let theatre = theatre.restarted_after(|discord| discord.edit(line, "((I was to sit down))")).await;
+    theatre.stage.discord.caught_up().await;
+    theatre.says(theatre.alice, "I get up.", "Why?").await;
+    let lines = Theatre::lines(&theatre.on_disk().await);
+    let said: Vec<&str> = lines[1..].iter().map(|(_, _, text)| text.as_str()).collect();
+    assert_eq!(said, ["Do.", "I get up.", "Why?"]);
+}
+
+#[tokio::test]
+async fn what_waits_and_becomes_an_aside_while_the_bot_is_away_waits_no_more() {
+    let theatre = Theatre::new().await;
+    theatre.opened("mizzle", &[]).await;
+    let never = Arc::new(Semaphore::new(0));
+    theatre.stage.script.then([Step::Hold(never)]);
+    theatre.murmurs(theatre.alice, "I knock.");
+    theatre.asked(1).await;
+    let line = theatre.murmurs(theatre.alice, "I knock again.");
+    theatre.stage.running(2).await;
+    let theatre = theatre.restarted_after(|discord| discord.edit(line, "((I was to knock again))")).await;
+    let channel = mummer::chat::ChannelId(theatre.general.0);
+    let concluded = async {
+        loop {
+            let requests = theatre.store.requests_in(channel, 100).await.expect("it is read");
+            let outcome =
+                requests.iter().find(|(message, _)| message.0 == line.0).map(|(_, outcome)| *outcome);
+            if outcome != Some(Outcome::Waiting) {
+                return outcome;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let outcome = tokio::time::timeout(PATIENCE, concluded).await.expect("it waits no more");
+    assert_eq!(outcome, Some(Outcome::Dropped));
 }
 
 #[tokio::test]

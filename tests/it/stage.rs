@@ -141,8 +141,9 @@ impl Stage {
         script: Scripted,
     ) -> Self {
         let http = bot::http(&SecretString::from(discord.token()), Some(&discord.api_base()));
+        let before = discord.identifies();
         let stage = Self::open(discord, setting, generator, script, http);
-        stage.discord.connected().await;
+        stage.discord.connected_anew(before).await;
         stage
     }
 

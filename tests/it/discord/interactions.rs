@@ -174,6 +174,20 @@ impl FakeDiscord {
         self.wait_for("a form to be opened", |state| state.interactions[&interaction].form.clone()).await
     }
 
+    /// The same, as soon as there is one or something is said instead.
+    pub(crate) async fn form_if_any(&self, interaction: InteractionId) -> Option<Form> {
+        self.wait_for("a form to be opened, or something to be said", |state| {
+            let Interaction { form, original, .. } = &state.interactions[&interaction];
+            (form.is_some() || original.is_some()).then(|| form.clone())
+        })
+        .await
+    }
+
+    /// The same, if it was opened by now.
+    pub(crate) fn form_now(&self, interaction: InteractionId) -> Option<Form> {
+        self.inner.look(|state| state.interactions[&interaction].form.clone())
+    }
+
     /// Sends a form as it is filled in now.
     pub(crate) fn submit(&self, channel: ChannelId, user: UserId, form: &Form) -> InteractionId {
         let row = |(id, text): &(String, String)| json!({"type": 1, "components": [{"type": 4, "custom_id": id, "value": text}]});
@@ -235,6 +249,14 @@ impl FakeDiscord {
             state.world.messages.get(&original).filter(|message| fits(message)).cloned()
         })
         .await
+    }
+
+    /// The first message that answers, if there is one by now.
+    pub(crate) fn answer_now(&self, interaction: InteractionId) -> Option<Message> {
+        self.inner.look(|state| {
+            let original = state.interactions[&interaction].original?;
+            state.world.messages.get(&original).cloned()
+        })
     }
 
     /// The commands as they are registered.

@@ -9,9 +9,9 @@ use super::ids::{ChannelId, InteractionId, MessageId, RoleId, UserId, now};
 const SUPPRESS_EMBEDS: u64 = 1 << 2;
 
 /// An ordinary message, in Discord's numbering of message types.
-const KIND_DEFAULT: u8 = 0;
+pub(crate) const KIND_DEFAULT: u8 = 0;
 /// A reply, in Discord's numbering of message types.
-const KIND_REPLY: u8 = 19;
+pub(crate) const KIND_REPLY: u8 = 19;
 /// The notice in a channel that a thread was begun in it.
 pub(super) const KIND_THREAD_CREATED: u8 = 18;
 /// What stands first in a thread that was begun from a message, and points to it.

@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use axum::extract::connect_info::Connected;
@@ -22,12 +22,15 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 pub(super) struct CuttableListener {
     tcp: TcpListener,
     tls: Option<TlsAcceptor>,
+    /// Shared by all connections that are open.
+    open: Arc<()>,
 }
 
 /// One connection, which fails at its next use after it has been cut.
 pub(super) struct Wire {
     stream: Pin<Box<dyn Duplex>>,
     cut: Arc<Cut>,
+    _open: Arc<()>,
 }
 
 /// The scissors for one connection, handed to the code that answers its requests.
@@ -47,7 +50,12 @@ impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
 impl CuttableListener {
     pub(super) async fn bind(tls: Option<TlsAcceptor>) -> Self {
         let tcp = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
-        Self { tcp, tls }
+        Self { tcp, tls, open: Arc::default() }
+    }
+
+    /// What each open connection shares.
+    pub(super) fn open(&self) -> Weak<()> {
+        Arc::downgrade(&self.open)
     }
 }
 
@@ -70,8 +78,8 @@ impl Listener for CuttableListener {
                     Err(_) => continue,
                 },
             };
-            let cut = Arc::default();
-            return (Wire { stream, cut }, address);
+            let (cut, open) = (Arc::default(), Arc::clone(&self.open));
+            return (Wire { stream, cut, _open: open }, address);
         }
     }
 
