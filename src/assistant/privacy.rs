@@ -39,6 +39,11 @@ impl Assistant {
         let at_hand: Vec<Arc<Live>> = self.conversations.iter().map(|live| Arc::clone(&*live)).collect();
         for live in at_hand {
             let changed = live.lock().forget_member(member, &asked);
+            // What is being said to others together with them begins again without their words.
+            let answered = live.answered_with_any_of(member);
+            if let Some(running) = answered.and_then(|trigger| self.running.get(&trigger)) {
+                running.edit.send_modify(|_| ());
+            }
             if !changed {
                 continue;
             }
@@ -257,19 +262,13 @@ impl Assistant {
 
     /// Stops what is being answered of a member, waits until it is over, and returns the messages.
     async fn stop_member(&self, member: MemberId) -> BTreeSet<MessageId> {
-        // What is being said to somebody else together with them begins again without their words.
+        // What is being said to somebody else together with them stops too where something of it is shown already.
         let together: Vec<(MessageId, Arc<Live>)> = self
             .running
             .iter()
             .filter(|running| running.live.answered_with_any_of(member) == Some(*running.key()))
             .map(|running| (*running.key(), Arc::clone(&running.live)))
             .collect();
-        for (message, _) in &together {
-            if let Some(running) = self.running.get(message) {
-                running.edit.send_modify(|_| ());
-            }
-        }
-        // Of what something is shown already there will be no more.
         let is_shown = |(message, live): &(MessageId, Arc<Live>)| {
             let conversation = live.lock();
             let reply = conversation.turns().iter().rfind(|turn| turn.kind == TurnKind::Persona);

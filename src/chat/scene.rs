@@ -485,6 +485,10 @@ pub fn in_character(text: &str) -> String {
             kept.push(c);
         }
         rest = &rest[taken..];
+        // One blank stays of the two around it.
+        if is_mark && depth == 0 && kept.ends_with(char::is_whitespace) {
+            rest = rest.strip_prefix(' ').unwrap_or(rest);
+        }
     }
     let lines = kept.lines().filter(|line| !line.trim_start().starts_with("//"));
     let said = lines.collect::<Vec<_>>().join("\n");
@@ -508,6 +512,7 @@ mod tests {
         for (text, said) in [
             ("She nods.", "She nods."),
             ("((brb)) She nods.", "She nods."),
+            ("She ((brb)) nods.", "She nods."),
             ("She nods. ((brb", "She nods."),
             ("She ((a ((b)) c))nods.", "She nods."),
             ("// brb", ""),

@@ -487,7 +487,7 @@ async fn what_is_too_much_to_be_answered_is_a_line_as_it_reads_by_now() {
     theatre.stage.running(1).await;
     let waiting = theatre.murmurs(theatre.alice, "I keep secrets.");
     theatre.stage.running(2).await;
-    theatre.stage.discord.edit(waiting, "I keep ((secrets)) bees.");
+    theatre.stage.discord.edit(waiting, "I keep bees. ((secrets))");
     theatre.stage.discord.caught_up().await;
     theatre.uses(theatre.alice, "pause", &[]).await;
     let lines = Theatre::lines(&theatre.on_disk().await);
