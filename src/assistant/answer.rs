@@ -143,7 +143,10 @@ impl<O: Outlet> Delivering<'_, O> {
             if self.delivered.is_empty() {
                 // Whoever was to be answered with it still waits.
                 let mut lines = std::mem::take(&mut self.together);
-                lines.retain(|line| assistant.change_of(line.message) != Some(Change::Deleted));
+                lines.retain(|line| {
+                    let is_unread = assistant.is_unread(line.author.id, line.posted);
+                    !is_unread && assistant.change_of(line.message) != Some(Change::Deleted)
+                });
                 self.live.wait_again(lines);
             }
             // Nobody need wait until a notice has arrived.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{Conversation, TurnId};
 use super::prompt::Prompt;
-use super::slots::{Piece, Slots, Source};
+use super::slots::{Piece, Slots, Source, seen};
 use super::template;
 use crate::persona::Persona;
 use crate::persona::lorebook::{Activation, Cause, Position, Why};
@@ -73,7 +73,9 @@ impl Explanation {
         let fixed = [&slots.before, &slots.persona, &slots.after, &slots.examples].into_iter().flatten();
         let pieces = fixed.chain(at_depth).chain(&slots.post_history).map(of_piece).collect();
         let window = conversation.window();
-        let turns = window.first().zip(window.last()).map(|(first, last)| (first.id, last.id));
+        let mut read = seen(conversation).map(|turn| turn.id);
+        let first = read.next();
+        let turns = first.map(|first| (first, read.next_back().unwrap_or(first)));
         let without_history = count(&template::alpaca(&Slots { transcript: Vec::new(), ..slots }));
         Self {
             tokens,

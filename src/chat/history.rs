@@ -590,7 +590,14 @@ impl Conversation {
         self.head_changed |= plays;
         // Not all turns that memories tell of are kept.
         let told = self.forget_memories_of(member);
-        any || plays || told
+        let mut brought = false;
+        for turn in &mut self.turns {
+            if turn.carried.take_if(|carried| carried.by == member).is_some() {
+                self.changed.insert(turn.id);
+                brought = true;
+            }
+        }
+        any || plays || told || brought
     }
 
     /// The name that the persona has in this conversation, if it is known here.
@@ -615,7 +622,10 @@ impl Conversation {
         let taken = |name: &str| {
             let name = sanitize::folded_name(name);
             let now = self.names.iter().map(|(one, other)| (one, other.as_str()));
-            let before = self.turns.iter().map(|turn| (&turn.speaker, turn.name.as_str()));
+            // What prompts do not name, names nobody.
+            let is_named = |turn: &&Turn| matches!(turn.kind, TurnKind::Member | TurnKind::Persona);
+            let before = self.turns.iter().filter(is_named);
+            let before = before.map(|turn| (&turn.speaker, turn.name.as_str()));
             // A guest does not speak any more, and whoever takes their name goes on for them.
             let is_past =
                 |one: &Speaker| matches!((one, speaker), (Speaker::Guest { .. }, Speaker::Member(_)));

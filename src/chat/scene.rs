@@ -109,6 +109,8 @@ pub struct Player {
     pub description: String,
     /// Since when, in seconds since 1970.
     pub since: u64,
+    /// Who has brought the character along, when it has waited for whoever plays it: it waits again when they leave it.
+    pub brought_by: Option<MemberId>,
 }
 
 /// A character of a scene from elsewhere: whoever plays under that name plays them.
@@ -197,6 +199,13 @@ impl Actor {
     }
 }
 
+impl Player {
+    /// A member who plays under their own name from now on, in seconds since 1970.
+    fn new(member: MemberId, now: u64) -> Self {
+        Self { member, name: None, description: String::new(), since: now, brought_by: None }
+    }
+}
+
 /// A text that is not longer than those of scenes may be.
 fn short(text: &str) -> String {
     text.trim().chars().take(TEXT_MAX).collect()
@@ -206,7 +215,7 @@ impl Scene {
     /// A scene that begins now, in seconds since 1970.
     #[must_use]
     pub fn new(title: &str, host: MemberId, now: u64) -> Self {
-        let players = vec![Player { member: host, name: None, description: String::new(), since: now }];
+        let players = vec![Player::new(host, now)];
         Self {
             title: title.chars().take(TITLE_MAX).collect::<String>().trim().to_owned(),
             state: SceneState::Running,
@@ -235,7 +244,7 @@ impl Scene {
         let plays = self.player(member).is_some();
         let has_room = self.players.len() < PLAYERS_MAX;
         if !plays && has_room {
-            self.players.push(Player { member, name: None, description: String::new(), since: now });
+            self.players.push(Player::new(member, now));
         }
         plays || has_room
     }
@@ -270,9 +279,20 @@ impl Scene {
         if let Some(player) = self.players.iter_mut().find(|player| player.member == member) {
             let waiting = self.waiting.remove(place);
             player.name = Some(waiting.name);
+            // Who has words of their own for the character does not need the others'.
             if player.description.is_empty() {
                 player.description = waiting.description;
+                player.brought_by = Some(waiting.by);
             }
+        }
+    }
+
+    /// A member does not play a character any more that has waited for them: it waits again.
+    fn leave_character(&mut self, member: MemberId) {
+        let Some(player) = self.players.iter_mut().find(|player| player.member == member) else { return };
+        if let (Some(by), Some(name)) = (player.brought_by.take(), player.name.take()) {
+            let description = std::mem::take(&mut player.description);
+            self.waiting.push(Waiting { name, description, by });
         }
     }
 
@@ -286,6 +306,10 @@ impl Scene {
             UNTITLED.clone_into(&mut self.title);
         }
         self.waiting.retain(|waiting| waiting.by != member);
+        for player in self.players.iter_mut().filter(|player| player.brought_by == Some(member)) {
+            player.description.clear();
+            player.brought_by = None;
+        }
         for written in [&mut self.scenario, &mut self.note, &mut self.carried] {
             if written.as_ref().is_some_and(|written| written.by == member) {
                 *written = None;
@@ -339,6 +363,7 @@ impl Scene {
                 if self.has_name_of_another(&name, who) {
                     return Err(Refused::NameTaken);
                 }
+                self.leave_character(who);
                 if let Some(player) = self.players.iter_mut().find(|player| player.member == who) {
                     player.name = Some(name.clone());
                     player.description = short(&description);
@@ -347,6 +372,7 @@ impl Scene {
             }
             Direction::Leave if !plays => return Err(Refused::NotTheirs),
             Direction::Leave => {
+                self.leave_character(who);
                 self.players.retain(|player| player.member != who);
                 self.host = self.host.filter(|host| *host != who);
             }
@@ -608,6 +634,14 @@ mod tests {
         assert_eq!(join(5, "Eve"), None);
         assert_eq!(join(6, "zoe").as_deref(), Some("Zoe"));
         assert!(scene.waiting.is_empty());
+        // A character that nobody plays any more waits again, and goes with whoever has brought it along.
+        scene.direct(MemberId(2), false, Direction::Leave, 0).expect("they do");
+        assert_eq!(scene.waiting[0].description, "A ferryman.");
+        let bertram = Direction::Play { name: "Bertram".to_owned(), description: String::new() };
+        scene.direct(MemberId(4), false, bertram, 0).expect("they play");
+        assert!(scene.waiting.is_empty());
+        assert!(scene.forget_member(HOST));
+        assert_eq!(scene.player(MemberId(4)).map(|player| player.description.as_str()), Some(""));
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl Slots {
             post_history: voice.behind(Source::PostHistory, &card.post_history).into_iter().collect(),
             cue: (card.kind == Kind::Roleplay).then(|| voice.char.clone()),
             direct: card.kind == Kind::Assistant
-                && conversation.window().len() <= 1
+                && seen(conversation).nth(1).is_none()
                 && conversation.cut.first_turn == 0,
             personal: voice.is_personal(),
             ..Self::default()

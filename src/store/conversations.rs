@@ -331,8 +331,8 @@ async fn write_turn(
     let (id, number) = (conversation.0.cast_signed(), turn.id.0.cast_signed());
     let (member, persona, version, guest) = columns(&turn.speaker);
     let insert = "INSERT INTO turns (conversation, id, kind, member, persona, version, guest, name, selected, state, \
-                  trigger_message, said, copy_of, carried, carried_of) \
-                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+                  trigger_message, said, copy_of, carried, carried_of, carried_by) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
     sqlx::query(insert)
         .bind(id)
         .bind(number)
@@ -349,6 +349,7 @@ async fn write_turn(
         .bind(turn.copy_of.map(|message| message.0.cast_signed()))
         .bind(turn.carried.as_ref().map(|carried| carried.json.as_str()))
         .bind(turn.carried.as_ref().map(|carried| carried.of.cast_signed()))
+        .bind(turn.carried.as_ref().map(|carried| carried.by.0.cast_signed()))
         .execute(&mut **writing)
         .await?;
     for (place, variant) in (0i64..).zip(&turn.variants) {
@@ -426,7 +427,8 @@ fn turn(row: &SqliteRow) -> Result<Turn, sqlx::Error> {
 /// What another program says of a turn, and of which text.
 fn carried(row: &SqliteRow) -> Result<Option<Carried>, sqlx::Error> {
     let json: Option<String> = row.try_get("carried")?;
-    Ok(json.zip(optional(row, "carried_of")?).map(|(json, of)| Carried { json, of }))
+    let (of, by) = (optional(row, "carried_of")?, optional(row, "carried_by")?);
+    Ok(json.zip(of.zip(by)).map(|(json, (of, by))| Carried { json, of, by: MemberId(by) }))
 }
 
 /// Where a conversation belongs.

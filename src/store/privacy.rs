@@ -22,6 +22,8 @@ const SPOKEN_IN: &str = "SELECT DISTINCT conversation AS id FROM turns WHERE mem
                          UNION SELECT conversation FROM scenes WHERE note_by = $1 \
                          UNION SELECT conversation FROM scenes WHERE carried_by = $1 \
                          UNION SELECT DISTINCT conversation FROM waiting WHERE brought_by = $1 \
+                         UNION SELECT DISTINCT conversation FROM players WHERE brought_by = $1 \
+                         UNION SELECT DISTINCT conversation FROM turns WHERE carried_by = $1 \
                          UNION SELECT DISTINCT conversation FROM memory_links WHERE member = $1 \
                          UNION SELECT DISTINCT conversation FROM memories WHERE editor = $1";
 
@@ -33,7 +35,7 @@ const ALONE_WITH: &str = "DELETE FROM conversations WHERE id IN (\
                           AND requests.server = 0 AND channels.channel = requests.channel)";
 
 /// How a member is forgotten: what was said to what they said, what they said, their names, and their id wherever it stands.
-pub(super) const FORGET: [&str; 17] = [
+pub(super) const FORGET: [&str; 19] = [
     ALONE_WITH,
     "DELETE FROM turns WHERE (conversation, id) IN (SELECT conversation, turn FROM answers WHERE message IN (\
      SELECT parts.message FROM turns AS said CROSS JOIN parts \
@@ -50,6 +52,8 @@ pub(super) const FORGET: [&str; 17] = [
     "UPDATE scenes SET note = NULL, note_by = NULL WHERE note_by = $1",
     "UPDATE scenes SET carried = NULL, carried_by = NULL WHERE carried_by = $1",
     "DELETE FROM waiting WHERE brought_by = $1",
+    "UPDATE players SET description = '', brought_by = NULL WHERE brought_by = $1",
+    "UPDATE turns SET carried = NULL, carried_of = NULL, carried_by = NULL WHERE carried_by = $1",
     "UPDATE requests SET member = NULL WHERE member = $1",
     "UPDATE personas SET creator = NULL WHERE creator = $1",
     "UPDATE persona_versions SET author = NULL WHERE author = $1",
@@ -501,7 +505,7 @@ async fn personas_of(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[
 async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Vec<Value>; 3], sqlx::Error> {
     // Whom they have brought along for others to play is theirs too.
     let plays = "SELECT played.name, played.description, scenes.title, channels.channel FROM (\
-                 SELECT conversation, name, description FROM players WHERE member = $1 \
+                 SELECT conversation, name, description FROM players WHERE member = $1 OR brought_by = $1 \
                  UNION ALL SELECT conversation, name, description FROM waiting WHERE brought_by = $1) AS played \
                  JOIN scenes ON scenes.conversation = played.conversation \
                  JOIN channels ON channels.conversation = played.conversation ORDER BY played.conversation";
@@ -524,6 +528,16 @@ async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Ve
             "text": row.try_get::<String, _>("text")?,
         }));
     }
+    let beside = "SELECT turns.carried, channels.channel FROM turns \
+                  JOIN channels ON channels.conversation = turns.conversation \
+                  WHERE turns.carried_by = $1 AND turns.member IS NULL ORDER BY turns.conversation, turns.id";
+    let mut scenes = Vec::new();
+    for row in sqlx::query(beside).bind(id).fetch_all(&mut **reading).await? {
+        scenes.push(json!({
+            "channel": number(&row, "channel")?.to_string(),
+            "of_another_program": row.try_get::<Option<String>, _>("carried")?,
+        }));
+    }
     // Of a scene the title is its host's, and each text that of whoever wrote it.
     let staged = "SELECT channels.channel, CASE WHEN host = $1 THEN title END AS title, \
                   CASE WHEN scenario_by = $1 THEN scenario END AS scenario, \
@@ -531,7 +545,6 @@ async fn staged_by(reading: &mut Transaction<'_, Sqlite>, id: i64) -> Result<[Ve
                   CASE WHEN carried_by = $1 THEN carried END AS carried FROM scenes \
                   JOIN channels ON channels.conversation = scenes.conversation \
                   WHERE host = $1 OR scenario_by = $1 OR note_by = $1 OR carried_by = $1 ORDER BY scenes.conversation";
-    let mut scenes = Vec::new();
     for row in sqlx::query(staged).bind(id).fetch_all(&mut **reading).await? {
         let text = |column| row.try_get::<Option<String>, _>(column);
         scenes.push(json!({

@@ -259,10 +259,11 @@ pub(super) async fn write_scene(
         insert.bind(&actor.version).bind(i64::from(actor.is_missing)).execute(&mut **writing).await?;
     }
     for (place, player) in (0i64..).zip(&scene.players) {
-        let insert = "INSERT INTO players (conversation, place, member, name, description, since) \
-                      VALUES ($1, $2, $3, $4, $5, $6)";
+        let insert = "INSERT INTO players (conversation, place, member, name, description, since, brought_by) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let insert = sqlx::query(insert).bind(id).bind(place).bind(player.member.0.cast_signed());
         let insert = insert.bind(&player.name).bind(&player.description).bind(player.since.cast_signed());
+        let insert = insert.bind(player.brought_by.map(|by| by.0.cast_signed()));
         insert.execute(&mut **writing).await?;
     }
     for (place, waiting) in (0i64..).zip(&scene.waiting) {
@@ -299,6 +300,7 @@ pub(super) async fn scene(
             name: row.try_get("name")?,
             description: row.try_get("description")?,
             since: number(row, "since")?,
+            brought_by: optional(row, "brought_by")?.map(MemberId),
         })
     };
     let players = players.fetch_all(&mut **reading).await?;

@@ -437,7 +437,8 @@ async fn whoever_is_forgotten_while_many_are_answered_is_not_answered_any_more()
             gate
         };
         let first = hold("");
-        theatre.murmurs(theatre.alice, "I open the door.");
+        // He has had his turn, so that it is hers that is answered, and his with it.
+        theatre.murmurs(theatre.bob, "I open the door.");
         theatre.asked(1).await;
         theatre.murmurs(theatre.alice, "I keep herons.");
         theatre.murmurs(theatre.bob, "I keep bees.");

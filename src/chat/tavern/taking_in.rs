@@ -67,14 +67,13 @@ impl Chat {
             let guest = || (Speaker::Guest { by, name: sanitize::name(&line.name) }, line.name.clone());
             let own =
                 || Some((Speaker::Member(by), self.user.clone())).filter(|(_, name)| *name == line.name);
-            let known = || known(&line.role());
             let (kind, speaker) = match line.who {
                 Who::User => (TurnKind::Member, own()),
-                Who::Character => (TurnKind::Persona, known()),
-                // Whose it is does not matter here, but elsewhere.
-                Who::Narrator => (TurnKind::Narrator, own().or_else(known)),
-                Who::Note => (TurnKind::Note, own().or_else(known)),
-                Who::Hidden => (TurnKind::Hidden, own().or_else(known)),
+                Who::Character => (TurnKind::Persona, known(&line.role())),
+                // It is whoever has brought it along who says it here, and takes it along.
+                Who::Narrator => (TurnKind::Narrator, own()),
+                Who::Note => (TurnKind::Note, own()),
+                Who::Hidden => (TurnKind::Hidden, own()),
             };
             let (speaker, name) = speaker.unwrap_or_else(guest);
             let character = sanitize::name(&line.name);
@@ -111,7 +110,11 @@ impl Chat {
                     turn.variants.push(Variant::default());
                 }
                 if !rest.is_empty() {
-                    turn.carry(json!(rest).to_string());
+                    turn.carry(json!(rest).to_string(), by);
+                }
+                // What prompts do not name keeps the name that it has elsewhere.
+                if !matches!(kind, TurnKind::Member | TurnKind::Persona) {
+                    turn.name.clone_from(&line.name);
                 }
             }
             if first && kind == TurnKind::Persona {

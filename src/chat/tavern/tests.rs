@@ -381,7 +381,7 @@ fn a_line_that_says_something_else_loses_what_was_said_of_it() {
                       "extra": {"display_text": "Oui ?", "mummer": {"new": 1}}});
     let id = scene.turns()[0].id;
     let turn = scene.turn_mut(id).expect("it is there");
-    turn.carry(rest.to_string());
+    turn.carry(rest.to_string(), MemberId(1));
     let kept = Chat::of(&scene).lines.remove(0);
     assert_eq!((json!(kept.rest), kept.ways.len()), (rest, 3), "blank ways are counted");
     let turn = scene.turn_mut(id).expect("it is there");
