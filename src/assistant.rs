@@ -590,8 +590,8 @@ impl Assistant {
 
     /// Stops the answers that are as described, and waits until they are over, though not for ever. Returns to which messages, and
     /// whose those are.
-    async fn until_stopped(&self, which: impl Fn(MessageId, &Running) -> bool) -> Vec<(MessageId, MemberId)> {
-        let stopped = self.running.iter().filter(|running| which(*running.key(), running));
+    async fn until_stopped(&self, which: impl Fn(&Running) -> bool) -> Vec<(MessageId, MemberId)> {
+        let stopped = self.running.iter().filter(|running| which(running));
         let (stopped, over): (Vec<(MessageId, MemberId)>, Vec<CancellationToken>) = stopped
             .map(|running| {
                 running.stop.cancel();

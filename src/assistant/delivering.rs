@@ -283,8 +283,15 @@ impl<'a, O: Outlet> Delivering<'a, O> {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ending::Stopped(self.why_stopped()),
-                Ok(()) = self.edits.changed(), if generating && self.beginnings > 0 && self.outcome == Outcome::Dropped => {
-                    return Ending::Stopped(Stopped::Edited);
+                Ok(()) = self.edits.changed() => {
+                    let is_shown = self.outcome != Outcome::Dropped;
+                    if generating && self.beginnings > 0 && !is_shown {
+                        return Ending::Stopped(Stopped::Edited);
+                    }
+                    // Of what answers somebody who is forgotten there is no more.
+                    if self.live.is_withdrawn() {
+                        return Ending::Stopped(Stopped::Halted);
+                    }
                 }
                 () = self.assistant.ending.cancelled(), if generating => {
                     generation = None;

@@ -72,6 +72,8 @@ struct Together {
     /// Those that are being answered with the one that has made the persona speak, and whose they are.
     answered: BTreeMap<MessageId, MemberId>,
     trigger: Option<MessageId>,
+    /// Whether the author of one of them is forgotten since.
+    withdrawn: bool,
 }
 
 /// Memory that a conversation takes, about, in bytes, as a part of what all that are at hand take.
@@ -155,6 +157,7 @@ impl Live {
                 last_came: Instant::now(),
                 answered: BTreeMap::new(),
                 trigger: None,
+                withdrawn: false,
             }),
             last_used: AtomicU64::new(0),
             stale: AtomicBool::new(false),
@@ -306,6 +309,7 @@ impl Live {
     pub(super) fn wait_again(&self, all: impl IntoIterator<Item = Incoming>) {
         let mut together = lock(&self.together);
         together.answered.clear();
+        together.withdrawn = false;
         together.waiting.extend(all.into_iter().map(|incoming| (incoming.message, incoming)));
     }
 
@@ -335,6 +339,7 @@ impl Live {
         let gathered = std::mem::take(&mut together.waiting);
         together.answered = gathered.iter().map(|(message, line)| (*message, line.author.id)).collect();
         together.trigger = Some(trigger);
+        together.withdrawn = false;
         gathered.into_values().collect()
     }
 
@@ -349,10 +354,17 @@ impl Live {
         together.trigger.filter(|_| together.answered.contains_key(&message))
     }
 
-    /// The message with which something of a member's is being answered, though it is somebody else's.
-    pub(super) fn answered_with_any_of(&self, member: MemberId) -> Option<MessageId> {
-        let together = lock(&self.together);
-        together.trigger.filter(|_| together.answered.values().any(|author| *author == member))
+    /// A member is forgotten: the message with which something of theirs is being answered, if anything is.
+    pub(super) fn withdraw(&self, member: MemberId) -> Option<MessageId> {
+        let mut together = lock(&self.together);
+        let is_theirs = together.answered.values().any(|author| *author == member);
+        together.withdrawn |= is_theirs;
+        together.trigger.filter(|_| is_theirs)
+    }
+
+    /// Whether something is being answered whose author is forgotten.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        lock(&self.together).withdrawn
     }
 
     /// When the last message came that waits to be answered together with others.

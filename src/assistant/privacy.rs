@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Assistant;
 use super::live::{Live, now};
 use crate::chat::addressing::Incoming;
-use crate::chat::history::{ConversationId, TurnKind};
+use crate::chat::history::ConversationId;
 use crate::chat::request::Counts;
 use crate::chat::{MemberId, MessageId, Place, ServerId};
 use crate::store::{Store, StoreError};
@@ -39,9 +39,8 @@ impl Assistant {
         let at_hand: Vec<Arc<Live>> = self.conversations.iter().map(|live| Arc::clone(&*live)).collect();
         for live in at_hand {
             let changed = live.lock().forget_member(member, &asked);
-            // What is being said to others together with them begins again without their words.
-            let answered = live.answered_with_any_of(member);
-            if let Some(running) = answered.and_then(|trigger| self.running.get(&trigger)) {
+            // What is being said to others together with them begins again without their words, or stops.
+            if let Some(running) = live.withdraw(member).and_then(|trigger| self.running.get(&trigger)) {
                 running.edit.send_modify(|_| ());
             }
             if !changed {
@@ -262,23 +261,7 @@ impl Assistant {
 
     /// Stops what is being answered of a member, waits until it is over, and returns the messages.
     async fn stop_member(&self, member: MemberId) -> BTreeSet<MessageId> {
-        // What is being said to somebody else together with them stops too where something of it is shown already.
-        let together: Vec<(MessageId, Arc<Live>)> = self
-            .running
-            .iter()
-            .filter(|running| running.live.answered_with_any_of(member) == Some(*running.key()))
-            .map(|running| (*running.key(), Arc::clone(&running.live)))
-            .collect();
-        let is_shown = |(message, live): &(MessageId, Arc<Live>)| {
-            let conversation = live.lock();
-            let reply = conversation.turns().iter().rfind(|turn| turn.kind == TurnKind::Persona);
-            reply.is_some_and(|reply| reply.trigger == Some(*message) && !reply.parts.is_empty())
-        };
-        let shown: BTreeSet<MessageId> =
-            together.into_iter().filter(is_shown).map(|(message, _)| message).collect();
-        let stopped =
-            self.until_stopped(|message, running| running.is_of(member) || shown.contains(&message));
-        let stopped = stopped.await;
+        let stopped = self.until_stopped(|running| running.is_of(member)).await;
         // What somebody else said is not theirs, whatever they wanted of the answer.
         stopped.into_iter().filter(|(_, whose)| *whose == member).map(|(message, _)| message).collect()
     }

@@ -432,7 +432,7 @@ impl Assistant {
 
     /// Nothing is said in a conversation any more when this returns.
     pub(super) async fn still(&self, live: &Arc<Live>) {
-        self.until_stopped(|_, running| Arc::ptr_eq(&running.live, live)).await;
+        self.until_stopped(|running| Arc::ptr_eq(&running.live, live)).await;
     }
 
     /// What waits to be answered in a scene is a line of it, also when nobody will answer it.
