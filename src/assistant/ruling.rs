@@ -137,7 +137,8 @@ impl Assistant {
     }
 
     /// What is not shown in a place of what personas say.
-    pub(super) fn blocklist_in(&self, place: Place) -> Blocklist {
+    #[must_use]
+    pub fn blocklist_in(&self, place: Place) -> Blocklist {
         self.rules_of(place).map(|rules| rules.blocklist(place)).unwrap_or_default()
     }
 

@@ -6,9 +6,9 @@ use super::live::{now, speaker};
 use super::{Assistant, Unstaged};
 use crate::chat::addressing::Author;
 use crate::chat::history::{Conversation, ConversationId};
-use crate::chat::scene::{Actor, Direction, Scene, Written};
+use crate::chat::scene::{Actor, CAST_MAX, Direction, Scene, Written};
 use crate::chat::tavern::{Chat, Role};
-use crate::chat::{ChannelId, Place};
+use crate::chat::{ChannelId, Place, sanitize};
 use crate::persona::{Note, Persona};
 
 impl Assistant {
@@ -61,7 +61,7 @@ impl Assistant {
     ) -> Result<(), Unstaged> {
         let lead = cast.first().map_or_else(|| self.persona_of(place), |(_, persona)| Arc::clone(persona));
         let mut scene = Scene { home, ..Scene::new(&chat.title, who.id, now()) };
-        for (_, persona) in cast {
+        for (_, persona) in cast.iter().take(CAST_MAX) {
             scene.direct(who.id, true, Direction::Add(Actor::of(persona)), now())?;
         }
         scene.direct(who.id, true, Direction::About(chat.scenario.clone()), now())?;
@@ -71,12 +71,14 @@ impl Assistant {
         for player in &chat.players {
             scene.expect(&player.name, &player.description, who.id);
         }
-        if chat.user.chars().any(char::is_alphanumeric) && !scene.has_name_of_another(&chat.user, who.id) {
-            let (name, description) = (chat.user.clone(), String::new());
+        let name = sanitize::name(&chat.user);
+        if name.chars().any(char::is_alphanumeric) && !scene.has_name_of_another(&name, who.id) {
+            let description = String::new();
             scene.direct(who.id, true, Direction::Play { name, description }, now())?;
         }
         scene.carried = (!chat.rest.is_empty())
             .then(|| Written { text: serde_json::json!(chat.rest).to_string(), by: who.id });
+        let blocklist = self.blocklist_in(place);
         let is_new = self.retention_days(place.server).is_some();
         self.open_scene_with(place, &lead, scene, |conversation| {
             let known = |role: &Role| {
@@ -84,7 +86,7 @@ impl Assistant {
                 persona.map(|(_, persona)| (speaker(persona), persona.char_name().to_owned()))
             };
             // Where what is old goes by itself, all of it would go at once.
-            chat.take_in(conversation, who.id, known, (now(), is_new));
+            chat.take_in(conversation, (who.id, &blocklist), known, (now(), is_new));
         })
         .await
     }

@@ -55,18 +55,35 @@ impl Blocklist {
     /// `is_whole` when no more of it will come. Returns how much of the text is decided, and whether something was replaced.
     #[must_use]
     pub fn replace(&self, text: &mut String, from: usize, is_whole: bool) -> (usize, bool) {
-        let (mut at, mut replaced) = (from, false);
-        loop {
-            match self.first(text, at, is_whole) {
-                Found::Nothing => return (text.len(), replaced),
-                Found::Open(start) => return (start, replaced),
+        if self.is_empty() {
+            return (text.len(), false);
+        }
+        // What a reader sees is looked through once, however much of it is replaced.
+        let all: Vec<Seen> = seen(&text[from..], from).collect();
+        let before = text[..from].chars().rev().find(|c| !is_passed_over(*c));
+        let mut left = before.and_then(|c| folded(c).last());
+        let (mut rest, mut copied, mut clean) = (&all[..], 0, String::new());
+        let open = loop {
+            match self.first(rest, left, is_whole) {
+                Found::Nothing => break None,
+                Found::Open(start) => break Some(start),
                 Found::Phrase(range) => {
-                    at = range.start + MARK.len();
-                    text.replace_range(range, MARK);
-                    replaced = true;
+                    clean.push_str(&text[copied..range.start]);
+                    clean.push_str(MARK);
+                    copied = range.end;
+                    left = MARK.chars().next_back();
+                    // One character can be seen as several.
+                    rest = &rest[rest.partition_point(|seen| seen.start < range.end)..];
                 }
             }
+        };
+        let decided = open.map(|start| clean.len() + start - copied);
+        let replaced = copied > 0;
+        if replaced {
+            clean.push_str(&text[copied..]);
+            *text = clean;
         }
+        (decided.unwrap_or(text.len()), replaced)
     }
 
     /// Where to end before `end` so that no word is cut off, of which the beginning could be a phrase.
@@ -79,12 +96,8 @@ impl Blocklist {
         text[..end].trim_end_matches(|c| is_of_a_word(c) || is_passed_over(c)).len()
     }
 
-    fn first(&self, text: &str, from: usize, is_whole: bool) -> Found {
-        if self.is_empty() {
-            return Found::Nothing;
-        }
-        let all: Vec<Seen> = seen(&text[from..], from).collect();
-        let before = text[..from].chars().rev().find(|c| !is_passed_over(*c)).and_then(|c| folded(c).last());
+    /// The first phrase among these characters, behind this one.
+    fn first(&self, all: &[Seen], before: Option<char>, is_whole: bool) -> Found {
         for at in 0..all.len() {
             let (left, rest) =
                 (at.checked_sub(1).map_or(before, |left| Some(all[left].character)), &all[at..]);
@@ -177,6 +190,18 @@ mod tests {
     fn check(phrases: &[&str], text: &str, expected: &str) {
         let blocklist = Blocklist::new(phrases.iter().copied());
         assert_eq!(shown(&blocklist, [text]).last().map(String::as_str), Some(expected), "{text:?}");
+    }
+
+    #[test]
+    fn a_text_that_is_nothing_else_is_looked_through_once() {
+        let list = Blocklist::new(["x", "fi"]);
+        let mut text = "x ".repeat(32 << 10);
+        assert_eq!(list.replace(&mut text, 0, true), (text.len(), true));
+        assert_eq!(text, format!("{MARK} ").repeat(32 << 10));
+        // One character that is seen as two, and what stands behind a mark.
+        let mut text = "\u{fb01} x\u{fb01} fi\u{fb01}".to_owned();
+        let _ = list.replace(&mut text, 0, true);
+        assert_eq!(text, format!("{MARK} x\u{fb01} fi\u{fb01}"));
     }
 
     #[test]

@@ -68,6 +68,13 @@ pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_ignorable(c))
 }
 
+/// The text in one line, without what cannot be seen.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| *c == ' ' || !is_ignorable(*c)).collect()
+}
+
 /// CR LF and every other line break of Unicode as `\n`.
 fn unify_line_breaks(raw: &str) -> String {
     raw.replace("\r\n", "\n").chars().map(|c| if is_line_break(c) { '\n' } else { c }).collect()

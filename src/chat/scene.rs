@@ -217,7 +217,7 @@ impl Scene {
     pub fn new(title: &str, host: MemberId, now: u64) -> Self {
         let players = vec![Player::new(host, now)];
         Self {
-            title: title.chars().take(TITLE_MAX).collect::<String>().trim().to_owned(),
+            title: sanitize::one_line(title).chars().take(TITLE_MAX).collect::<String>().trim().to_owned(),
             state: SceneState::Running,
             host: Some(host),
             home: None,

@@ -8,6 +8,8 @@ mod ours;
 mod taking_in;
 mod taking_out;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::history::{TURNS_MAX, TurnKind};
@@ -40,7 +42,11 @@ const NOTE: &str = "note";
 /// What newer versions write for a name in the head.
 const UNUSED: &str = "unused";
 
-/// What stands for names that a chat does not tell.
+/// Most names under which lines of a chat are said.
+pub const NAMES_MAX: usize = 100;
+
+/// What stands for names that a chat does not tell, and for those that are too many.
+const SOMEBODY: &str = "Somebody";
 const USER: &str = "User";
 const CHARACTER: &str = "Character";
 
@@ -72,6 +78,8 @@ pub struct Chat {
     pub players: Vec<Character>,
     /// What was said, oldest first.
     pub lines: Vec<Line>,
+    /// Whether its beginning is not kept.
+    pub is_cut: bool,
     /// What else the head has. What Mummer does not know of `chat_metadata` stands under that key.
     pub rest: Map<String, Value>,
 }
@@ -153,13 +161,13 @@ impl Chat {
     /// # Errors
     /// [`ChatError`] in a sentence that names the line.
     pub fn parse(bytes: &[u8]) -> Result<(Self, Vec<String>), ChatError> {
-        if bytes.len() > LARGEST_CHAT {
-            return Err(ChatError::TooLarge);
-        }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).zip(1..);
         let lines: Vec<(&[u8], usize)> = lines.filter(|(line, _)| !line.is_empty()).collect();
         let &(first, number) = lines.first().ok_or(ChatError::Empty)?;
+        if first.len() > LARGEST_CHAT {
+            return Err(ChatError::TooLarge);
+        }
         let first = object(first, number)?;
         let has_head = !first.contains_key("mes") && OF_THE_HEAD.iter().any(|key| first.contains_key(*key));
         let (head, messages) = if has_head { (first, &lines[1..]) } else { (Map::new(), &lines[..]) };
@@ -170,7 +178,13 @@ impl Chat {
             remarks
                 .push(format!("its oldest {surplus} messages are not kept: a scene has at most {TURNS_MAX}"));
         }
+        // What is not kept may be as large as it likes.
+        let kept = messages[surplus..].iter().map(|(line, _)| line.len()).sum::<usize>();
+        if kept + lines[0].0.len() > LARGEST_CHAT {
+            return Err(ChatError::TooLarge);
+        }
         let mut chat = Self::of_head(head, &mut remarks);
+        chat.is_cut = surplus > 0;
         let created = chat.rest.get("create_date").and_then(dates::read);
         // What does not say when it was said was said with what stands before it.
         let mut before = created.unwrap_or(0);
@@ -200,6 +214,12 @@ impl Chat {
             ));
         }
         chat.name_everybody();
+        let unnamed = chat.bound_names();
+        if unnamed > 0 {
+            remarks.push(format!(
+                "who has said {unnamed} of its messages is not kept: a scene from elsewhere has at most {NAMES_MAX} names"
+            ));
+        }
         Ok((chat, remarks))
     }
 
@@ -228,7 +248,8 @@ impl Chat {
         });
         put_object(&mut head, "chat_metadata", more);
         let (lines, created) = (Vec::new(), 0);
-        Self { user, character, created, scenario, note, title, cast, players, lines, rest: head }
+        let is_cut = false;
+        Self { user, character, created, scenario, note, title, cast, players, lines, is_cut, rest: head }
     }
 
     /// Gives a name to whoever has none.
@@ -242,6 +263,23 @@ impl Chat {
             let name = if line.who == Who::User { &self.user } else { &self.character };
             line.name.clone_from(name);
         }
+    }
+
+    /// Lets those who speak first keep their names, and gives one to all who are too many. How many messages those have.
+    fn bound_names(&mut self) -> usize {
+        let mut names = HashSet::new();
+        let mut unnamed = 0;
+        for line in &mut self.lines {
+            if !names.contains(&line.name) {
+                if names.len() < NAMES_MAX {
+                    names.insert(line.name.clone());
+                } else {
+                    SOMEBODY.clone_into(&mut line.name);
+                    unnamed += 1;
+                }
+            }
+        }
+        unnamed
     }
 
     /// The chat as a file of `SillyTavern`.
@@ -324,7 +362,7 @@ impl Line {
         };
         let said = object.get("send_date").and_then(dates::read).unwrap_or(before);
         let name = take_text(&mut object, "name").unwrap_or_default();
-        let persona = take_text(&mut ours, "persona").map(PersonaId);
+        let persona = take_text(&mut ours, "persona").and_then(ours::persona_id);
         for key in ["name", "is_system"] {
             object.remove(key);
         }

@@ -14,7 +14,9 @@ pub use self::lines::{LINE_FORM, LINE_MAX, Lines, branch_name, said_anew};
 use self::lists::counted;
 pub use self::memories::{MEMORY_FIELD, MEMORY_FORM, Moment, Recall, Recalled};
 pub use self::personas::{Editing, LINE_SHOWN, choice, field_label, form_title, no_room, with_draft};
-pub use self::scenes::{NO_CARDS, Staging, card_refused, cut_short, may_not_play};
+pub use self::scenes::{
+    NO_CARDS, Staging, card_refused, cut_short, hidden_too, may_not_play, several_have_it, too_many_play,
+};
 use super::ChannelId;
 use super::history::Origin;
 use super::notice::{self, Notice};

@@ -304,7 +304,7 @@ proptest! {
             prop_assert_eq!(again, (chat.clone(), Vec::new()));
             let speaker = Speaker::Member(MemberId(1));
             let mut conversation = Conversation::new(ConversationId(1), 1, 0, speaker, "Ada");
-            chat.take_in(&mut conversation, MemberId(1), |_| None, (LATEST, false));
+            chat.take_in(&mut conversation, (MemberId(1), &mummer::chat::blocklist::Blocklist::default()), |_| None, (LATEST, false));
             let given_back = Chat::of(&conversation);
             prop_assert!(Chat::parse(given_back.to_jsonl().as_bytes()).is_ok(), "{given_back:?}");
         }

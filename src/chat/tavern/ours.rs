@@ -16,6 +16,9 @@ const NAME: &str = "name";
 const PERSONA: &str = "persona";
 const DESCRIPTION: &str = "description";
 
+/// Most bytes of a persona's id in a file.
+const LONGEST_ID: usize = 128;
+
 /// A character that a persona plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
@@ -75,6 +78,11 @@ impl Chat {
     }
 }
 
+/// A persona's id, if it is no longer than those of personas.
+pub(super) fn persona_id(id: String) -> Option<PersonaId> {
+    (id.len() <= LONGEST_ID).then_some(PersonaId(id))
+}
+
 /// Takes the title out of what Mummer alone knows.
 pub(super) fn take_title(from: &mut Map<String, Value>) -> String {
     let title = take_text(from, TITLE).unwrap_or_default();
@@ -85,7 +93,7 @@ pub(super) fn take_title(from: &mut Map<String, Value>) -> String {
 /// Takes those who play out of it, and says how many of them are too many.
 pub(super) fn take_cast(from: &mut Map<String, Value>, remarks: &mut Vec<String>) -> Vec<Role> {
     let mut cast: Vec<Role> = named(from, CAST)
-        .map(|(name, mut more)| Role { name, persona: take_text(&mut more, PERSONA).map(PersonaId) })
+        .map(|(name, mut more)| Role { name, persona: take_text(&mut more, PERSONA).and_then(persona_id) })
         .collect();
     bound(&mut cast, CAST_MAX, "personas", remarks);
     cast

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Chat, LARGEST_CHAT, LARGEST_TEXT, Line, OURS, Role, Who, put_object, take_object};
+use crate::chat::blocklist::Blocklist;
 use crate::chat::history::{Conversation, Speaker, TurnKind, TurnState, Variant};
 use crate::chat::{MemberId, sanitize};
 use crate::persona::PersonaId;
@@ -49,11 +50,12 @@ impl Chat {
 
     /// Writes the chat into an empty conversation: the lines of its user are the member's who has brought it along, those of
     /// characters whom `known` knows, with their names, are theirs, and all others are guests'. Each was said when the chat says it, but not after
-    /// `now`; with `is_new` everything is said now. What is hidden from models stays so, where it stands.
+    /// `now`; with `is_new` everything is said now. What is hidden from models stays so, where it stands. What macros bring about is
+    /// not said where it is blocked.
     pub fn take_in(
         &self,
         conversation: &mut Conversation,
-        by: MemberId,
+        (by, blocklist): (MemberId, &Blocklist),
         known: impl Fn(&Role) -> Option<(Speaker, String)>,
         (now, is_new): (u64, bool),
     ) {
@@ -83,7 +85,10 @@ impl Chat {
                 let text = if kind == TurnKind::Hidden {
                     text.clone()
                 } else {
-                    let expanded = macros::expand(text, names);
+                    let mut expanded = macros::expand(text, names);
+                    if expanded != *text {
+                        let _ = blocklist.replace(&mut expanded, 0, true);
+                    }
                     let fits = expanded.len() <= LARGEST_TEXT && expanded.len() <= room;
                     let text = if fits { expanded.trim() } else { text.trim() };
                     text.to_owned()
@@ -117,7 +122,7 @@ impl Chat {
                     turn.name.clone_from(&line.name);
                 }
             }
-            if first && kind == TurnKind::Persona {
+            if first && kind == TurnKind::Persona && !self.is_cut {
                 conversation.greet(id);
             }
         }
@@ -164,7 +169,7 @@ mod tests {
         let ada = Speaker::Persona { id: PersonaId("ada".to_owned()), version: "1".to_owned() };
         let mut conversation = Conversation::new(ConversationId(1), 1, 0, ada.clone(), "Ada");
         let known = |role: &Role| (role.name == "Ada").then(|| (ada.clone(), "Ada".to_owned()));
-        chat.take_in(&mut conversation, MemberId(7), known, (2_000_000_000, false));
+        chat.take_in(&mut conversation, (MemberId(7), &Blocklist::default()), known, (2_000_000_000, false));
         conversation
     }
 
@@ -215,7 +220,7 @@ mod tests {
         let (chat, _) = Chat::parse(text.as_bytes()).expect("it is a chat");
         let ada = Speaker::Persona { id: PersonaId("ada".to_owned()), version: "1".to_owned() };
         let mut conversation = Conversation::new(ConversationId(1), 1, 0, ada, "Ada");
-        chat.take_in(&mut conversation, MemberId(7), |_| None, (1, true));
+        chat.take_in(&mut conversation, (MemberId(7), &Blocklist::default()), |_| None, (1, true));
         assert!(conversation.weight() < 1 << 20, "{} bytes", conversation.weight());
     }
 

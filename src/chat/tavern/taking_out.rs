@@ -26,6 +26,7 @@ impl Chat {
             title: String::new(),
             cast: Vec::new(),
             players: Vec::new(),
+            is_cut: false,
             lines,
             rest: Map::new(),
         };

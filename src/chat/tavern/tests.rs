@@ -164,6 +164,18 @@ fn of_too_much_the_newest_is_kept_and_the_rest_is_told() {
 }
 
 #[test]
+fn what_is_not_kept_of_a_long_chat_does_not_count() {
+    let line = |name: &str, text: &str| json!({"name": name, "mes": text}).to_string();
+    let old = line("Old", &"x".repeat(LARGEST_TEXT));
+    let kept = (0..TURNS_MAX).map(|number| line(&format!("Ada {number}"), "y"));
+    let all: Vec<String> = std::iter::repeat_n(old, 200).chain(kept).collect();
+    let (chat, remarks) = Chat::parse(all.join("\n").as_bytes()).expect("what is kept is small");
+    assert_eq!((chat.lines.len(), chat.is_cut, remarks.len()), (TURNS_MAX, true, 2), "{remarks:?}");
+    let names: HashSet<&str> = chat.lines.iter().map(|line| line.name.as_str()).collect();
+    assert_eq!(names.len(), NAMES_MAX + 1);
+}
+
+#[test]
 fn what_is_no_chat_is_refused_in_a_sentence() {
     let long = "x".repeat(LARGEST_TEXT + 1);
     let deep = format!("{{\"mes\": {}", "[".repeat(10_000));
@@ -180,7 +192,7 @@ fn what_is_no_chat_is_refused_in_a_sentence() {
         (&with(&json!({"mes": "a", "swipes": [3]})), "line 2 of the chat cannot be read"),
         (&with(&json!({"mes": long})), "line 2 of the chat has a text of more than 64 KB"),
         (&with(&json!({"mes": "a", "swipes": [long], "swipe_id": 5})), "more than 64 KB"),
-        (&" ".repeat(LARGEST_CHAT + 1), "the chat is larger than 8 MB"),
+        (&"x".repeat(LARGEST_CHAT + 1), "the chat is larger than 8 MB"),
     ] {
         let error = refused(text.as_bytes());
         assert!(error.contains(expected), "{error:?} does not say {expected:?}");
@@ -460,6 +472,7 @@ fn chat() -> impl Strategy<Value = Chat> {
             title,
             cast,
             players,
+            is_cut: false,
             lines,
             rest,
         },
@@ -500,7 +513,7 @@ proptest! {
         let ada = persona("ada");
         let mut scene = Conversation::new(ConversationId(1), 1, 0, ada.clone(), "Ada");
         let known = |role: &Role| (role.name == "Ada").then(|| (ada.clone(), "Ada".to_owned()));
-        chat.take_in(&mut scene, MEMBER, known, (LATEST, false));
+        chat.take_in(&mut scene, (MEMBER, &crate::chat::blocklist::Blocklist::default()), known, (LATEST, false));
         let mut staged = Scene::new("", MEMBER, 0);
         staged.players[0].name = Some("Bob".to_owned());
         staged.carried = Some(Written { text: json!(chat.rest).to_string(), by: MEMBER });

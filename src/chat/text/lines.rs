@@ -220,9 +220,7 @@ fn branches_from(
 /// The name of a thread that branches off from a scene with this title, or from what a persona with this name says.
 #[must_use]
 pub fn branch_name(title: &str) -> String {
-    let words = title.split_whitespace().collect::<Vec<_>>().join(" ");
-    let seen: String = words.chars().filter(|c| !sanitize::is_blank(&c.to_string()) || *c == ' ').collect();
-    let short: String = seen.chars().take(THREAD_NAME_MAX).collect();
+    let short: String = sanitize::one_line(title).chars().take(THREAD_NAME_MAX).collect();
     format!("Branch: {}", short.trim()).trim_end_matches([':', ' ']).to_owned()
 }
 

@@ -27,6 +27,28 @@ pub fn may_not_play(name: &str) -> String {
     )
 }
 
+/// Several personas have the name of a character.
+#[must_use]
+pub fn several_have_it(name: &str) -> String {
+    format!("several personas here are called {}: name one of them with `persona`", shown_name(name))
+}
+
+/// So many of those who could play are too many.
+#[must_use]
+pub fn too_many_play(surplus: usize) -> String {
+    format!(
+        "{surplus} of its personas do not play, though their lines are kept: a scene has at most {CAST_MAX}"
+    )
+}
+
+/// So many messages have come that are hidden from models.
+#[must_use]
+pub fn hidden_too(hidden: usize) -> String {
+    let messages =
+        if hidden == 1 { "1 hidden message".to_owned() } else { format!("{hidden} hidden messages") };
+    format!("{messages} came along, which no persona reads, and which stand in every export of the scene")
+}
+
 /// A text of a scene from elsewhere is too long to be kept as a whole.
 #[must_use]
 pub fn cut_short(what: &str) -> String {
@@ -143,9 +165,9 @@ pub enum Staging {
         /// The characters that wait for somebody to play them.
         waiting: Vec<String>,
     },
-    /// Personas were made of the cards of a scene, and it was not opened.
-    OnlyMade {
-        /// Those.
+    /// A scene from elsewhere was not opened.
+    NotOpened {
+        /// What was made of its cards.
         made: Vec<Editing>,
         /// What of it was not kept.
         remarks: Vec<String>,
@@ -319,7 +341,7 @@ impl Staging {
                     some_of(waiting)
                 )
             }
-            Self::OnlyMade { made, remarks, why } => {
+            Self::NotOpened { made, remarks, why } => {
                 let more = made.iter().map(Editing::to_string).chain(listed_remarks(remarks));
                 formatter.write_str(&as_many_as_fit(why.to_string(), more))
             }

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use serenity::all::Attachment;
+use tracing::error;
 
 use super::super::super::user::User;
 use super::super::personas::fetched;
 use super::super::{Context, Problem, announce, defer, whisper};
-use super::place;
+use super::{place, written};
 use crate::assistant::Unstaged;
-use crate::chat::scene::{CAST_MAX, TEXT_MAX, TITLE_MAX};
+use crate::chat::blocklist::Blocklist;
+use crate::chat::scene::{CAST_MAX, TEXT_MAX};
 use crate::chat::tavern::{Chat, Role, Who};
-use crate::chat::text::{Editing, NO_CARDS, Staging, card_refused, cut_short, may_not_play};
+use crate::chat::text::{
+    Editing, NO_CARDS, Staging, Text, card_refused, cut_short, hidden_too, may_not_play, several_have_it,
+    too_many_play,
+};
 use crate::chat::{Place, sanitize};
 use crate::persona::Persona;
 use crate::persona::archive::Scene as Archive;
@@ -31,8 +36,9 @@ struct Brought {
 struct Card {
     /// What its file is called.
     file: String,
-    /// What its character is called.
+    /// What its character is called, and what the card itself is.
     name: String,
+    own_name: String,
     bytes: Vec<u8>,
 }
 
@@ -61,12 +67,13 @@ pub(super) async fn import(
     };
     defer(context).await?;
     let fetched = fetched(context, &file, LARGEST).await?;
-    let brought = handler.beside(move || Brought::of(&fetched.bytes)).await?;
+    let blocklist = assistant.blocklist_in(here);
+    let brought = handler.beside(move || Brought::of(&fetched.bytes, &blocklist)).await?;
     let Brought { mut chat, mut remarks, cards } = brought;
+    let title = title.map(|title| written(context, &title));
     let titles = [title, Some(chat.title), Some(chat.character.clone())].into_iter().flatten();
     let mut titles = titles.filter(|title| !sanitize::is_blank(title));
-    chat.title = titles.next().unwrap_or_default().trim().chars().take(TITLE_MAX).collect();
-    chat.each_text(|text| assistant.drop_blocked(here, text));
+    chat.title = titles.next().unwrap_or_default();
     let mut roles: Vec<(Role, Option<Arc<Persona>>)> = Vec::new();
     for role in chat.roles() {
         let first = wanted.clone().filter(|_| roles.is_empty());
@@ -83,9 +90,14 @@ pub(super) async fn import(
     let guests: Vec<String> = guests.map(|(role, _)| role.name.clone()).collect();
     let cast = roles.into_iter().filter_map(|(role, persona)| Some((role, persona?)));
     let cast: Vec<(Role, Arc<Persona>)> = cast.collect();
+    if cast.len() > CAST_MAX {
+        remarks.push(too_many_play(cast.len() - CAST_MAX));
+    }
     let staged = match cast.is_empty() {
-        true if made.is_empty() => Err(Problem::Told(Staging::NobodyKnown(guests.clone()).into())),
-        true => Err(Problem::Told(Staging::NobodyYet.into())),
+        true if !made.is_empty() || guests.iter().any(|name| is_here(context, here, name).is_some()) => {
+            Err(Problem::Told(Staging::NobodyYet.into()))
+        }
+        true => Err(Problem::Told(Staging::NobodyKnown(guests.clone()).into())),
         false => {
             let opened = assistant.take_in_scene(here, user.home(), &user.author(), &chat, &cast).await;
             opened.map_err(Problem::from)
@@ -93,25 +105,41 @@ pub(super) async fn import(
     };
     match staged {
         // What was made stays, and they are told of it.
-        Err(Problem::Told(why)) if !made.is_empty() => {
-            return Err(Problem::Told(Staging::OnlyMade { made, remarks, why: Box::new(why) }.into()));
+        Err(problem) if !made.is_empty() || !remarks.is_empty() => {
+            let why = Box::new(match problem {
+                Problem::Told(why) => why,
+                problem => {
+                    error!("a scene could not be brought along: {problem}");
+                    Text::Broken
+                }
+            });
+            return Err(Problem::Told(Staging::NotOpened { made, remarks, why }.into()));
         }
         staged => staged?,
+    }
+    let hidden = chat.lines.iter().filter(|line| line.who == Who::Hidden).count();
+    if hidden > 0 {
+        remarks.push(hidden_too(hidden));
     }
     let lines = chat.lines.iter().filter(|line| line.who != Who::Hidden).count();
     whisper(context, &Staging::TakenIn { lines, guests, made, remarks }.into()).await?;
     let cast = cast.iter().map(|(_, persona)| persona.char_name().to_owned()).collect();
-    let scene = assistant.scene_of(here).await?;
+    // Somebody may have ended it meanwhile.
+    let Ok(scene) = assistant.scene_of(here).await else { return Ok(()) };
     let waiting = scene.waiting.into_iter().map(|waiting| waiting.name).collect();
     let (who, title) = (user.name(), scene.title);
     announce(context, &Staging::BroughtAlong { who, title, cast, waiting }.into()).await
 }
 
 impl Brought {
-    fn of(bytes: &[u8]) -> Result<Self, Editing> {
+    /// What is in a file, without what is blocked where it is brought to.
+    fn of(bytes: &[u8], blocklist: &Blocklist) -> Result<Self, Editing> {
         let archive = Archive::unpack(bytes).map_err(|error| Editing::NoChat(error.to_string()))?;
-        let (chat, remarks) =
+        let (mut chat, remarks) =
             Chat::parse(&archive.chat).map_err(|error| Editing::NoChat(error.to_string()))?;
+        chat.each_text(|text| {
+            let _ = blocklist.replace(text, 0, true);
+        });
         let cards = archive.cards.into_iter().map(|(file, bytes)| Card::of(file, bytes)).collect();
         Ok(Self { chat, remarks, cards })
     }
@@ -120,8 +148,10 @@ impl Brought {
 impl Card {
     fn of(file: String, bytes: Vec<u8>) -> Self {
         // One that cannot be read is refused when it is looked at.
-        let name = Persona::from_file("", &bytes).map(|(persona, _)| sanitize::name(persona.char_name()));
-        Self { name: name.unwrap_or_default(), file, bytes }
+        let read = Persona::from_file("", &bytes).ok();
+        let names = read.map(|(persona, _)| (sanitize::name(persona.char_name()), persona.card.name));
+        let (name, own_name) = names.unwrap_or_default();
+        Self { file, name, own_name, bytes }
     }
 
     /// How well it fits a role: by its name, by its file, by both, or not at all.
@@ -155,21 +185,34 @@ async fn from_cards(
         }
     };
     for (role, persona) in roles.iter_mut().filter(|(_, persona)| persona.is_none()) {
-        if is_here(context, here, role) {
-            remarks.push(may_not_play(&role.name));
+        if let Some(why) = is_here(context, here, &role.name) {
+            remarks.push(why);
             continue;
         }
         let best = (0..cards.len()).max_by_key(|&place| cards[place].fits(role));
         let Some(best) = best.filter(|&place| room > 0 && cards[place].fits(role) > 0) else { continue };
-        let Card { bytes, .. } = cards.swap_remove(best);
+        let Card { bytes, own_name, .. } = cards.swap_remove(best);
+        // Whoever was made of it before has the card's own name, and not that by which it is called.
+        *persona = plays(context, here, &Role { name: own_name.clone(), persona: None });
+        if persona.is_some() {
+            continue;
+        }
+        if let Some(why) = is_here(context, here, &own_name) {
+            remarks.push(why);
+            continue;
+        }
         match handler.take_card(&actor, bytes).await {
             Ok((id, saved)) => {
                 made.push(saved);
                 *persona = plays(context, here, &Role { persona: Some(id), ..role.clone() });
-                room -= usize::from(persona.is_some());
+                room -= 1;
             }
             Err(Problem::Told(why)) => remarks.push(card_refused(&role.name, &why)),
-            Err(problem) => return Err(problem),
+            Err(problem) => {
+                error!("a card of a scene could not be taken in: {problem}");
+                remarks.push(card_refused(&role.name, &Text::Broken));
+                break;
+            }
         }
     }
     Ok(made)
@@ -186,9 +229,12 @@ fn plays(context: Context<'_>, here: Place, role: &Role) -> Option<Arc<Persona>>
     })
 }
 
-/// Whether there is somebody of that name, who may not play here.
-fn is_here(context: Context<'_>, here: Place, role: &Role) -> bool {
+/// Why nobody of that name plays here, though there is somebody who has it.
+fn is_here(context: Context<'_>, here: Place, name: &str) -> Option<String> {
     let user = User::of_command(context.interaction);
-    let found = context.data().assistant.persona_named(&role.name, here, user.id());
-    found.map_or_else(|several| !several.is_empty(), |_| true)
+    match context.data().assistant.persona_named(name, here, user.id()) {
+        Ok(_) => Some(may_not_play(name)),
+        Err(several) if !several.is_empty() => Some(several_have_it(name)),
+        Err(_) => None,
+    }
 }
