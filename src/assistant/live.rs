@@ -50,6 +50,7 @@ pub(super) struct Live {
     newest: Mutex<VecDeque<MessageId>>,
     /// The turn that is being said, or said anew.
     at_work: Mutex<Option<TurnId>>,
+    /// What is answered together, and waits for it.
     together: Mutex<Together>,
     /// Number of the last message that was taken in here; the least of all is the longest unused.
     last_used: AtomicU64,
@@ -69,8 +70,9 @@ struct Together {
     waiting: BTreeMap<MessageId, Incoming>,
     /// When the last of them came.
     last_came: Instant,
-    /// Those that are being answered with the one that has made the persona speak, and whose they are.
+    /// Those that are being answered with another one, and whose they are.
     answered: BTreeMap<MessageId, MemberId>,
+    /// That one, which has made the persona speak.
     trigger: Option<MessageId>,
     /// Whether the author of one of them is forgotten since.
     withdrawn: bool,
